@@ -1,0 +1,56 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= data
+# The installer, pinned; it compiles to bytecode, without which Prefect takes twice as long to start.
+UV_VERSION := 0.13.9
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo collect test test-services check format lock bench readme clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## Make the virtual environment, with every package at its locked version
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Collect a simulated hour into ./data: no service, no internet
+	@$(BIN)/python flows/demo.py $(DATA)
+
+collect: setup ## Collect one live snapshot into ./data
+	@$(BIN)/miso-reserve collect --local $(DATA)
+
+test: setup check ## Check types and style, run the tests on embedded services, hold the coverage
+	$(BIN)/python -m pytest -m "not services" --cov --cov-report=term
+
+test-services: setup ## Run the second tier on real servers (tests/services/install-services.sh installs them)
+	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m services
+
+check: setup ## Check types and style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## Measure the run's own work, beside a plain script that does the same
+	@$(BIN)/python -m tests.bench
+
+readme: setup ## Write README's generated parts anew
+	$(BIN)/python -m tests.readme
+
+lock: setup ## Lock the newest versions that go together
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --group dev pyproject.toml --output-file requirements.lock
+
+clean: ## Remove the virtual environment and caches; data stays
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,194 @@
+"""The flow that collects: thin tasks over the library's steps, in the library's order."""
+
+import inspect
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect import Task, flow, runtime, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Failed
+
+from miso_reserve import feed
+from miso_reserve.archive import Stored
+from miso_reserve.collection import (
+    Candidate,
+    Parts,
+    RunResult,
+    Steps,
+    failed_before_start,
+    generate_candidates,
+    open_parts,
+)
+from miso_reserve.collection import collect as collect_candidates
+from miso_reserve.contract import Snapshot
+from miso_reserve.dataset import RESERVE
+from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, RetryPolicy
+from miso_reserve.feed import Response
+from miso_reserve.findings import Finding
+from miso_reserve.interval import EST
+from miso_reserve.settings import Environment, Settings
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _retries(policy: RetryPolicy) -> dict[str, Any]:
+    """Return a policy as task options: Prefect waits and counts, the policy decides."""
+
+    def condition(this_task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+        started = task_run.start_time or datetime.now(UTC)
+        elapsed = (datetime.now(UTC) - started).total_seconds()
+        delay = (
+            policy.next_delay(state.data, task_run.run_count, elapsed) if isinstance(state.data, Exception) else None
+        )
+        if delay is None:
+            return False
+        # Prefect reads the delay after this call, so one that the server asked for (Retry-After) can be honoured.
+        this_task.retry_delay_seconds = [delay]
+        return True
+
+    return {"retries": policy.tries - 1, "retry_delay_seconds": policy.first_delay, "retry_condition_fn": condition}
+
+
+# A retried run, also in a new process, takes the body it has; a new run asks the feed anew.
+@task(
+    name="fetch snapshot",
+    task_run_name="fetch snapshot, poll {poll}",
+    cache_policy=RUN_ID + INPUTS + TASK_SOURCE,
+    persist_result=True,
+    **_retries(FEED_RETRIES),
+)
+def fetch_snapshot(url: str, timeout: float, poll: int) -> Response:  # noqa: ARG001 - the poll makes the cache key
+    """Ask the feed for the present snapshot."""
+    return feed.fetch(url, timeout)
+
+
+@task(name="look up in Redis", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
+def look_up(parts: Parts, response: Response) -> bool:
+    """Ask Redis whether the snapshot is archived and announced."""
+    return parts.is_registered(response)
+
+
+@task(name="archive snapshot", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
+def archive_snapshot(parts: Parts, snapshot: Snapshot, response: Response) -> Stored:
+    """Put the snapshot where nothing stands."""
+    return parts.store(snapshot, response)
+
+
+@task(name="quarantine body", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
+def quarantine_body(parts: Parts, response: Response, reasons: tuple[Finding, ...]) -> str:
+    """Keep a refused body with its reasons."""
+    return parts.quarantine(response, reasons)
+
+
+# No retries: librdkafka tries again by itself until its deadline.
+@task(name="announce snapshot", cache_policy=NO_CACHE)
+def announce_snapshot(parts: Parts, snapshot: Snapshot, response: Response, stored: Stored) -> None:
+    """Tell Kafka, and wait for the delivery."""
+    parts.announce(snapshot, response, stored)
+
+
+@task(name="register in Redis", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
+def register_snapshot(parts: Parts, snapshot: Snapshot, response: Response, stored: Stored) -> None:
+    """Remember the snapshot as archived and announced."""
+    parts.register(snapshot, response, stored)
+
+
+def _described_by_settings(function: Function) -> Function:
+    """Give a flow's parameters the settings' own help texts: Prefect shows what the docstring says."""
+    lines = [
+        f"    {name}: {Settings.model_fields[name].description}" for name in inspect.signature(function).parameters
+    ]
+    function.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "", "Args:", *lines])
+    return function
+
+
+def _run_name() -> str:
+    scheduled = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
+    environment = runtime.flow_run.parameters.get("environment", "dev")
+    return f"collect {environment} {scheduled.astimezone(EST):%Y-%m-%d %H:%M:%S} EST"
+
+
+# The settings' options but the secrets: these come from the worker's environment (REDIS_URL,
+# KAFKA_CONNECTION_STRING) or stand in the S3Bucket block, never in a parameter, which Prefect stores in clear.
+@flow(name="collect", flow_run_name=_run_name, persist_result=True)
+@_described_by_settings
+def collect(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
+    *,
+    s3_block: str | None = None,
+    s3_bucket: str | None = None,
+    local: Path | None = None,
+    environment: Environment = "dev",
+    aws_profile: str | None = None,
+    redis_host: str | None = None,
+    redis_port: int | None = None,
+    redis_db: int | None = None,
+    api_url: str | None = None,
+    timeout: float | None = None,
+) -> dict[str, Any]:
+    """Collect the present snapshot of MISO's reserve binding constraints.
+
+    What is left empty comes from the worker's environment, then from the defaults. A run with failures is Failed, says
+    why in its message, and keeps its result; a retry of it takes the body already fetched.
+    """
+    given = locals()
+    result = run(Settings.resolve(given, os.environ))
+    if result.failed:
+        # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
+        return Failed(message=result.why_failed, data=result.as_dict())  # type: ignore[return-value]
+    return result.as_dict()
+
+
+def run(settings: Settings) -> RunResult:
+    """Run the library's steps as tasks, within a flow run."""
+    candidates = generate_candidates(settings)
+    try:
+        with open_parts(settings, RESERVE) as parts:
+            return collect_candidates(candidates, RESERVE, _task_steps(parts))
+    except CollectionError as error:
+        return failed_before_start(candidates, error)
+
+
+def _task_steps(parts: Parts) -> Steps:
+    # Copies: a retry's delay is set on the task, and must not reach into another run of this process.
+    fetch = fetch_snapshot.with_options()
+    store = partial(archive_snapshot.with_options(), parts)
+
+    def fetch_candidate(candidate: Candidate) -> Response:
+        return fetch(candidate.url, candidate.timeout, candidate.poll)
+
+    def store_and_show(snapshot: Snapshot, response: Response) -> Stored:
+        stored = store(snapshot, response)
+        if stored.written:
+            _show_constraints(parts, snapshot, stored)
+        return stored
+
+    return Steps(
+        fetch=fetch_candidate,
+        is_registered=partial(look_up.with_options(), parts),
+        store=store_and_show,
+        quarantine=partial(quarantine_body.with_options(), parts),
+        announce=partial(announce_snapshot.with_options(), parts),
+        register=partial(register_snapshot.with_options(), parts),
+    )
+
+
+def _show_constraints(parts: Parts, snapshot: Snapshot, stored: Stored) -> None:
+    """Publish a stored snapshot's binding constraints as a table, largest shadow price first."""
+    ranked = sorted(snapshot.constraints, key=lambda constraint: -abs(constraint.shadow_price))
+    quiet = " (quiet: nothing binds)" if snapshot.quiet else ""
+    create_table_artifact(
+        key=f"binding-constraints-{parts.environment}",
+        table=[
+            {"Constraint": constraint.name, "Shadow price ($/MW)": constraint.shadow_price} for constraint in ranked
+        ],
+        description=(
+            f"Reserve binding constraints of the interval ending {snapshot.interval_end:%Y-%m-%d %H:%M} EST"
+            f"{quiet}, archived as `{parts.archive.location}/{stored.key}`"
+        ),
+    )

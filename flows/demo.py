@@ -1,0 +1,125 @@
+"""A simulated hour, end to end: the real flow, an embedded Valkey and a simulated feed on loopback, nothing else.
+
+Everything it prints and stores is simulated: its intervals are dated 2001, so that they cannot be taken for MISO's.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from miso_reserve.dataset import RESERVE
+from miso_reserve.embedded_valkey import embedded_valkey
+from miso_reserve.simulate import Reply, SimulatedFeed
+
+SEED: Final = 307
+"""A market that is quiet at first and at the end of the hour, and binds between."""
+
+INTERVALS: Final = 12
+MARK: Final = "[simulated]"
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One run of the demo: what happens to the feed before it, in words, and whether the run is to fail."""
+
+    happening: str
+    prepare: Callable[[SimulatedFeed], None] = lambda _feed: None
+    fails: bool = False
+
+
+FIRST: Final = Poll("a new interval")
+POLLS: Final[Mapping[int, tuple[Poll, ...]]] = {
+    3: (FIRST, Poll("the same body again")),
+    5: (FIRST, Poll("the interval revised", lambda feed: feed.revise())),
+    7: (Poll("503, then a new interval", lambda feed: feed.script(Reply(status=503))),),
+    9: (
+        Poll("an error, status 200", lambda feed: feed.script(Reply(body=b'{"error":"no data"}')), fails=True),
+        FIRST,
+    ),
+}
+"""The polls of an interval by its number, where they are not one plain poll."""
+
+
+def main(folder: Path) -> int:
+    """Run the hour and return the exit code: 0 when every run ended as it should."""
+    _use_a_private_prefect(folder)
+    from collect import collect  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+    as_planned = True
+    with ExitStack() as stack:
+        redis = urlsplit(stack.enter_context(embedded_valkey(folder / ".valkey")))
+        feed = stack.enter_context(SimulatedFeed(seed=SEED))
+        say(f"an embedded Valkey and a simulated feed run on loopback; {INTERVALS} intervals follow, one run a line")
+        for poll in _polls(feed):
+            poll.prepare(feed)
+            interval, hits = feed.interval_end, feed.hits
+            state = collect(
+                local=folder, api_url=feed.url, redis_host=redis.hostname, redis_port=redis.port, return_state=True
+            )
+            result = state.result(raise_on_failure=False)
+            as_planned &= bool(result["failed"]) == poll.fails
+            requests = "1 request " if feed.hits == hits + 1 else f"{feed.hits - hits} requests"
+            outcome = _outcome(result, feed.requests[-1].body)
+            say(f"interval ending {interval:%H:%M} EST: {poll.happening:24}  {requests}  {outcome}")
+    _describe(folder)
+    return 0 if as_planned else 1
+
+
+def say(text: str) -> None:
+    """Print a line that says it is simulated."""
+    sys.stdout.write(f"{MARK} {text}\n")
+    sys.stdout.flush()
+
+
+def _use_a_private_prefect(folder: Path) -> None:
+    """Keep the demo's runs out of the user's own Prefect, and its server's talk out of the output."""
+    home = folder.absolute() / ".prefect"
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ.update(
+        PREFECT_HOME=str(home),
+        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true",
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="80",
+        PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        PREFECT_LOGGING_LEVEL="CRITICAL",
+        DO_NOT_TRACK="1",
+    )
+    # Its lines would not say that they are simulated; the demo's own say what happened.
+    logging.getLogger("miso_reserve").setLevel(logging.CRITICAL)
+
+
+def _polls(feed: SimulatedFeed) -> Iterator[Poll]:
+    for number in range(1, INTERVALS + 1):
+        yield from POLLS.get(number, (FIRST,))
+        feed.advance()
+
+
+def _outcome(result: Mapping[str, Any], body: bytes) -> str:
+    if result["failed"]:
+        return f"refused and quarantined: {result['errors'][0]['code']}"
+    if not result["collected"]:
+        return "nothing new, the archive has it"
+    snapshot = RESERVE.examine(body).snapshot
+    state = "quiet" if snapshot is None or snapshot.quiet else f"{len(snapshot.constraints)} binding"
+    return f"stored ({state}) {Path(result['objects'][0]).name}"
+
+
+def _describe(folder: Path) -> None:
+    snapshots = sorted((folder / "sourcing" / RESERVE.name).rglob("*.json.gz"))
+    refused = sorted((folder / "quarantine" / RESERVE.name).rglob("*.body.gz"))
+    size = sum(path.stat().st_size for path in snapshots)
+    say(f"{folder} holds {len(snapshots)} simulated snapshots ({size:,} bytes) and {len(refused)} refused body")
+    say(f"look at one:       zcat {snapshots[-1]}")
+    say(f"check them all:    .venv/bin/miso-reserve validate {snapshots[0].parent}/*.json.gz")
+    say("run it again:      make demo   (stores nothing new)")
+    say("the live feed:     make collect   (this one is not simulated)")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "data")))

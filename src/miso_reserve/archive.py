@@ -1,0 +1,121 @@
+"""The archive: objects under dated keys, put only where nothing stands, in a local folder and in S3 alike."""
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import orjson
+
+from miso_reserve import __version__
+from miso_reserve.contract import MOST_BYTES, Snapshot
+from miso_reserve.dataset import Dataset
+from miso_reserve.feed import Response
+from miso_reserve.findings import Finding
+from miso_reserve.interval import EST, as_utc
+
+REVISION_DIGITS: Final = 12
+"""How many digits of the SHA-256 name a revision."""
+
+_CHUNK: Final = 1024 * 1024
+
+
+class Archive(Protocol):
+    """One place of objects. ``location`` is its address, without secrets: ``s3://bucket/folder`` or ``file:///dir``."""
+
+    location: str
+
+    def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
+        """Put an object where none stands, whole or not at all; return whether it was put.
+
+        Raises:
+            CollectionError: The archive failed; transient when trying again may help.
+        """
+        ...
+
+    def sha256_of(self, key: str) -> str | None:
+        """Return the SHA-256 of what an object holds, unzipped; None when it cannot be read as gzip."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a snapshot stands, and whether this call put it there."""
+
+    key: str
+    written: bool
+
+
+def snapshot_key(dataset: Dataset, interval_end: datetime, revision_of: str | None = None) -> str:
+    """Return the key of a snapshot, from its own label in EST and nothing else.
+
+    With the SHA-256 of a body, the key of that body as a revision: another body for an interval that is taken.
+    """
+    label = interval_end.astimezone(EST)
+    suffix = f".{revision_of[:REVISION_DIGITS]}" if revision_of else ""
+    return f"sourcing/{dataset.name}/{label:%Y-%m-%d}/{dataset.file_stem}_{label:%Y%m%d_%H%M}{suffix}.json.gz"
+
+
+def quarantine_key(dataset: Dataset, response: Response) -> str:
+    """Return the key of a refused body, without its ending: the day it was fetched (EST), and its own SHA-256.
+
+    The same body refused again on that day is kept once.
+    """
+    return f"quarantine/{dataset.name}/{response.fetched_at.astimezone(EST):%Y-%m-%d}/refused_{response.sha256}"
+
+
+def provenance_of(response: Response) -> dict[str, str]:
+    """Return where a body comes from, in the words of S3 object metadata."""
+    return {
+        "sha256": response.sha256,
+        "fetched-at": as_utc(response.fetched_at),
+        "source-url": response.source_url,
+        "collector-version": __version__,
+    }
+
+
+def store_snapshot(archive: Archive, dataset: Dataset, snapshot: Snapshot, response: Response) -> Stored:
+    """Put a snapshot's body, byte for byte, under its interval's key; beside it, when other bytes stand there.
+
+    Safe to repeat and to run many times at once: the same body ends in one object.
+    """
+    data = zipped(response.body)
+    provenance = provenance_of(response) | {"ref-id": snapshot.ref_id.strip()}
+    key = snapshot_key(dataset, snapshot.interval_end)
+    if archive.put_if_absent(key, data, provenance):
+        return Stored(key, written=True)
+    if archive.sha256_of(key) == response.sha256:
+        return Stored(key, written=False)
+    revision = snapshot_key(dataset, snapshot.interval_end, revision_of=response.sha256)
+    return Stored(revision, written=archive.put_if_absent(revision, data, provenance))
+
+
+def store_refused(archive: Archive, dataset: Dataset, response: Response, reasons: tuple[Finding, ...]) -> str:
+    """Keep a refused body and, beside it, the reasons; return the body's key."""
+    stem = quarantine_key(dataset, response)
+    key = f"{stem}.body.gz"
+    report = {
+        **provenance_of(response),
+        "content-type": response.content_type,
+        "cut": len(response.body) > MOST_BYTES,
+        "reasons": [reason.as_dict() for reason in reasons],
+    }
+    archive.put_if_absent(key, zipped(response.body), {})
+    archive.put_if_absent(f"{stem}.reasons.json", orjson.dumps(report, option=orjson.OPT_INDENT_2), {})
+    return key
+
+
+def zipped(body: bytes) -> bytes:
+    """Compress a body so that the same body gives the same bytes, whenever it is done."""
+    return gzip.compress(body, mtime=0)
+
+
+def sha256_unzipped(file: Any) -> str:  # noqa: ANN401 - a file, or botocore's body
+    """Return the SHA-256 of a gzip file's content, read in pieces; damaged files raise gzip's own errors."""
+    digest = hashlib.sha256()
+    with gzip.GzipFile(fileobj=file) as unzipped:
+        while chunk := unzipped.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

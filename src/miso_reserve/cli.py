@@ -1,0 +1,165 @@
+"""The command line: ``miso-reserve collect``, ``validate`` and ``simulate``."""
+
+import gzip
+import io
+import logging
+import os
+import sys
+import zlib
+from pathlib import Path
+from typing import Annotated, Final
+
+import orjson
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
+
+from miso_reserve import __version__
+from miso_reserve.contract import MOST_BYTES, Verdict, examine
+from miso_reserve.findings import Finding, RefusalCode
+from miso_reserve.settings import Settings, UsageError, explained
+
+OK: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+_INTERRUPTED: Final = 130
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+
+app = App(
+    name="miso-reserve",
+    help="Collect and archive MISO's reserve binding constraints: shadow prices, every five minutes.",
+    version=__version__,
+)
+
+
+@app.command
+def collect(*, settings: Annotated[Settings | None, Parameter(name="*")] = None) -> int:
+    """Fetch the present snapshot, archive it unless it is there, announce it; print the result as JSON.
+
+    Exit code 0 when nothing failed, 1 when something did, 2 for wrong usage. Logs go to stderr.
+    """
+    given = {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
+    resolved = Settings.resolve(given, os.environ)
+    _log_to_stderr(resolved.log_level)
+    # Only this command needs the network's and Redis' libraries; validate starts without them.
+    from miso_reserve.runner import run  # noqa: PLC0415
+
+    result = run(resolved)
+    _print_json(result.as_dict())
+    return FAILED if result.failed else OK
+
+
+@app.command
+def validate(files: list[str], /, *, json: bool = False) -> int:
+    """Check payloads of the feed against its contract; print each reason for a refusal.
+
+    Exit code 0 when all are valid, 1 when not.
+
+    Args:
+        files: Files to check, plain or gzipped; - reads standard input.
+        json: Print one JSON object a file.
+    """
+    valid = True
+    for name in files:
+        verdict = _examine_file(name)
+        valid &= verdict.snapshot is not None
+        if json:
+            _print_json({"file": name, **_summary(verdict)})
+        else:
+            _print_verdict(name, verdict)
+    return OK if valid else FAILED
+
+
+@app.command
+def simulate(*, port: int = 8000, speed: float = 1.0, faults: str = "", seed: int = 0) -> int:
+    """Serve a simulated feed on loopback until interrupted: for tests and trials, never for data.
+
+    Args:
+        port: The port to listen on; 0 takes a free one.
+        speed: Simulated seconds a real second; 0 stands still.
+        faults: Faults and how often each is served, as 503=0.1,no-data=0.02.
+        seed: Another seed is another market; the same one repeats it.
+    """
+    from miso_reserve.simulate import run  # noqa: PLC0415 - only this command needs a server
+
+    try:
+        return run(port=port, speed=speed, faults=faults, seed=seed)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        cause = error.__cause__
+        # Pydantic's own text repeats what was given, which may be a password.
+        return _wrong_usage(
+            explained(cause, Settings.model_fields) if isinstance(cause, ValidationError) else str(error)
+        )
+    except UsageError as error:
+        return _wrong_usage(str(error))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return code if isinstance(code, int) else OK
+
+
+def _wrong_usage(message: str) -> int:
+    sys.stderr.write(f"miso-reserve: {message}\nTry miso-reserve --help.\n")
+    return WRONG_USAGE
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("miso_reserve")
+    logger.handlers = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def _print_json(value: dict[str, object]) -> None:
+    sys.stdout.write(orjson.dumps(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _examine_file(name: str) -> Verdict:
+    try:
+        return examine(_read(name))
+    except (OSError, EOFError, zlib.error) as error:
+        reason = Finding(RefusalCode.UNREADABLE_FILE, "file", f"cannot be read: {error}")
+        return Verdict(snapshot=None, reasons=(reason,), warnings=(), interval_end=None)
+
+
+def _read(name: str) -> bytes:
+    """Read a body, gzipped or not, as far as it takes to see that it is too large."""
+    with sys.stdin.buffer if name == "-" else Path(name).open("rb") as file:
+        body = file.read(MOST_BYTES + 1)
+        if not body.startswith(_GZIP_MAGIC):
+            return body
+    with gzip.GzipFile(fileobj=io.BytesIO(body)) as unzipped:
+        return unzipped.read(MOST_BYTES + 1)
+
+
+def _summary(verdict: Verdict) -> dict[str, object]:
+    snapshot, interval_end = verdict.snapshot, verdict.interval_end
+    return {
+        "valid": snapshot is not None,
+        "quiet": None if snapshot is None else snapshot.quiet,
+        "interval_end": None if interval_end is None else interval_end.isoformat(),
+        "constraints": None if snapshot is None else len(snapshot.constraints),
+        "reasons": [reason.as_dict() for reason in verdict.reasons],
+        "warnings": [warning.as_dict() for warning in verdict.warnings],
+    }
+
+
+def _print_verdict(name: str, verdict: Verdict) -> None:
+    if verdict.snapshot is None:
+        lines = [f"{name}: refused"]
+    else:
+        count = len(verdict.snapshot.constraints)
+        state = "quiet" if verdict.snapshot.quiet else f"{count} binding constraint{'s' if count > 1 else ''}"
+        lines = [f"{name}: valid, interval end {verdict.snapshot.interval_end:%Y-%m-%d %H:%M} EST, {state}"]
+    lines += [f"  {reason.code.value}: {reason.where} {reason.message}" for reason in verdict.reasons]
+    lines += [f"  warning {warning.code.value}: {warning.where} {warning.message}" for warning in verdict.warnings]
+    sys.stdout.write("\n".join(lines) + "\n")

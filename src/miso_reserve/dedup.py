@@ -1,0 +1,97 @@
+"""The Redis registry: which bodies are archived and announced. It saves work; correctness never rests on it."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from miso_reserve.dataset import Dataset
+from miso_reserve.failure import CollectionError
+from miso_reserve.findings import FailureCode, shown
+
+TTL_SECONDS: Final = 604_800
+"""How long a body is remembered: seven days."""
+
+ONE_TRY: Final = Retry(NoBackoff(), 0)
+"""redis-py tries again by itself, for seconds; this leaves it to the run's own policy."""
+
+_CONNECT_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What Redis holds for one body: where it stands, as a key within a location."""
+
+    key: str
+    location: str
+    ref_id: str
+
+    def as_json(self) -> bytes:
+        """Return the value as Redis holds it."""
+        return orjson.dumps({"key": self.key, "location": self.location, "ref_id": self.ref_id})
+
+
+class Registry:
+    """The registrations of one environment and dataset, under ``hash:{environment}:{dataset}:{sha256}``."""
+
+    def __init__(self, client: Any, address: str, environment: str, dataset: Dataset) -> None:  # noqa: ANN401 - redis' client is generic
+        self._client = client
+        self._address = address
+        self._prefix = f"hash:{environment}:{dataset.name}:"
+
+    @classmethod
+    def connect(cls, url: str, environment: str, dataset: Dataset) -> "Registry":
+        """Connect at once, so that a run without Redis fails before anything is fetched.
+
+        Raises:
+            CollectionError: ``Failed to connect to Redis at HOST:PORT: ...``, without user and password.
+        """
+        parts = urlsplit(url)
+        address = f"{parts.hostname}:{parts.port or 6379}"
+        client = redis.Redis.from_url(
+            url, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_ANSWER_SECONDS, retry=ONE_TRY
+        )
+        try:
+            client.ping()
+        except (redis.RedisError, OSError) as error:
+            client.close()
+            message = f"Failed to connect to Redis at {address}: {shown(str(error), 200)[1:-1]}"
+            raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from error
+        return cls(client, address, environment, dataset)
+
+    def holds(self, sha256: str, location: str) -> bool:
+        """Tell whether a body is archived, in this location, and announced.
+
+        A registration that names another location does not count: two archives may share one Redis.
+        """
+        value = self._call("get", self._prefix + sha256)
+        return value is not None and _location(value) in {location, None}
+
+    def register(self, sha256: str, registration: Registration) -> None:
+        """Remember a body for seven days."""
+        self._call("set", self._prefix + sha256, registration.as_json(), ex=TTL_SECONDS)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _call(self, command: str, *arguments: object, **options: object) -> Any:  # noqa: ANN401 - Redis' answers
+        try:
+            return getattr(self._client, command)(*arguments, **options)
+        except (redis.RedisError, OSError) as error:
+            message = f"Redis at {self._address} failed on {command}: {shown(str(error), 200)[1:-1]}"
+            raise CollectionError(FailureCode.REDIS_FAILED, message, transient=True) from error
+
+
+def _location(value: bytes) -> str | None:
+    """Return the location a registration names; None for one that another program wrote without."""
+    try:
+        held = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    return held.get("location") if isinstance(held, dict) else None

@@ -1,0 +1,160 @@
+"""The feed over HTTP: one polite request, with a total deadline and a bounded body."""
+
+import hashlib
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import requests
+
+from miso_reserve import __version__
+from miso_reserve.contract import MOST_BYTES
+from miso_reserve.failure import CollectionError
+from miso_reserve.findings import FailureCode, shown
+
+USER_AGENT: Final = f"miso-reserve/{__version__}"
+_MOST_REDIRECTS: Final = 3
+_CHUNK: Final = 64 * 1024
+_TOO_MANY_REQUESTS: Final = 429
+_SERVER_ERRORS: Final = range(500, 600)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer of the feed with status 200: the body as sent, when (UTC) and where from.
+
+    A body larger than MOST_BYTES is cut behind the first byte too many, which is enough to refuse it.
+    """
+
+    body: bytes
+    fetched_at: datetime
+    source_url: str
+    content_type: str
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the body, in hexadecimal: the identity of what the feed said."""
+        return hashlib.sha256(self.body).hexdigest()
+
+
+def fetch(url: str, timeout: float) -> Response:
+    """Get the feed's present body, in at most ``timeout`` seconds for everything, body included.
+
+    Raises:
+        CollectionError: Transient for time-outs, broken connections, 429 and 5xx; final for any other status but 200
+            and for a redirect to another host.
+    """
+    # requests bounds each read, not the whole: a server that drips bytes, or a resolver that hangs, would hold it for
+    # ever. Waiting on a thread is the one bound that covers them all; a thread left behind ends with its own reads.
+    outcome: list[Response | Exception] = []
+
+    def work() -> None:
+        try:
+            outcome.append(_request(url, time.monotonic() + timeout))
+        except Exception as error:  # noqa: BLE001 - carried over to the caller's thread and raised there
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, name="fetch", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if not outcome:
+        raise _timed_out(url, timeout)
+    result = outcome[0]
+    if isinstance(result, requests.Timeout):
+        raise _timed_out(url, timeout) from result
+    if isinstance(result, requests.exceptions.ContentDecodingError):
+        message = f"{without_secrets(url)} sent a content encoding that cannot be undone: {_reason(result)}"
+        raise CollectionError(FailureCode.FEED_ENCODING, message, transient=True) from result
+    if isinstance(result, requests.RequestException):
+        message = f"no answer from {without_secrets(url)}: {_reason(result)}"
+        raise CollectionError(FailureCode.FEED_UNREACHABLE, message, transient=True) from result
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL without user, password, query and fragment, in ASCII: fit for logs and metadata."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", "")).encode("ascii", "backslashreplace").decode()
+
+
+def _request(url: str, deadline: float) -> Response:
+    with requests.Session() as session:
+        session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
+        at = url
+        for _ in range(_MOST_REDIRECTS + 1):
+            left = max(deadline - time.monotonic(), 0.001)
+            with session.get(at, timeout=left, stream=True, allow_redirects=False) as response:
+                if not response.is_redirect:
+                    return _read(response, url, deadline)
+                at = _redirected(at, response)
+    raise CollectionError(FailureCode.FEED_REDIRECT, f"{without_secrets(url)} redirects without end")
+
+
+def _redirected(url: str, response: requests.Response) -> str:
+    target = urljoin(url, response.headers["Location"])
+    here, there = urlsplit(url), urlsplit(target)
+    same_origin = (here.scheme, here.netloc) == (there.scheme, there.netloc)
+    to_https = (here.scheme, there.scheme) == ("http", "https") and here.netloc == there.netloc
+    if same_origin or to_https:
+        return target
+    message = f"{without_secrets(url)} redirects to {shown(without_secrets(target), 200)}, another host: not followed"
+    raise CollectionError(FailureCode.FEED_REDIRECT, message)
+
+
+def _read(response: requests.Response, url: str, deadline: float) -> Response:
+    status = response.status_code
+    if status == _TOO_MANY_REQUESTS or status in _SERVER_ERRORS:
+        message = f"{without_secrets(url)} answers {status}"
+        retry_after = _retry_after(response.headers.get("Retry-After"))
+        raise CollectionError(FailureCode.FEED_UNAVAILABLE, message, transient=True, retry_after=retry_after)
+    if status != requests.codes.ok:
+        raise CollectionError(FailureCode.FEED_STATUS, f"{without_secrets(url)} answers {status}, not 200")
+    body = bytearray()
+    for chunk in response.iter_content(_CHUNK):
+        body += chunk
+        if len(body) > MOST_BYTES:
+            break
+        if time.monotonic() > deadline:
+            raise requests.Timeout
+    return Response(
+        body=bytes(body[: MOST_BYTES + 1]),
+        fetched_at=datetime.now(UTC),
+        source_url=without_secrets(url),
+        content_type=shown(response.headers.get("Content-Type", ""), 100)[1:-1],
+    )
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Read Retry-After, seconds or an HTTP date; what cannot be read asks for nothing."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header) if header.strip().isdecimal() else _seconds_until(header)
+    except ValueError:
+        return None
+    return max(seconds, 0.0)
+
+
+def _seconds_until(http_date: str) -> float:
+    moment = parsedate_to_datetime(http_date)
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+
+
+def _timed_out(url: str, timeout: float) -> CollectionError:
+    message = f"no whole answer from {without_secrets(url)} within {timeout:g} s"
+    return CollectionError(FailureCode.FEED_TIMEOUT, message, transient=True)
+
+
+def _reason(error: BaseException) -> str:
+    """Name the error at the bottom: requests wraps it twice, and its own texts may hold the whole URL."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"{type(error).__name__} {shown(text, 200)}"

@@ -1,0 +1,90 @@
+"""Labels of the feed's five-minute intervals, and the market days they belong to.
+
+Every time in the feed is EST, fixed UTC-5, all year; never US/Eastern. A label names the **end** of its interval:
+averaging MISO's five-minute prices by label = end reproduces its own hourly report, label = begin does not. So the
+label ``00:00`` belongs to the market day before, and a market day has 288 intervals, 00:05 to 24:00.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Final
+
+EST: Final = timezone(timedelta(hours=-5), "EST")
+"""MISO's clock: UTC-5 all year, without daylight saving time."""
+
+INTERVAL: Final = timedelta(minutes=5)
+"""The length of one interval of the feed."""
+
+YEARS: Final = range(2000, 2200)
+"""The years a label may name; others are typing errors, and some could not be converted to UTC."""
+
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+_REF_ID: Final = re.compile(
+    r" *(?P<day>\d{1,2})-(?P<month>[A-Za-z]{3})-(?P<year>\d{4})"
+    r"(?: *- *Interval +| *, *)"
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2}) +EST *",
+    re.ASCII,
+)
+
+_PERIOD: Final = re.compile(
+    r" *(?P<time>\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?) *(?P<offset>Z|[+-]\d{2}:?\d{2})? *",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def parse_ref_id(text: str) -> datetime:
+    """Read a RefId in either spelling and return the interval's end, an aware datetime in EST.
+
+    The spellings are ``27-Jul-2026 - Interval 08:10 EST`` (the live feed) and ``05-Dec-2025, 09:35 EST`` (the
+    documented contract).
+
+    Raises:
+        ValueError: The text is neither, or names a time that does not exist.
+    """
+    match = _REF_ID.fullmatch(text)
+    if match is None or match["month"].lower() not in _MONTHS:
+        raise ValueError("not of the form 'DD-Mon-YYYY - Interval HH:MM EST' or 'DD-Mon-YYYY, HH:MM EST'")
+    month = _MONTHS.index(match["month"].lower()) + 1
+    return _plausible(
+        datetime(int(match["year"]), month, int(match["day"]), int(match["hour"]), int(match["minute"]), tzinfo=EST)
+    )
+
+
+def parse_period(text: str) -> datetime:
+    """Read a row's Period, ISO 8601 with or without an offset, and return it as an aware datetime in EST.
+
+    Without an offset the time is EST, as the live feed sends it; ``Z`` or ``+HH:MM`` is honoured.
+
+    Raises:
+        ValueError: The text is not such a time, or names a time that does not exist.
+    """
+    match = _PERIOD.fullmatch(text)
+    if match is None:
+        raise ValueError("not of the form 'YYYY-MM-DDTHH:MM[:SS]', with or without an offset")
+    time = datetime.fromisoformat(match["time"] + (match["offset"] or "").upper())
+    return _plausible(time).replace(tzinfo=EST) if time.tzinfo is None else _plausible(time).astimezone(EST)
+
+
+def _plausible(time: datetime) -> datetime:
+    if time.year not in YEARS:
+        raise ValueError(f"the year {time.year} is not within {YEARS.start} to {YEARS.stop - 1}")
+    return time
+
+
+def is_on_grid(interval_end: datetime) -> bool:
+    """Tell whether a label stands on the five-minute grid of the market day."""
+    return interval_end.minute % 5 == 0 and interval_end.second == 0 and interval_end.microsecond == 0
+
+
+def market_day(interval_end: datetime) -> date:
+    """Return the market day, in EST, that the interval ending at this aware time belongs to.
+
+    The label ``00:00`` ends the last interval of the day before.
+    """
+    return (interval_end.astimezone(EST) - timedelta(microseconds=1)).date()
+
+
+def as_utc(time: datetime) -> str:
+    """Spell an aware time in UTC, to the second: ``2026-07-27T13:10:00Z``."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

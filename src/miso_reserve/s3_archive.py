@@ -1,0 +1,127 @@
+"""The archive in an S3 bucket."""
+
+import gzip
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotoConnectionError
+from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
+
+from miso_reserve.archive import Archive, sha256_unzipped
+from miso_reserve.failure import CollectionError
+from miso_reserve.findings import FailureCode, shown
+from miso_reserve.settings import Settings
+
+_PRECONDITION_FAILED: Final = 412
+_NOT_FOUND: Final = 404
+_SERVER_ERROR: Final = 500
+_TRANSIENT_STATUS: Final = frozenset({408, 409, 429})
+_TRANSIENT_CODES: Final = frozenset(
+    {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "InternalError"}
+)
+
+
+def open_bucket(settings: Settings) -> Archive:
+    """Return the archive in the bucket or saved block that the settings name.
+
+    Raises:
+        CollectionError: The block cannot be loaded, or AWS knows no such profile.
+    """
+    block = _saved_bucket(settings.s3_block) if settings.s3_block else _bucket(settings)
+    try:
+        return S3Archive(block)
+    except BotoCoreError as error:
+        message = f"no S3 client can be made: {shown(str(error), 200)[1:-1]}"
+        raise CollectionError(FailureCode.ARCHIVE_REFUSED, message) from error
+
+
+def _bucket(settings: Settings) -> S3Bucket:
+    # One try a call: the run's own policy tries again, and says so.
+    config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1})
+    credentials = AwsCredentials(
+        profile_name=settings.aws_profile, aws_client_parameters=AwsClientParameters(config=config)
+    )
+    return S3Bucket(bucket_name=settings.s3_bucket or "", credentials=credentials)
+
+
+def _saved_bucket(name: str) -> S3Bucket:
+    try:
+        return cast("S3Bucket", S3Bucket.load(name))
+    except ValueError as error:
+        message = f"no S3Bucket block named {shown(name)} can be loaded: {shown(str(error), 300)[1:-1]}"
+        raise CollectionError(FailureCode.BLOCK_NOT_FOUND, message) from error
+
+
+class S3Archive:
+    """A bucket, given as a Prefect ``S3Bucket`` block, with the block's own credentials, endpoint and folder."""
+
+    def __init__(self, block: S3Bucket) -> None:
+        self._bucket = block.bucket_name
+        self._folder = block.bucket_folder.strip("/")
+        self._client: Any = block.credentials.get_s3_client()
+        self.location = "/".join(part for part in ("s3:/", self._bucket, self._folder) if part)
+
+    def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
+        # S3Bucket's own methods cannot put conditionally; the client beneath it can.
+        response = self._call(
+            "put_object",
+            key,
+            absent_status=_PRECONDITION_FAILED,
+            Body=data,
+            IfNoneMatch="*",
+            Metadata=dict(provenance),
+            ContentType="application/json" if key.endswith(".json") else "application/gzip",
+        )
+        return response is not None
+
+    def sha256_of(self, key: str) -> str | None:
+        head = self._call("head_object", key, absent_status=_NOT_FOUND)
+        if head is None:
+            message = f"{self.location}/{key} stood there and is gone"
+            raise CollectionError(FailureCode.ARCHIVE_UNAVAILABLE, message, transient=True)
+        recorded = head["Metadata"].get("sha256")
+        if recorded is not None:
+            return str(recorded)
+        found = self._call("get_object", key, absent_status=_NOT_FOUND)
+        try:
+            return None if found is None else sha256_unzipped(found["Body"])
+        except (gzip.BadGzipFile, zlib.error, EOFError):
+            return None
+
+    def _call(self, method: str, key: str, *, absent_status: int, **arguments: object) -> Any:  # noqa: ANN401 - as boto
+        full_key = f"{self._folder}/{key}" if self._folder else key
+        try:
+            return getattr(self._client, method)(Bucket=self._bucket, Key=full_key, **arguments)
+        except ClientError as error:
+            status = error.response["ResponseMetadata"].get("HTTPStatusCode", _SERVER_ERROR)
+            if status == absent_status:
+                return None
+            raise self._failed(method, key, _told(error), transient=_is_transient(error, status)) from error
+        except BotoCoreError as error:
+            raise self._failed(method, key, shown(str(error), 300), transient=_is_connection_trouble(error)) from error
+
+    def _failed(self, method: str, key: str, reason: str, *, transient: bool) -> CollectionError:
+        code = FailureCode.ARCHIVE_UNAVAILABLE if transient else FailureCode.ARCHIVE_REFUSED
+        return CollectionError(code, f"{method} of {self.location}/{key} failed: {reason}", transient=transient)
+
+
+def _told(error: Any) -> str:  # noqa: ANN401 - botocore ships no types
+    detail = error.response.get("Error", {})
+    return f"{detail.get('Code', 'no code')} {shown(detail.get('Message', ''), 200)}"
+
+
+def _is_transient(error: Any, status: int) -> bool:  # noqa: ANN401 - botocore ships no types
+    code = error.response.get("Error", {}).get("Code")
+    # 501: this S3 does not know conditional puts, and never will on this run.
+    return (
+        (status >= _SERVER_ERROR and code != "NotImplemented")
+        or status in _TRANSIENT_STATUS
+        or code in _TRANSIENT_CODES
+    )
+
+
+def _is_connection_trouble(error: Any) -> bool:  # noqa: ANN401 - botocore ships no types
+    return isinstance(error, (BotoConnectionError, HTTPClientError))

@@ -1,0 +1,168 @@
+"""The one place where options, environment variables, defaults and help texts stand."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from miso_reserve.dataset import RESERVE
+from miso_reserve.kafka_address import KafkaAddress, parse_kafka_address
+
+Environment = Literal["dev", "staging", "prod"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+DESTINATIONS: Final = ("s3_bucket", "s3_block", "local")
+_REDIS_PARTS: Final = ("redis_host", "redis_port", "redis_db")
+
+
+class UsageError(ValueError):
+    """The settings do not make a run: the message says which option to give or to leave out."""
+
+
+def _option(default: object, description: str, environment_variable: str | None = None) -> Any:  # noqa: ANN401 - as Field
+    return Field(
+        default=default, description=description, json_schema_extra={"environment_variable": environment_variable}
+    )
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("give an address that starts with http:// or https://")
+    return value
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise ValueError("give an address of the form redis://[user:password@]host:port/db, or rediss:// for TLS")
+    return value
+
+
+def _kafka(value: SecretStr) -> SecretStr:
+    parse_kafka_address(value.get_secret_value(), default_topic=RESERVE.name)
+    return value
+
+
+class Settings(BaseModel):
+    """What a run needs to know. Made by ``Settings.resolve``, which also reads the environment."""
+
+    # A validation error must not repeat what was given: it may be a password.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
+
+    s3_bucket: str | None = _option(
+        None, "The S3 bucket to archive in. Its endpoint comes from AWS_ENDPOINT_URL or the profile.", "S3_BUCKET"
+    )
+    aws_profile: str | None = _option(None, "The AWS profile whose credentials and endpoint are used.", "AWS_PROFILE")
+    environment: Environment = _option("dev", "The namespace of the Redis keys and of the Kafka messages.")
+    redis_host: str = _option("localhost", "The host of the Redis that remembers what is archived.", "REDIS_HOST")
+    redis_port: Annotated[int, Field(ge=1, le=65535)] = _option(6379, "Its port.", "REDIS_PORT")
+    redis_db: Annotated[int, Field(ge=0)] = _option(0, "Its database number.", "REDIS_DB")
+    log_level: LogLevel = _option("INFO", "How much is logged, on stderr.")
+    kafka_connection_string: Annotated[SecretStr, AfterValidator(_kafka)] | None = _option(
+        None,
+        "Announce every new snapshot in Kafka: [user:password@]host:port[,host:port][/topic]"
+        "[?security_protocol=...&sasl_mechanism=...]. With a user the default is SASL_SSL and PLAIN.",
+        "KAFKA_CONNECTION_STRING",
+    )
+    api_url: Annotated[str, AfterValidator(_http_url)] = _option(RESERVE.url, "The feed's address.", "MISO_API_URL")
+    timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
+        30.0, "Seconds for one whole request to the feed, body included.", "MISO_TIMEOUT"
+    )
+    s3_block: str | None = _option(
+        None, "The name of a saved Prefect S3Bucket block, instead of --s3-bucket.", "MISO_S3_BLOCK"
+    )
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = _option(
+        None, "Instead of host, port and db, for passwords and TLS: redis:// or rediss://.", "REDIS_URL"
+    )
+    local: Path | None = _option(
+        None, "Archive in this folder, with an embedded Valkey in it unless a Redis is named.", "MISO_LOCAL"
+    )
+
+    @classmethod
+    def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
+        """Fill what was not given from the environment, then from the defaults, and check the whole.
+
+        What is given wins as a group: a given destination sets aside the destinations of the environment, and so
+        does a given Redis. Empty environment variables count as not set.
+
+        Raises:
+            UsageError: A value is wrong, or the values do not go together.
+        """
+        given = {name: value for name, value in given.items() if value is not None}
+        _refuse_two_redis(given)
+        values = _from_environment(given, environ) | given
+        try:
+            settings = cls(**values)
+        except ValidationError as error:
+            raise UsageError(explained(error, given)) from None
+        destinations = [option_name(name) for name in DESTINATIONS if getattr(settings, name) is not None]
+        if not destinations:
+            raise UsageError("say where to archive: --s3-bucket (S3_BUCKET), --s3-block or --local")
+        if len(destinations) > 1:
+            raise UsageError(f"name one place to archive in: {' and '.join(destinations)} are set together")
+        return settings
+
+    @property
+    def embeds_valkey(self) -> bool:
+        """Whether the run brings its own Valkey: a local archive, and no Redis named."""
+        return self.local is not None and not self.model_fields_set & {*_REDIS_PARTS, "redis_url"}
+
+    @property
+    def redis_address(self) -> str:
+        """The Redis to connect to, as an address that may hold a password."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        return f"redis://{self.redis_host}:{self.redis_port}/{self.redis_db}"
+
+    @property
+    def kafka(self) -> KafkaAddress | None:
+        """The Kafka to announce in, or None."""
+        if self.kafka_connection_string is None:
+            return None
+        return parse_kafka_address(self.kafka_connection_string.get_secret_value(), default_topic=RESERVE.name)
+
+
+def option_name(field: str) -> str:
+    """Return the option that sets a field: ``s3_bucket`` is ``--s3-bucket``."""
+    return "--" + field.replace("_", "-")
+
+
+def environment_variable(field: str) -> str | None:
+    """Return the environment variable that sets a field, or None."""
+    extra = Settings.model_fields[field].json_schema_extra
+    name = extra.get("environment_variable") if isinstance(extra, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def explained(error: ValidationError, given: Collection[str]) -> str:
+    """Say which options or environment variables are wrong, and how, without repeating what was given."""
+    lines = []
+    for detail in error.errors(include_input=False):
+        field = str(detail["loc"][-1])
+        name = option_name(field) if field in given else environment_variable(field) or option_name(field)
+        lines.append(f"{name}: {detail['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)
+
+
+def _from_environment(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    set_aside = set(given)
+    if set_aside & set(DESTINATIONS):
+        set_aside.update(DESTINATIONS)
+    if set_aside & set(_REDIS_PARTS):
+        set_aside.add("redis_url")
+    elif "redis_url" in given or environ.get("REDIS_URL"):
+        set_aside.update(_REDIS_PARTS)
+    return {
+        field: environ[name]
+        for field in Settings.model_fields
+        if field not in set_aside and (name := environment_variable(field)) and environ.get(name)
+    }
+
+
+def _refuse_two_redis(given: Mapping[str, Any]) -> None:
+    parts = [option_name(name) for name in _REDIS_PARTS if name in given]
+    if parts and "redis_url" in given:
+        raise UsageError(f"name Redis in one way: --redis-url stands instead of {' and '.join(parts)}")

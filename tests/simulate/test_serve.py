@@ -1,0 +1,31 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from miso_reserve.simulate import run
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_it_is_told_to_end(ending: signal.Signals) -> None:
+    """`run` prints its address and that it is simulated, serves there, and ends with code 0 on either signal."""
+    program = "from miso_reserve.simulate import run; raise SystemExit(run(0, 0.0, '503=1', 3))"
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "simulated" in line
+        assert requests.get(line.split()[-1], timeout=10).status_code == 503
+        process.send_signal(ending)
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+def test_the_command_puts_back_the_signal_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `run` the process handles signals as it did before."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr("builtins.print", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    assert run(0, 0.0, "", 0) == 0
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
