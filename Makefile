@@ -22,7 +22,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 demo: setup ## Collect a simulated hour into ./data: no service, no internet
-	@$(BIN)/python flows/demo.py $(DATA)
+	@$(BIN)/python -m flows.demo $(DATA)
 
 collect: setup ## Collect one live snapshot into ./data
 	@$(BIN)/miso-reserve collect --local $(DATA)

@@ -32,6 +32,7 @@ from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError,
 from miso_reserve.feed import Response
 from miso_reserve.findings import Finding
 from miso_reserve.interval import EST
+from miso_reserve.notify import Announcer
 from miso_reserve.settings import Environment, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -68,32 +69,34 @@ def fetch_snapshot(url: str, timeout: float, poll: int) -> Response:  # noqa: AR
     return feed.fetch(url, timeout)
 
 
-@task(name="look up in Redis", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
+@task(name="look up in Redis", task_run_name="look up in Redis", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
 def look_up(parts: Parts, response: Response) -> bool:
     """Ask Redis whether the snapshot is archived and announced."""
     return parts.is_registered(response)
 
 
-@task(name="archive snapshot", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
+@task(name="archive snapshot", task_run_name="archive snapshot", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
 def archive_snapshot(parts: Parts, snapshot: Snapshot, response: Response) -> Stored:
     """Put the snapshot where nothing stands."""
     return parts.store(snapshot, response)
 
 
-@task(name="quarantine body", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
+@task(name="quarantine body", task_run_name="quarantine body", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
 def quarantine_body(parts: Parts, response: Response, reasons: tuple[Finding, ...]) -> str:
     """Keep a refused body with its reasons."""
     return parts.quarantine(response, reasons)
 
 
 # No retries: librdkafka tries again by itself until its deadline.
-@task(name="announce snapshot", cache_policy=NO_CACHE)
-def announce_snapshot(parts: Parts, snapshot: Snapshot, response: Response, stored: Stored) -> None:
+@task(name="announce snapshot", task_run_name="announce snapshot", cache_policy=NO_CACHE)
+def announce_snapshot(
+    parts: Parts, announcer: Announcer, snapshot: Snapshot, response: Response, stored: Stored
+) -> None:
     """Tell Kafka, and wait for the delivery."""
-    parts.announce(snapshot, response, stored)
+    parts.announce_in(announcer, snapshot, response, stored)
 
 
-@task(name="register in Redis", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
+@task(name="register in Redis", task_run_name="register in Redis", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
 def register_snapshot(parts: Parts, snapshot: Snapshot, response: Response, stored: Stored) -> None:
     """Remember the snapshot as archived and announced."""
     parts.register(snapshot, response, stored)
@@ -173,7 +176,7 @@ def _task_steps(parts: Parts) -> Steps:
         is_registered=partial(look_up.with_options(), parts),
         store=store_and_show,
         quarantine=partial(quarantine_body.with_options(), parts),
-        announce=partial(announce_snapshot.with_options(), parts),
+        announce=partial(announce_snapshot, parts, parts.announcer) if parts.announcer else None,
         register=partial(register_snapshot.with_options(), parts),
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from miso_reserve.dataset import RESERVE
@@ -49,7 +49,7 @@ POLLS: Final[Mapping[int, tuple[Poll, ...]]] = {
 def main(folder: Path) -> int:
     """Run the hour and return the exit code: 0 when every run ended as it should."""
     _use_a_private_prefect(folder)
-    from collect import collect  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    from flows.collect import collect  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     as_planned = True
     with ExitStack() as stack:
@@ -62,7 +62,7 @@ def main(folder: Path) -> int:
             state = collect(
                 local=folder, api_url=feed.url, redis_host=redis.hostname, redis_port=redis.port, return_state=True
             )
-            result = state.result(raise_on_failure=False)
+            result = cast("dict[str, Any]", state.result(raise_on_failure=False))
             as_planned &= bool(result["failed"]) == poll.fails
             requests = "1 request " if feed.hits == hits + 1 else f"{feed.hits - hits} requests"
             outcome = _outcome(result, feed.requests[-1].body)

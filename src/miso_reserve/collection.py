@@ -23,7 +23,7 @@ from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
 from miso_reserve.feed import Response
 from miso_reserve.findings import Finding
 from miso_reserve.interval import as_utc
-from miso_reserve.notify import Announcement, Announcer
+from miso_reserve.notify import DELIVERY_SECONDS, Announcement, Announcer
 from miso_reserve.settings import Settings
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Steps:
     is_registered: Callable[[Response], bool]
     store: Callable[[Snapshot, Response], Stored]
     quarantine: Callable[[Response, tuple[Finding, ...]], str]
-    announce: Callable[[Snapshot, Response, Stored], None]
+    announce: Callable[[Snapshot, Response, Stored], None] | None
     register: Callable[[Snapshot, Response, Stored], None]
 
 
@@ -102,14 +102,9 @@ class Parts:
         """Keep a refused body with its reasons."""
         return store_refused(self.archive, self.dataset, response, reasons)
 
-    def announce(self, snapshot: Snapshot, response: Response, stored: Stored) -> None:
-        """Tell Kafka of the snapshot, when a Kafka is named."""
-        if self.announcer is not None:
-            self.announcer.announce(self.announcement(snapshot, response, stored))
-
-    def announcement(self, snapshot: Snapshot, response: Response, stored: Stored) -> Announcement:
-        """Return the message for a stored snapshot."""
-        return Announcement(
+    def announce_in(self, announcer: Announcer, snapshot: Snapshot, response: Response, stored: Stored) -> None:
+        """Tell Kafka of the snapshot."""
+        announcement = Announcement(
             dataset=self.dataset.name,
             environment=self.environment,
             location=self.archive.location,
@@ -121,6 +116,7 @@ class Parts:
             fetched_at=as_utc(response.fetched_at),
             collector_version=__version__,
         )
+        announcer.announce(announcement)
 
     def register(self, snapshot: Snapshot, response: Response, stored: Stored) -> None:
         """Remember the body in Redis, as archived and announced."""
@@ -142,7 +138,7 @@ def open_parts(settings: Settings, dataset: Dataset) -> Iterator[Parts]:
             redis_address = settings.redis_address
         registry = Registry.connect(redis_address, settings.environment, dataset)
         stack.callback(registry.close)
-        announcer = None if settings.kafka is None else Announcer(settings.kafka)
+        announcer = None if settings.kafka is None else Announcer(settings.kafka, DELIVERY_SECONDS)
         if announcer is not None:
             stack.callback(announcer.close)
         yield Parts(dataset, settings.environment, _open_archive(settings), registry, announcer)
@@ -173,7 +169,8 @@ def plain_steps(parts: Parts) -> Steps:
         is_registered=retried(parts.is_registered),
         store=retried(parts.store),
         quarantine=retried(parts.quarantine),
-        announce=parts.announce,  # librdkafka tries again by itself until its deadline
+        # librdkafka tries again by itself until its deadline
+        announce=partial(parts.announce_in, parts.announcer) if parts.announcer else None,
         register=retried(parts.register),
     )
 
@@ -227,7 +224,8 @@ def _collect_one(candidate: Candidate, dataset: Dataset, steps: Steps, result: R
     if stored.written:
         result.objects.append(stored.key)
     # An object that stood there may be one whose run died before it was announced: it is announced again.
-    steps.announce(verdict.snapshot, response, stored)
+    if steps.announce is not None:
+        steps.announce(verdict.snapshot, response, stored)
     steps.register(verdict.snapshot, response, stored)
     if stored.written:
         result.collected += 1

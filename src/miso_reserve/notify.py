@@ -47,9 +47,9 @@ class Announcement(BaseModel):
 
 
 class Announcer:
-    """An idempotent producer that waits for every broker's word (acks=all)."""
+    """An idempotent producer that waits for every broker's word (acks=all), for so many seconds a message."""
 
-    def __init__(self, address: KafkaAddress, delivery_seconds: float = DELIVERY_SECONDS) -> None:
+    def __init__(self, address: KafkaAddress, delivery_seconds: float) -> None:
         self._topic = address.topic
         self._brokers = address.brokers
         self._delivery_seconds = delivery_seconds

@@ -1,0 +1,1 @@
+"""Tests: the promises of this project, on real parts."""

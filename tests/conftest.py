@@ -1,0 +1,144 @@
+"""The real parts every test may ask for: embedded ones in the fast tier, real servers in the second."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis as redis_client
+
+from miso_reserve import collection
+from miso_reserve.settings import Settings, environment_variable
+from miso_reserve.simulate import SimulatedFeed
+from tests.services.kafka import mock_cluster
+from tests.services.process import from_environment
+from tests.services.s3 import S3Endpoint, moto_server
+from tests.services.valkey import embedded_valkey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_configure() -> None:
+    """Keep a developer's own settings out of the tests, before anything reads them."""
+    for field in Settings.model_fields:
+        os.environ.pop(environment_variable(field) or "", None)
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ.update(DO_NOT_TRACK="1", PREFECT_SERVER_ANALYTICS_ENABLED="false")
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Prefect server of its own; yields the variables by which another process finds it and its results."""
+    # Prefect reads the environment when it is imported: after pytest_configure.
+    from prefect.settings import (  # noqa: PLC0415
+        PREFECT_API_URL,
+        PREFECT_HOME,
+        PREFECT_LOCAL_STORAGE_PATH,
+        temporary_settings,
+    )
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415
+
+    home = tmp_path_factory.mktemp("prefect")
+    with (
+        temporary_settings({PREFECT_HOME: home, PREFECT_LOCAL_STORAGE_PATH: home / "storage"}),
+        prefect_test_harness(server_startup_timeout=120),
+    ):
+        yield {
+            "PREFECT_API_URL": PREFECT_API_URL.value() or "",
+            "PREFECT_HOME": str(home),
+            "PREFECT_LOCAL_STORAGE_PATH": str(home / "storage"),
+        }
+
+
+@dataclass(frozen=True)
+class Services:
+    """The servers of one tier."""
+
+    s3: S3Endpoint
+    redis_url: str
+    kafka: str
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of its own for one test."""
+
+    name: str
+    client: Any
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Every key in it, sorted."""
+        listed = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix)
+        return sorted(item["Key"] for item in listed.get("Contents", []))
+
+    def body(self, key: str) -> bytes:
+        """An object's bytes."""
+        return bytes(self.client.get_object(Bucket=self.name, Key=key)["Body"].read())
+
+    def metadata(self, key: str) -> dict[str, str]:
+        """An object's metadata."""
+        return dict(self.client.head_object(Bucket=self.name, Key=key)["Metadata"])
+
+
+@pytest.fixture(scope="session", params=["embedded", pytest.param("real", marks=pytest.mark.services)])
+def services(request: pytest.FixtureRequest) -> Iterator[Services]:
+    """The servers: from wheels in the fast tier, those that TEST_... variables name in the second."""
+    if request.param == "real":
+        yield Services(
+            S3Endpoint.from_environment(), from_environment("TEST_REDIS_URL"), from_environment("TEST_KAFKA_BOOTSTRAP")
+        )
+    else:
+        with moto_server() as s3, embedded_valkey() as redis_url, mock_cluster() as kafka:
+            yield Services(s3, redis_url, kafka)
+
+
+@pytest.fixture
+def bucket(services: Services, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A new bucket, in the S3 that the environment names for the test."""
+    for name, value in services.s3.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    bucket = Bucket(f"bucket-{uuid.uuid4()}", services.s3.client())
+    bucket.client.create_bucket(Bucket=bucket.name)
+    return bucket
+
+
+@pytest.fixture
+def redis_url(services: Services) -> str:
+    """An empty Redis."""
+    with redis_client.Redis.from_url(services.redis_url) as client:
+        client.flushdb()
+    return services.redis_url
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[redis_client.Redis]:
+    """A client of the empty Redis."""
+    with redis_client.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def kafka_topic(services: Services) -> str:
+    """A topic of its own, as ``host:port/topic``."""
+    return f"{services.kafka}/topic-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def feed() -> Iterator[SimulatedFeed]:
+    """A simulated feed that stands still until it is advanced."""
+    with SimulatedFeed(seed=307) as simulated:
+        yield simulated
+
+
+@pytest.fixture
+def fast_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The retries of the library's own run, as many as ever but a hundred times as fast."""
+    for name in ("FEED_RETRIES", "ARCHIVE_RETRIES"):
+        policy = getattr(collection, name)
+        faster = replace(policy, first_delay=policy.first_delay / 100, longest_delay=policy.longest_delay / 100)
+        monkeypatch.setattr(collection, name, faster)

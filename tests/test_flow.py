@@ -1,0 +1,225 @@
+"""The flow on a real Prefect server: states, retries, caching, artifacts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
+from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
+
+from flows.collect import collect
+from miso_reserve.simulate import Reply
+from tests.services.kafka import mock_cluster, read_messages
+from tests.services.process import free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from prefect.client.schemas.objects import FlowRun, State, TaskRun
+
+    from miso_reserve.simulate import SimulatedFeed
+    from tests.conftest import Bucket, Services
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture(autouse=True)
+def _redis_in_the_environment(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+
+
+def run(feed: SimulatedFeed, **parameters: Any) -> State[dict[str, Any]]:  # noqa: ANN401 - the flow's parameters
+    """Run the flow against the simulated feed and return its final state."""
+    return collect(api_url=feed.url, return_state=True, **parameters)
+
+
+def result_of(state: State[dict[str, Any]]) -> dict[str, Any]:
+    """The result a state holds, failed or not."""
+    result = state.result(raise_on_failure=False)
+    assert isinstance(result, dict)
+    return result
+
+
+def flow_run_of(state: State[Any]) -> FlowRun:
+    """The flow run that ended in a state, as the server knows it."""
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(run_id)
+
+
+def task_runs_of(state: State[Any]) -> dict[str, TaskRun]:
+    """The task runs of a flow run, by name."""
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])))
+    return {run.name: run for run in runs}
+
+
+def retry_in_a_new_process(state: State[Any], server: dict[str, str]) -> str:
+    """Retry a flow run as ``prefect flow-run retry`` does; return the type of the state it ends in."""
+    run_id = state.state_details.flow_run_id
+    subprocess.run(
+        [sys.executable, "-m", "prefect", "flow-run", "retry", str(run_id), "-e", "flows/collect.py:collect"],
+        env={**os.environ, **server},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return flow_run_of(state).state_name or ""
+
+
+def test_a_run_completes_with_the_result_as_a_dictionary(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """A run that collects is Completed and its result has exactly the six documented fields."""
+    state = run(feed, local=tmp_path)
+    assert state.is_completed()
+    result = result_of(state)
+    assert sorted(result) == ["collected", "errors", "failed", "objects", "skipped_duplicate", "total_candidates"]
+    assert (result["collected"], result["failed"]) == (1, 0)
+    assert (tmp_path / result["objects"][0]).is_file()
+
+
+def test_names_can_be_read_by_a_person(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """Flow and task runs are named for the environment, the time in EST and what they do."""
+    state = run(feed, local=tmp_path, environment="staging")
+    name = flow_run_of(state).name
+    assert name.startswith("collect staging 20")
+    assert name.endswith(" EST")
+    tasks = {"fetch snapshot, poll 1", "look up in Redis", "archive snapshot", "register in Redis"}
+    assert set(task_runs_of(state)) == tasks
+
+
+def test_a_refused_body_fails_the_run_and_says_why(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """A refused body makes a Failed run whose message starts with the reason code, with the result attached."""
+    feed.script(Reply(body=b'{"error":"no data"}'))
+    state = run(feed, local=tmp_path)
+    assert state.is_failed()
+    assert (state.message or "").startswith("error_payload: ")
+    assert result_of(state)["errors"][0]["code"] == "error_payload"
+    assert len(list(tmp_path.glob("quarantine/*/*/*.body.gz"))) == 1
+
+
+def test_transient_answers_are_retried_by_the_task(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """503 and 429 with Retry-After are retried by the fetch task, which waits at least as long as it was asked."""
+    feed.script(Reply(status=503), Reply(status=429, headers={"Retry-After": "3"}))
+    state = run(feed, local=tmp_path)
+    assert result_of(state)["collected"] == 1
+    asked, again = feed.requests[1].at, feed.requests[2].at
+    assert again - asked >= 3
+    (fetch,) = [task for name, task in task_runs_of(state).items() if name.startswith("fetch")]
+    assert fetch.run_count == 3
+
+
+def test_a_final_answer_is_not_retried(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """404 fails the run after one request."""
+    feed.script(Reply(status=404))
+    state = run(feed, local=tmp_path)
+    assert state.is_failed()
+    assert (state.message or "").startswith("feed_status: ")
+    assert feed.hits == 1
+
+
+def test_a_run_without_redis_fails_before_it_fetches(
+    feed: SimulatedFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With Redis unreachable the run is Failed, names host and port, and never asks the feed."""
+    port = free_port()
+    monkeypatch.delenv("REDIS_URL")
+    state = run(feed, local=tmp_path, redis_host="127.0.0.1", redis_port=port)
+    assert state.is_failed()
+    assert f"Failed to connect to Redis at 127.0.0.1:{port}: " in (state.message or "")
+    assert feed.hits == 0
+
+
+def test_wrong_parameters_fail_the_run_with_the_option_to_give(feed: SimulatedFeed) -> None:
+    """A run with nowhere to archive fails and names the options."""
+    state = run(feed)
+    assert state.is_failed()
+    assert "--s3-bucket" in (state.message or "")
+    assert feed.hits == 0
+
+
+def test_a_retry_in_a_new_process_takes_the_body_it_has(
+    feed: SimulatedFeed, tmp_path: Path, prefect_server: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed run, retried by a new process, delivers the body already fetched: the feed is asked once."""
+    monkeypatch.setattr("miso_reserve.collection.DELIVERY_SECONDS", 1.0)
+    with mock_cluster() as bootstrap:
+        monkeypatch.setenv("KAFKA_CONNECTION_STRING", f"127.0.0.1:{free_port()}/retried")
+        state = run(feed, local=tmp_path)
+        assert state.is_failed()
+        assert (state.message or "").startswith("kafka_undelivered: ")
+        feed.advance()
+        monkeypatch.setenv("KAFKA_CONNECTION_STRING", f"{bootstrap}/retried")
+        assert retry_in_a_new_process(state, prefect_server) == "Completed"
+        assert feed.hits == 1
+        assert len(read_messages(bootstrap, "retried", expected=1)) == 1
+    assert len(list(tmp_path.glob("sourcing/*/*/*.json.gz"))) == 1
+
+
+def test_a_new_run_asks_the_feed_anew(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """A new run never takes the body of another: it fetches, and finds the interval that is up now."""
+    first = result_of(run(feed, local=tmp_path))
+    feed.advance()
+    second = result_of(run(feed, local=tmp_path))
+    assert feed.hits == 2
+    assert first["objects"] != second["objects"]
+
+
+def test_a_stored_snapshot_is_shown_as_a_table(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """Each stored snapshot publishes its binding constraints as a table artifact with prices in $/MW."""
+    key = "binding-constraints-prod"
+    feed.advance(2)
+    run(feed, local=tmp_path, environment="prod")
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+    assert "Shadow price ($/MW)" in str(artifact.data)
+    assert "2001-01-02 07:15 EST" in (artifact.description or "")
+
+
+def test_the_saved_block_is_loaded_by_name(feed: SimulatedFeed, services: Services, bucket: Bucket) -> None:
+    """With s3_block the run archives in the block's bucket and folder, with the block's credentials."""
+    credentials = AwsCredentials(
+        aws_access_key_id=services.s3.access_key,
+        aws_secret_access_key=services.s3.secret_key,
+        region_name=services.s3.region,
+        aws_client_parameters=AwsClientParameters(endpoint_url=services.s3.url),
+    )
+    S3Bucket(bucket_name=bucket.name, bucket_folder="archive", credentials=credentials).save("reserve", overwrite=True)
+    state = run(feed, s3_block="reserve")
+    (key,) = result_of(state)["objects"]
+    assert bucket.keys() == [f"archive/{key}"]
+
+
+def test_an_unknown_block_fails_the_run_by_its_name(feed: SimulatedFeed) -> None:
+    """A block that is not saved fails the run before it fetches, and the message names it."""
+    state = run(feed, s3_block="nobody-saved-this")
+    assert (state.message or "").startswith("block_not_found: no S3Bucket block named 'nobody-saved-this'")
+    assert feed.hits == 0
+
+
+def test_no_secret_reaches_prefect(feed: SimulatedFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password of the environment stands in no parameter, state, log or artifact of the run."""
+    monkeypatch.setattr("miso_reserve.collection.DELIVERY_SECONDS", 0.5)
+    login = f"user:very-secret@127.0.0.1:{free_port()}?security_protocol=SASL_PLAINTEXT"
+    monkeypatch.setenv("KAFKA_CONNECTION_STRING", login)
+    state = run(feed, local=tmp_path)
+    assert state.is_failed()
+    with get_client(sync_client=True) as client:
+        logs = client.read_logs()
+    told = [flow_run_of(state).model_dump_json(), *(log.message for log in logs), str(task_runs_of(state))]
+    assert not [text for text in told if "very-secret" in text]
+
+
+def test_the_form_describes_each_parameter_as_the_settings_do() -> None:
+    """Prefect's form shows a typed field with the settings' own help text for every option without a secret."""
+    properties = collect.parameters.properties
+    assert properties["environment"]["enum"] == ["dev", "staging", "prod"]
+    assert all(field["description"] for field in properties.values())
+    assert not {"redis_url", "kafka_connection_string"} & set(properties)
