@@ -331,9 +331,7 @@ class TestStatus:
             ("Fri, 31 Dec 2027 23:59:59 -9999", None),
         ],
     )
-    def test_retry_after_is_read(
-        self, feed: SimulatedFeed, status: int, header: str, seconds: float | None
-    ) -> None:
+    def test_retry_after_is_read(self, feed: SimulatedFeed, status: int, header: str, seconds: float | None) -> None:
         """Retry-After in seconds is read, a time gone by is none to wait, and what cannot be read asks for nothing."""
         feed.script(Reply(status, b"", {"Retry-After": header}))
         assert failure(feed.url).retry_after == seconds

@@ -1,0 +1,40 @@
+"""A run that kills its own process before or after one of its steps: ``python -m tests.killed_run STEP MOMENT ...``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from miso_reserve.collection import collect, generate_candidates, open_parts, plain_steps
+from miso_reserve.dataset import RESERVE
+from miso_reserve.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def killing(step: Callable[..., Any], moment: str) -> Callable[..., Any]:
+    """Wrap a step so that the process dies at once, as by kill -9, before or after it."""
+
+    def dying(*arguments: object) -> None:
+        if moment == "after":
+            step(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return dying
+
+
+def main(step: str, moment: str, **given: str) -> None:
+    """Run once, with the settings given by name, and die at the step."""
+    settings = Settings.resolve(given, os.environ)
+    with open_parts(settings, RESERVE) as parts:
+        steps = plain_steps(parts)
+        fatal = replace(steps, **{step: killing(getattr(steps, step), moment)})
+        collect(generate_candidates(settings), RESERVE, fatal)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], **dict(pair.split("=", 1) for pair in sys.argv[3:]))

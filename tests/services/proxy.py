@@ -1,0 +1,168 @@
+"""TCP servers in a thread, and a proxy that misbehaves on request."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+Mode = Literal["pass", "refuse", "blackhole", "latency", "cut"]
+
+
+class LoopbackServer:
+    """A TCP server on 127.0.0.1 with its event loop in a thread: a context manager; subclasses define `handle`."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection; it is closed afterwards."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._connected, sock=self._listener)
+        await self._stop.wait()
+        server.close()
+        # Again and again: a connection may be accepted yet have no task of its own.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            # Either side may hang up at any time: that is what proxies are for.
+            with suppress(OSError, asyncio.IncompleteReadError):
+                await self.handle(reader, writer)
+        finally:
+            await _close(writer)
+
+
+class FaultProxy(LoopbackServer):
+    """Passes connections on to a server, or does what `mode` says, which may be set at any time.
+
+    Modes:
+        pass: Everything is passed on.
+        refuse: New connections are reset at once, open ones at the next byte.
+        blackhole: New connections are accepted, and nothing that is sent gets through or is answered. A connection that
+            has lost something in here stays lost when the mode changes.
+        latency: Whatever arrives, in either direction, is passed on `latency_seconds` later.
+        cut: The request is passed on; of the answers on a connection, counted from the moment this mode is seen, only
+            the first `cut_after_bytes` bytes are, then the connection is closed. With 0 the request is done and its
+            answer is lost. With `cut_requests` set it is the request that is cut.
+    """
+
+    def __init__(self, upstream_host: str, upstream_port: int) -> None:
+        super().__init__()
+        self._upstream = (upstream_host, upstream_port)
+        self.mode: Mode = "pass"
+        self.latency_seconds = 0.0
+        self.cut_after_bytes = 0
+        self.cut_requests = False
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass one connection on, or not."""
+        if self.mode == "refuse":
+            _reset(writer)
+        elif self.mode == "blackhole":
+            await _swallow(reader)
+        else:
+            async with connection(*self._upstream) as (upstream_reader, upstream_writer):
+                requests = self._pass_on(reader, upstream_writer, writer, is_request=True)
+                answers = self._pass_on(upstream_reader, writer, writer, is_request=False)
+                await both(requests, answers)
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        client: asyncio.StreamWriter,
+        *,
+        is_request: bool,
+    ) -> None:
+        left: int | None = None
+        while data := await reader.read(65536):
+            mode = self.mode
+            if mode == "refuse":
+                _reset(client)
+                raise ConnectionResetError
+            if mode == "blackhole":
+                await _swallow(reader)
+                raise ConnectionAbortedError
+            if mode == "latency":
+                await asyncio.sleep(self.latency_seconds)
+            cutting = mode == "cut" and is_request == self.cut_requests
+            if cutting:
+                left = self.cut_after_bytes if left is None else left
+                data = data[:left]
+                left -= len(data)
+            writer.write(data)
+            await writer.drain()
+            if cutting and not left:
+                raise ConnectionAbortedError
+        writer.write_eof()
+
+
+@asynccontextmanager
+async def connection(host: str, port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a server, closed at the end of the block."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        yield reader, writer
+    finally:
+        await _close(writer)
+
+
+async def both(*directions: Coroutine[Any, Any, None]) -> None:
+    """Run the two directions of a connection until both have ended or one has failed."""
+    tasks = [asyncio.create_task(direction) for direction in directions]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on one direction of a connection until it ends."""
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
+async def _swallow(reader: asyncio.StreamReader) -> None:
+    while await reader.read(65536):
+        pass
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    # Closing with no time to linger sends a reset in place of an orderly end.
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
