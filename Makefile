@@ -31,6 +31,7 @@ test: setup check ## Check types and style, run the tests on embedded services, 
 	$(BIN)/python -m pytest -m "not services" --cov --cov-report=term
 
 test-services: setup ## Run the second tier on real servers (tests/services/install-services.sh installs them)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group services
 	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m services
 
 check: setup ## Check types and style

@@ -69,7 +69,8 @@ def fetch_snapshot(url: str, timeout: float, poll: int) -> Response:  # noqa: AR
     return feed.fetch(url, timeout)
 
 
-@task(name="look up in Redis", task_run_name="look up in Redis", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
+# No retries: without an answer the snapshot is archived all the same, and the registration tries again.
+@task(name="look up in Redis", task_run_name="look up in Redis", cache_policy=NO_CACHE)
 def look_up(parts: Parts, response: Response) -> bool:
     """Ask Redis whether the snapshot is archived and announced."""
     return parts.is_registered(response)
@@ -173,7 +174,7 @@ def _task_steps(parts: Parts) -> Steps:
 
     return Steps(
         fetch=fetch_candidate,
-        is_registered=partial(look_up.with_options(), parts),
+        is_registered=partial(look_up, parts),
         store=store_and_show,
         quarantine=partial(quarantine_body.with_options(), parts),
         announce=partial(announce_snapshot, parts, parts.announcer) if parts.announcer else None,

@@ -113,8 +113,7 @@ def _outcome(result: Mapping[str, Any], body: bytes) -> str:
 def _describe(folder: Path) -> None:
     snapshots = sorted((folder / "sourcing" / RESERVE.name).rglob("*.json.gz"))
     refused = sorted((folder / "quarantine" / RESERVE.name).rglob("*.body.gz"))
-    size = sum(path.stat().st_size for path in snapshots)
-    say(f"{folder} holds {len(snapshots)} simulated snapshots ({size:,} bytes) and {len(refused)} refused body")
+    say(f"{folder} holds {len(snapshots)} simulated snapshots and {len(refused)} refused body")
     say(f"look at one:       zcat {snapshots[-1]}")
     say(f"check them all:    .venv/bin/miso-reserve validate {snapshots[0].parent}/*.json.gz")
     say("run it again:      make demo   (stores nothing new)")

@@ -1,5 +1,6 @@
 import json
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from miso_reserve.contract import DOCUMENTED_FIELDS, LIVE_FIELDS, Snapshot, Verdict, examine
 from miso_reserve.findings import WarningCode
 from miso_reserve.interval import EST
-from miso_reserve.simulate import documented_body, snapshot_body
+from miso_reserve.simulate import documented_body, is_quiet, snapshot_body
 
 END = datetime(2026, 7, 27, 8, 10, tzinfo=EST)
 REF_ID = "27-Jul-2026 - Interval 08:10 EST"
@@ -32,6 +33,7 @@ DOCUMENTED_ROW: dict[str, Any] = {
 }
 ROWS = [LIVE_ROW, DOCUMENTED_ROW]
 PLACEHOLDER: dict[str, Any] = {"Name": "None", "Period": "2026-07-27T08:10:00", "Price": "None", "Description": "None"}
+NO_TEXT: list[object] = [[], {}, ["text"]]
 
 both_shapes = pytest.mark.parametrize("row", ROWS, ids=["live", "documented"])
 
@@ -122,16 +124,19 @@ class TestRowShapes:
 
     @pytest.mark.parametrize(
         ("row", "field"),
-        [(LIVE_ROW, field) for field in LIVE_FIELDS] + [(DOCUMENTED_ROW, field) for field in DOCUMENTED_FIELDS],
+        [*((LIVE_ROW, field) for field in LIVE_FIELDS), *((DOCUMENTED_ROW, field) for field in DOCUMENTED_FIELDS)],
     )
     def test_a_missing_field_is_named(self, row: dict[str, Any], field: str) -> None:
         """Every field of either shape is required; the reason names row and field."""
         assert refused(body(LIVE_ROW, without(row, field))) == [("missing_field", f"Constraint[1].{field}")]
 
     @pytest.mark.parametrize("make", [snapshot_body, documented_body])
-    def test_simulated_bodies_are_accepted(self, make: Any) -> None:  # noqa: ANN401 - one of two functions
-        """What the simulated feed serves is valid, quiet or not."""
-        assert accepted(make(END, seed=7)).interval_end == END
+    def test_simulated_bodies_are_accepted(self, make: Callable[..., bytes]) -> None:
+        """A day of the simulated feed is valid in both shapes, its quiet intervals and its binding ones."""
+        ends = [END + hour * timedelta(hours=1) for hour in range(24)]
+        snapshots = [accepted(make(end, seed=7)) for end in ends]
+        assert [snapshot.interval_end for snapshot in snapshots] == ends
+        assert [snapshot.quiet for snapshot in snapshots] == [is_quiet(end, seed=7) for end in ends]
 
 
 class TestContentValidation:
@@ -163,10 +168,18 @@ class TestContentValidation:
 
     @pytest.mark.parametrize(
         ("ref_id", "code"),
-        [(None, "empty_ref_id"), ("", "empty_ref_id"), (" \t\n", "empty_ref_id")]
-        + [(0, "not_text"), (20260727, "not_text"), (True, "not_text"), ([REF_ID], "not_text"), ({}, "not_text")]
-        + [(text, "unreadable_ref_id") for text in ("None", "27-Jul-2026", "30-Feb-2026, 08:10 EST", f"{REF_ID}\u0000")]
-        + [(f"27-Jul-{year} - Interval 08:10 EST", "unreadable_ref_id") for year in ("1999", "2200", "0000", "9999")],
+        [
+            *((None, "empty_ref_id"), ("", "empty_ref_id"), (" \t\n", "empty_ref_id")),
+            *((0, "not_text"), (20260727, "not_text"), (True, "not_text"), ([REF_ID], "not_text"), ({}, "not_text")),
+            *(
+                (text, "unreadable_ref_id")
+                for text in ("None", "27-Jul-2026", "30-Feb-2026, 08:10 EST", f"{REF_ID}\u0000")
+            ),
+            *(
+                (f"27-Jul-{year} - Interval 08:10 EST", "unreadable_ref_id")
+                for year in ("1999", "2200", "0000", "9999")
+            ),
+        ],
     )
     def test_ref_id_is_a_readable_text(self, ref_id: object, code: str) -> None:
         """Without a RefId that names a real interval nothing can be archived, and the verdict names no interval."""
@@ -190,8 +203,8 @@ class TestContentValidation:
         """Name and Period are never empty and never anything but text."""
         for value in (None, "", " ", "\t\n"):
             assert refused(body(row | {field: value})) == [(empty, f"Constraint[0].{field}")]
-        for value in (0, 1.5, True, False, [], {}, ["text"]):
-            assert refused(body(row | {field: value})) == [("not_text", f"Constraint[0].{field}")]
+        for wrong in [0, 1.5, True, False, *NO_TEXT]:
+            assert refused(body(row | {field: wrong})) == [("not_text", f"Constraint[0].{field}")]
 
     @both_shapes
     @pytest.mark.parametrize("period", ["None", "soon", "2026-07-27", "2026-02-30T08:10:00", "1999-01-01T00:00:00"])
@@ -212,8 +225,19 @@ class TestContentValidation:
     @pytest.mark.parametrize(("field", "attribute"), [("Price", "shadow_price"), ("Quantity", "quantity")])
     @pytest.mark.parametrize(
         ("value", "number"),
-        [(0, 0.0), (-8, -8.0), (1.5, 1.5), (2**63, 2.0**63), (-0.0, 0.0), ("-0.16", -0.16), ("0", 0.0), ("+3", 3.0)]
-        + [("5.", 5.0), (".5", 0.5), (" 7 ", 7.0), ("1e3", 1000.0), ("-2.5E-1", -0.25), ("007", 7.0)],
+        [
+            *(
+                (0, 0.0),
+                (-8, -8.0),
+                (1.5, 1.5),
+                (2**63, 2.0**63),
+                (-0.0, 0.0),
+                ("-0.16", -0.16),
+                ("0", 0.0),
+                ("+3", 3.0),
+            ),
+            *(("5.", 5.0), (".5", 0.5), (" 7 ", 7.0), ("1e3", 1000.0), ("-2.5E-1", -0.25), ("007", 7.0)),
+        ],
     )
     def test_price_and_quantity_are_numbers(self, field: str, attribute: str, value: object, number: float) -> None:
         """Numbers and numeric strings are read alike, of either sign, zero included."""
@@ -222,30 +246,34 @@ class TestContentValidation:
 
     @pytest.mark.parametrize(
         ("field", "code"),
-        [("Price", "bad_price"), ("Quantity", "bad_quantity")]
-        + [(field, "bad_break_point") for field in ("BP1", "PC1", "BP2", "PC2")],
+        [
+            *(("Price", "bad_price"), ("Quantity", "bad_quantity")),
+            *((field, "bad_break_point") for field in ("BP1", "PC1", "BP2", "PC2")),
+        ],
     )
     @pytest.mark.parametrize(
         "value",
         [
-            True,
-            False,
-            [],
-            {},
-            [1],
-            "",
-            " ",
-            "None",
-            "nan",
-            "NaN",
-            "inf",
-            "-inf",
-            "Infinity",
-            "1e999",
-            "-1e999",
-            "9" * 400,
-        ]
-        + ["1,000", "1_000", "0x10", "$5", "5 MW", "1e", ".", "-", "--1", "1.2.3", "\u0661", "\u22121", "1\u00a0"],
+            *(
+                True,
+                False,
+                [],
+                {},
+                [1],
+                "",
+                " ",
+                "None",
+                "nan",
+                "NaN",
+                "inf",
+                "-inf",
+                "Infinity",
+                "1e999",
+                "-1e999",
+                "9" * 400,
+            ),
+            *("1,000", "1_000", "0x10", "$5", "5 MW", "1e", ".", "-", "--1", "1.2.3", "\u0661", "\u22121", "1\u00a0"),
+        ],
     )
     def test_what_is_not_a_finite_number_is_refused(self, field: str, code: str, value: object) -> None:
         """Booleans, NaN, infinities, overflow, digits of other scripts and text are no numbers."""
@@ -286,9 +314,9 @@ class TestContentValidation:
     def test_unknown_reserve_types_and_directions_pass(self, field: str, known: list[str], code: WarningCode) -> None:
         """The known values pass in silence, any other with a warning, and text is kept as it is."""
         attribute = {"ReserveType": "reserve_type", "Direction": "direction"}[field]
-        for value in known:
-            assert getattr(accepted(body(DOCUMENTED_ROW | {field: value})).constraints[0], attribute) == value
-        for value in ("STR", "spin", "up", " UP", "", None, 1, True, [], {}):
+        for name in known:
+            assert getattr(accepted(body(DOCUMENTED_ROW | {field: name})).constraints[0], attribute) == name
+        for value in ["STR", "spin", "up", " UP", "", None, 1, True, *NO_TEXT]:
             verdict = examine(body(DOCUMENTED_ROW | {field: value}))
             assert warned(verdict) == [(code.value, f"Constraint[0].{field}")]
             assert verdict.snapshot is not None
@@ -299,7 +327,7 @@ class TestContentValidation:
     @pytest.mark.parametrize(("value", "kept"), [("", ""), ("None", "None"), (None, None), ("\u00e9\n", "\u00e9\n")])
     def test_a_description_is_any_text(self, row: dict[str, Any], value: str | None, kept: str | None) -> None:
         """Description may be empty or null, in either shape."""
-        assert accepted(body(row | {"Description": value})).constraints[0].description == kept
+        assert accepted(body({**row, "Description": value})).constraints[0].description == kept
 
     @both_shapes
     @pytest.mark.parametrize("value", [0, True, [], {}])
@@ -326,67 +354,3 @@ class TestContentValidation:
         """Where JSON repeats a key the last value counts, as in other readers, so none is refused or summed."""
         text = body(LIVE_ROW).replace(b'"Price": "-8.32"', b'"Price": "x", "Price": "-1"')
         assert accepted(text).constraints[0].shadow_price == -1
-
-
-class TestQuiet:
-    def test_an_empty_list_is_quiet(self) -> None:
-        """No rows at all is an observation: nothing binds."""
-        snapshot = accepted(body())
-        assert (snapshot.quiet, snapshot.constraints, snapshot.interval_end) == (True, (), END)
-
-    @pytest.mark.parametrize("shape", ["live", "without description", "null description", "documented"])
-    @pytest.mark.parametrize("name", ["None", "None - None", "none", " NONE - NONE "])
-    @pytest.mark.parametrize("price", ["None", "", "0", 0, 0.0, None, " none "])
-    def test_a_placeholder_is_quiet(self, shape: str, name: str, price: object) -> None:
-        """The row that says nothing binds is no constraint, in every spelling of name and price and in both shapes."""
-        row = {
-            "live": PLACEHOLDER,
-            "without description": without(PLACEHOLDER, "Description"),
-            "null description": PLACEHOLDER | {"Description": None},
-            "documented": dict.fromkeys(DOCUMENTED_FIELDS, "None") | {"Period": "2026-07-27T13:10:00Z"},
-        }[shape] | {"Name": name, "Price": price}
-        assert accepted(body(row)).quiet
-        assert accepted(body(row, row)).quiet
-
-    @pytest.mark.parametrize(
-        "row",
-        [
-            PLACEHOLDER | {"Price": "-3.5"},
-            PLACEHOLDER | {"Price": 1},
-            LIVE_ROW | {"Price": 0},
-            LIVE_ROW | {"Price": "0"},
-        ],
-    )
-    def test_a_real_name_or_price_binds(self, row: dict[str, Any]) -> None:
-        """A price under the name None, or a zero price under a real name, is a binding constraint and is kept."""
-        snapshot = accepted(body(row))
-        assert [constraint.shadow_price for constraint in snapshot.constraints] == [float(row["Price"])]
-
-    @pytest.mark.parametrize("price", ["None", "", None])
-    def test_a_real_name_needs_a_price(self, price: object) -> None:
-        """A constraint that has a name but no price is refused, not taken for quiet."""
-        assert refused(body(LIVE_ROW | {"Price": price})) == [("bad_price", "Constraint[0].Price")]
-
-    @pytest.mark.parametrize("price", [True, False, [], {}, "x"])
-    def test_a_placeholder_has_no_strange_price(self, price: object) -> None:
-        """Under the name None only the known spellings of no price mean quiet."""
-        assert refused(body(PLACEHOLDER | {"Price": price})) == [("bad_price", "Constraint[0].Price")]
-
-    @pytest.mark.parametrize(
-        ("row", "reason"),
-        [
-            (without(PLACEHOLDER, "Period"), ("missing_field", "Constraint[0].Period")),
-            (without(PLACEHOLDER, "Price"), ("missing_field", "Constraint[0].Price")),
-            (PLACEHOLDER | {"Period": "None"}, ("unreadable_period", "Constraint[0].Period")),
-            (PLACEHOLDER | {"Period": ""}, ("empty_period", "Constraint[0].Period")),
-        ],
-    )
-    def test_a_placeholder_needs_its_period(self, row: dict[str, Any], reason: tuple[str, str]) -> None:
-        """A placeholder without a readable Period or without any Price is refused."""
-        assert refused(body(row)) == [reason]
-
-    def test_a_documented_placeholder_is_whole(self) -> None:
-        """A placeholder with one of the eleven fields needs the others, as any row does."""
-        missing = [name for name in DOCUMENTED_FIELDS if name not in PLACEHOLDER and name != "Quantity"]
-        reasons = refused(body(PLACEHOLDER | {"Quantity": "0"}))
-        assert reasons == [("missing_field", f"Constraint[0].{name}") for name in missing]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import random
 import socket
 import threading
 import time
 import tracemalloc
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -36,6 +38,11 @@ BODY = b'{"RefId":"27-Jul-2026 - Interval 08:10 EST","Constraint":[]}'
 TIMEOUT = 0.3
 PLENTY = 10.0
 """A timeout that no test comes near."""
+
+
+@pytest.fixture(autouse=True)
+def _servers_stop_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("miso_reserve.simulate.wire._POLL_SECONDS", 0.001)
 
 
 def failure(url: str, timeout: float = PLENTY) -> CollectionError:
@@ -117,18 +124,39 @@ class TestBody:
         feed.script(Reply(body=b"x" * (MOST_BYTES + beyond)))
         assert len(fetch(feed.url, PLENTY).body) == MOST_BYTES + min(beyond, 1)
 
-    def test_a_gzip_bomb_takes_no_memory(self, feed: SimulatedFeed) -> None:
-        """An answer of 300 MiB in 300 kB costs less than 30 MiB of memory, and is cut like any other."""
+    @pytest.mark.xfail(reason="cut as it travels, it looks like a gzip stream that breaks off", raises=CollectionError)
+    def test_a_body_that_hardly_compresses_is_capped_alike(self, feed: SimulatedFeed) -> None:
+        """A gzip answer that is too large already as it travels is cut like any other, not taken for a broken one."""
+        body = random.Random(307).randbytes(MOST_BYTES + 1_000_000)  # noqa: S311 - made-up bytes
+        feed.script(Reply(body=gzip.compress(body, 1), headers={"Content-Encoding": "gzip"}))
+        assert fetch(feed.url, PLENTY).body == body[: MOST_BYTES + 1]
+
+    @pytest.mark.parametrize(
+        ("encoding", "body"),
+        [("identity", BODY), ("", BODY), ("GZIP", gzip.compress(BODY)), (" x-gzip", gzip.compress(BODY))],
+    )
+    def test_encodings_may_be_spelled_in_any_way(self, feed: SimulatedFeed, encoding: str, body: bytes) -> None:
+        """HTTP's own spellings of gzip and of no encoding are understood."""
+        feed.script(Reply(body=body, headers={"Content-Encoding": encoding}))
+        assert fetch(feed.url, PLENTY).body == BODY
+
+    @pytest.mark.parametrize(
+        ("status", "headers"),
+        [(200, {}), (503, {}), (404, {}), (302, {"Location": "/next"})],
+        ids=["200", "503", "404", "redirect"],
+    )
+    def test_a_gzip_bomb_takes_no_memory(self, feed: SimulatedFeed, status: int, headers: dict[str, str]) -> None:
+        """An answer of 100 MiB in 100 kB costs less than 30 MiB of memory, with any status."""
         stream = zlib.compressobj(level=9, wbits=31)
-        bomb = b"".join([stream.compress(bytes(1024 * 1024)) for _ in range(300)] + [stream.flush()])
-        feed.script(Reply(body=bomb, headers={"Content-Encoding": "gzip"}))
+        bomb = b"".join([stream.compress(bytes(1024 * 1024)) for _ in range(100)] + [stream.flush()])
+        feed.script(Reply(status, bomb, {"Content-Encoding": "gzip", **headers}))
         tracemalloc.start()
         try:
-            response = fetch(feed.url, PLENTY)
+            with suppress(CollectionError):
+                assert len(fetch(feed.url, PLENTY).body) == MOST_BYTES + 1
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert len(response.body) == MOST_BYTES + 1
         assert peak < 30 * 1024 * 1024
 
     def test_response_says_when_and_from_where(self, feed: SimulatedFeed) -> None:
@@ -231,7 +259,7 @@ class TestDeadline:
 
     def test_deadline_covers_a_silent_server(self, feed: SimulatedFeed) -> None:
         """A server that takes the connection and never says a word holds a fetch no longer than its deadline."""
-        with FaultProxy("127.0.0.1", port_of(feed.url)) as proxy:
+        with FaultProxy("127.0.0.1", int(urlsplit(feed.url).port or 0)) as proxy:
             proxy.mode = "blackhole"
             with Within(10 * TIMEOUT):
                 error = failure(f"http://127.0.0.1:{proxy.port}/", TIMEOUT)
@@ -265,10 +293,7 @@ class TestDeadline:
         [
             Reply(delay=60),
             Reply(body=b"1\r\nx\r\n" * 1000, headers={"Transfer-Encoding": "chunked"}, drip=0.02),
-            pytest.param(
-                Reply(body=b"x" * 1000, drip=0.05),
-                marks=pytest.mark.xfail(reason="a read of 64 KiB goes on as long as bytes keep dripping"),
-            ),
+            Reply(body=b"x" * 1000, drip=0.05),
         ],
         ids=["slow", "dripping chunks", "dripping body"],
     )
@@ -282,11 +307,6 @@ class TestDeadline:
         """A fetch returns when the answer is there, not when its time is up."""
         with Within(5):
             assert fetch(feed.url, 60).body == feed.requests[0].body
-
-
-def port_of(url: str) -> int:
-    """The port of an address such as http://127.0.0.1:8000/path."""
-    return int(url.split(":")[2].split("/")[0])
 
 
 def join_fetches(seconds: float = 5.0) -> list[str]:
@@ -359,10 +379,21 @@ class TestBrokenConnections:
             Reply(body=b"x" * 200_000, truncate_to=100_000),
             Reply(reset=True),
             Reply(body=b"zz\r\n", headers={"Transfer-Encoding": "chunked"}),
+            Reply(body=b"9\r\n12345", headers={"Transfer-Encoding": "chunked", "Connection": "close"}, truncate_to=8),
+            Reply(body=b"1\r\nx\r\n", headers={"Transfer-Encoding": "chunked", "Connection": "close"}, truncate_to=6),
             Reply(body=gzip.compress(BODY), headers={"Content-Encoding": "gzip"}, truncate_to=30),
             Reply(headers={"X-Long": "x" * 70_000}),
         ],
-        ids=["truncated", "truncated late", "reset", "bad chunk", "truncated gzip", "long header"],
+        ids=[
+            "truncated",
+            "truncated late",
+            "reset",
+            "bad chunk",
+            "half a chunk",
+            "no last chunk",
+            "truncated gzip",
+            "long header",
+        ],
     )
     def test_a_broken_answer_is_worth_another_try(self, feed: SimulatedFeed, reply: Reply) -> None:
         """An answer that breaks off or makes no sense is never taken for a body; it is transient."""
@@ -380,8 +411,16 @@ class TestBrokenConnections:
 
     @pytest.mark.parametrize(
         ("encoding", "body"),
-        [("gzip", BODY), ("gzip", gzip.compress(BODY)[:12] + bytes(30)), ("gzip" + ", gzip" * 9, BODY)],
-        ids=["plain as gzip", "damaged", "ten times over"],
+        [
+            ("gzip", BODY),
+            ("gzip", gzip.compress(BODY)[:12] + bytes(30)),
+            ("gzip", gzip.compress(BODY)[:-8] + bytes(8)),
+            ("gzip" + ", gzip" * 9, BODY),
+            ("deflate", zlib.compress(BODY)),
+            ("br", BODY),
+            ("\x1b[31m", BODY),
+        ],
+        ids=["plain as gzip", "damaged", "wrong checksum", "ten times over", "deflate", "unknown", "hostile"],
     )
     def test_an_encoding_that_cannot_be_undone_is_worth_another_try(
         self, feed: SimulatedFeed, encoding: str, body: bytes
@@ -391,12 +430,14 @@ class TestBrokenConnections:
         error = failure(feed.url)
         assert (error.code, error.transient) == (FailureCode.FEED_ENCODING, True)
         assert error.message.startswith(f"{feed.url} sent a content encoding that cannot be undone: ")
+        assert error.message.isprintable()
 
-    @pytest.mark.xfail(reason="urllib3 gives what it has of a gzip stream that ends early")
-    def test_a_gzip_stream_that_ends_early_is_no_body(self, feed: SimulatedFeed) -> None:
+    @pytest.mark.parametrize("missing", [1, 8, 9, 20])
+    def test_a_gzip_stream_that_ends_early_is_no_body(self, feed: SimulatedFeed, missing: int) -> None:
         """A gzip stream that was cut before it was sent, its length announced as such, is not taken for a body."""
-        feed.script(Reply(body=gzip.compress(BODY)[:-20], headers={"Content-Encoding": "gzip"}))
-        assert failure(feed.url).transient
+        feed.script(Reply(body=gzip.compress(BODY)[:-missing], headers={"Content-Encoding": "gzip"}))
+        error = failure(feed.url)
+        assert (error.code, error.transient) == (FailureCode.FEED_ENCODING, True)
 
 
 class TestRedirects:
@@ -454,21 +495,22 @@ class TestRedirects:
         assert error.message == f"{server.url('/feed')} redirects without end"
         assert len(server.asked) == 4
 
-    @pytest.mark.parametrize("location", ["https://user:hunter2@elsewhere.test/?token=hunter2", "//x\x1b[31m\x07/\xe9"])
+    @pytest.mark.parametrize("location", ["https://user:hunter2@elsewhere.test/?token=hunter2", "//x\x1b\x07/\xc3\xa9"])
     def test_a_refused_target_is_made_harmless(self, paths: Callable[..., Paths], location: str) -> None:
         """Of a hostile or secret target the message shows only what is fit for a log."""
-        try:
-            location.encode("ascii")
-        except UnicodeEncodeError:
-            location = location.encode().decode("latin-1")  # the bytes on the wire are UTF-8
         server = paths(feed=redirect(location))
         message = failure(server.url("/feed")).message
         assert "hunter2" not in message
         assert message.isascii()
         assert message.isprintable()
 
-    @pytest.mark.parametrize("location", ["http://[", "http://[::1", "/\xe9\xff"], ids=["bracket", "half", "latin-1"])
-    @pytest.mark.xfail(reason="urlsplit's and requests' ValueErrors come through", raises=ValueError)
+    def test_a_target_in_any_bytes_is_followed(self, paths: Callable[..., Paths]) -> None:
+        """A redirect within the host to a path that is no UTF-8 is asked for, here where nothing is."""
+        server = paths(feed=redirect("/\xe9\xff"))
+        assert failure(server.url("/feed")).code == FailureCode.FEED_STATUS
+        assert server.asked[1].isascii()
+
+    @pytest.mark.parametrize("location", ["http://[", "http://[::1", "//[/feed"])
     def test_a_target_that_cannot_be_read_is_a_failure_like_others(
         self, paths: Callable[..., Paths], location: str
     ) -> None:
@@ -504,7 +546,6 @@ class TestSecrets:
         assert "hunter2" not in str(error)
         assert "hunter2" not in repr(error)
 
-    @pytest.mark.xfail(reason="urllib3's LocationParseError repeats the address")
     def test_an_address_that_cannot_be_read_is_not_repeated(self) -> None:
         """An address that cannot be used, its port is too high, is told without its secrets."""
         assert "hunter2" not in failure("http://user:hunter2@127.0.0.1:99999/?token=hunter2").message

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from miso_reserve.interval import EST, INTERVAL, as_utc, is_on_grid, market_day, parse_period, parse_ref_id
 
-MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 labels = st.datetimes(datetime(2000, 1, 1), datetime(2199, 12, 31, 23, 59)).map(  # noqa: DTZ001 - EST is put on below
     lambda time: time.replace(second=0, microsecond=0, tzinfo=EST)
@@ -74,18 +74,23 @@ class TestRefId:
 
     @pytest.mark.parametrize(
         "text",
-        ["30-Feb-2026, 08:10 EST", "29-Feb-2026, 08:10 EST", "00-Jul-2026, 08:10 EST", "32-Jul-2026, 08:10 EST"]
-        + ["27-Jul-2026, 24:00 EST", "27-Jul-2026, 25:00 EST", "27-Jul-2026, 08:60 EST", "27-Jul-0000, 08:10 EST"],
+        [
+            *("30-Feb-2026, 08:10 EST", "29-Feb-2026, 08:10 EST", "00-Jul-2026, 08:10 EST", "32-Jul-2026, 08:10 EST"),
+            *("27-Jul-2026, 24:00 EST", "27-Jul-2026, 25:00 EST", "27-Jul-2026, 08:60 EST", "27-Jul-0000, 08:10 EST"),
+        ],
     )
     def test_a_time_that_does_not_exist_is_refused(self, text: str) -> None:
         """A well-formed RefId of no real day or time of day is an error, never another time."""
-        with pytest.raises(ValueError, match="day|hour|minute|year"):
+        with pytest.raises(ValueError, match=r"day|hour|minute|year"):
             parse_ref_id(text)
 
     @pytest.mark.parametrize("year", [1, 1999, 2200, 9999])
     def test_an_implausible_year_is_refused(self, year: int) -> None:
         """A year outside 2000 to 2199 is a typing error, and the message says so in RefId and Period alike."""
-        for parse, text in ((parse_ref_id, f"27-Jul-{year:04}, 08:10 EST"), (parse_period, f"{year:04}-07-27T08:10")):
+        texts = [f"{year:04}-01-01T00:00{offset}" for offset in ("", "Z", "+23:59")]
+        texts += [f"{year:04}-12-31T23:59{offset}" for offset in ("", "Z", "-23:59")]
+        calls = [(parse_period, text) for text in texts] + [(parse_ref_id, f"27-Jul-{year:04}, 08:10 EST")]
+        for parse, text in calls:
             with pytest.raises(ValueError, match=f"the year {year} is not within 2000 to 2199"):
                 parse(text)
 
@@ -101,10 +106,12 @@ class TestRefId:
 class TestPeriod:
     @pytest.mark.parametrize(
         "text",
-        ["2026-07-27T08:10:00", "2026-07-27T08:10", "2026-07-27 08:10:00", " 2026-07-27t08:10:00.000 "]
-        + ["2026-07-27T13:10:00Z", "2026-07-27T13:10z", "2026-07-27T13:10:00 Z", "2026-07-27T13:10:00+00:00"]
-        + ["2026-07-27T08:10:00-05:00", "2026-07-27T08:10:00-0500", "2026-07-27T09:10:00-04:00"]
-        + ["2026-07-27T18:40:00+05:30", "2026-07-28T00:10:00+11:00"],
+        [
+            *("2026-07-27T08:10:00", "2026-07-27T08:10", "2026-07-27 08:10:00", " 2026-07-27t08:10:00.000 "),
+            *("2026-07-27T13:10:00Z", "2026-07-27T13:10z", "2026-07-27T13:10:00 Z", "2026-07-27T13:10:00+00:00"),
+            *("2026-07-27T08:10:00-05:00", "2026-07-27T08:10:00-0500", "2026-07-27T09:10:00-04:00"),
+            *("2026-07-27T18:40:00+05:30", "2026-07-28T00:10:00+11:00"),
+        ],
     )
     def test_every_spelling_of_one_moment_is_the_same_moment(self, text: str) -> None:
         """A Period without offset is EST; with Z or an offset it is that moment, told in EST."""
@@ -130,9 +137,20 @@ class TestPeriod:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "None", "2026-07-27", "08:10", "2026-07-27T08", "20260727T0810", "2026-7-27T08:10", "27-Jul-2026 08:10"]
-        + ["2026-07-27T08:10:00 EST", "2026-07-27T08:10:00+5", "2026-07-27T08:10:00\n", "2026-07-27T08:10:00Zx"]
-        + ["2026-W31-1T08:10", "2026-07-27T08:10:00.", "\u0662026-07-27T08:10"],
+        [
+            *(
+                "",
+                "None",
+                "2026-07-27",
+                "08:10",
+                "2026-07-27T08",
+                "20260727T0810",
+                "2026-7-27T08:10",
+                "27-Jul-2026 08:10",
+            ),
+            *("2026-07-27T08:10:00 EST", "2026-07-27T08:10:00+5", "2026-07-27T08:10:00\n", "2026-07-27T08:10:00Zx"),
+            *("2026-W31-1T08:10", "2026-07-27T08:10:00.", "\u0662026-07-27T08:10"),
+        ],
     )
     def test_other_spellings_are_refused_with_the_right_one(self, text: str) -> None:
         """Text that is no Period is refused, and the message shows the form."""
@@ -141,8 +159,10 @@ class TestPeriod:
 
     @pytest.mark.parametrize(
         "text",
-        ["2026-02-30T08:10:00", "2026-13-01T08:10:00", "2026-07-27T25:10:00", "2026-07-27T08:60:00"]
-        + ["2026-07-27T08:10:61", "0000-07-27T08:10:00", "2026-07-27T08:10:00+24:00", "2026-07-27T08:10:00-99:99"],
+        [
+            *("2026-02-30T08:10:00", "2026-13-01T08:10:00", "2026-07-27T25:10:00", "2026-07-27T08:60:00"),
+            *("2026-07-27T08:10:61", "0000-07-27T08:10:00", "2026-07-27T08:10:00+24:00", "2026-07-27T08:10:00-99:99"),
+        ],
     )
     def test_a_time_that_does_not_exist_is_refused(self, text: str) -> None:
         """A well-formed Period of no real time or offset is an error, never another time."""
@@ -202,8 +222,10 @@ class TestMarketTime:
 
     @pytest.mark.parametrize(
         ("text", "on_grid"),
-        [("08:10", True), ("00:00", True), ("23:55", True), ("08:11", False), ("08:14", False)]
-        + [("08:10:00", True), ("08:10:01", False), ("08:10:00.000001", False)],
+        [
+            *(("08:10", True), ("00:00", True), ("23:55", True), ("08:11", False), ("08:14", False)),
+            *(("08:10:00", True), ("08:10:01", False), ("08:10:00.000001", False)),
+        ],
     )
     def test_the_grid_has_five_minute_steps(self, text: str, *, on_grid: bool) -> None:
         """A label is on the grid at full five minutes alone, to the microsecond."""

@@ -95,9 +95,28 @@ class TestPasswords:
 class TestMistakes:
     @pytest.mark.parametrize(
         "text",
-        ["", "kafka://", "broker", "broker:", ":9092", "broker:port", "broker:0", "broker:65536", "broker:999999"]
-        + ["a:1,", ",a:1", "a:1,,b:2", "a:1, b:2", "a:1 b:2", "http://a:1", "kafka://kafka://a:1", "[::1:1", "::1:9092"]
-        + ["user:password@", "user:password@broker", "user:password", "/topic", "?security_protocol=SSL", "a:\u0661"],
+        [
+            *("", "kafka://", "broker", "broker:", ":9092", "broker:port", "broker:0", "broker:65536", "broker:999999"),
+            *(
+                "a:1,",
+                ",a:1",
+                "a:1,,b:2",
+                "a:1, b:2",
+                "a:1 b:2",
+                "http://a:1",
+                "kafka://kafka://a:1",
+                "[::1:1",
+                "::1:9092",
+            ),
+            *(
+                "user:password@",
+                "user:password@broker",
+                "user:password",
+                "/topic",
+                "?security_protocol=SSL",
+                "a:\u0661",
+            ),
+        ],
     )
     def test_brokers_need_host_and_port(self, text: str) -> None:
         """A string without proper brokers is refused, and the message shows the form."""
@@ -145,8 +164,10 @@ class TestMistakes:
 
     @pytest.mark.parametrize(
         "text",
-        ["a:1?security_protocol=SASL_SSL", "a:1?security_protocol=SASL_PLAINTEXT"]
-        + ["user:password@a:1?security_protocol=SSL", "user:password@a:1?security_protocol=PLAINTEXT"],
+        [
+            *("a:1?security_protocol=SASL_SSL", "a:1?security_protocol=SASL_PLAINTEXT"),
+            *("user:password@a:1?security_protocol=SSL", "user:password@a:1?security_protocol=PLAINTEXT"),
+        ],
     )
     def test_sasl_and_a_user_go_together(self, text: str) -> None:
         """A user who would be left out, and SASL without a user, are refused rather than silently changed."""
@@ -157,6 +178,6 @@ class TestMistakes:
     def test_no_mistake_repeats_the_string(self, before: str, behind: str, user: str) -> None:
         """Whatever stands around a password, and wherever it stands, it does not get into the message."""
         for text in (f"{user}{before}{SECRET}{behind}@broker", f"{user}{before}{SECRET}{behind}"):
-            with pytest.raises(ValueError, match="form is|stand behind|one of|allow") as refusal:
+            with pytest.raises(ValueError, match=r"form is|stand behind|one of|allow") as refusal:
                 parse(text)
             assert SECRET not in str(refusal.value)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import permutations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SECRET = "s3cr3t"  # noqa: S105 - a made-up one
+TOPIC = "the topic has characters that Kafka does not allow (letters, digits, '.', '_' and '-' are)"
 
 # The option table that users rely on: option, environment variable, default; then a sample as text and as a value.
 TABLE: list[tuple[str, str | None, object, str, object]] = [
@@ -139,7 +140,7 @@ class TestDestination:
     @pytest.mark.parametrize("name", DESTINATIONS)
     def test_an_empty_destination_is_none(self, name: str) -> None:
         """An option given as an empty text, as an unset shell variable gives it, is no destination."""
-        with pytest.raises(UsageError, match="--s3-bucket|--s3-block|--local"):
+        with pytest.raises(UsageError, match=r"--s3-bucket|--s3-block|--local"):
             Settings.resolve({name: ""}, {})
 
 
@@ -153,6 +154,7 @@ class TestRedis:
             ({"redis_port": 8}, {"REDIS_HOST": "env"}, "redis://env:8/0"),
             ({}, {"REDIS_URL": "rediss://env-url:1/2"}, "rediss://env-url:1/2"),
             ({}, {"REDIS_URL": "redis://env-url", "REDIS_HOST": "env", "REDIS_DB": "2"}, "redis://env-url"),
+            ({}, {"REDIS_URL": "redis://env-url", "REDIS_PORT": "x"}, "redis://env-url"),
             ({}, {"REDIS_URL": "", "REDIS_HOST": "env"}, "redis://env:6379/0"),
             ({"redis_host": "opt"}, {"REDIS_URL": "redis://env-url"}, "redis://opt:6379/0"),
             ({"redis_port": 8}, {"REDIS_URL": "redis://env-url", "REDIS_HOST": "env"}, "redis://env:8/0"),
@@ -245,6 +247,19 @@ class TestMistakes:
         """The choices and both ends of the ranges work."""
         assert [getattr(resolved({field: value}), field) for value in values] == values
 
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"timeout": "0"}, "--timeout: Input should be greater than 0"),
+            ({"kafka_connection_string": "a:1/\u00e9"}, f"--kafka-connection-string: {TOPIC}"),
+        ],
+    )
+    def test_a_mistake_is_one_plain_sentence(self, given: dict[str, str], message: str) -> None:
+        """A message is the option and what to do, without the workings of the check."""
+        with pytest.raises(UsageError) as refusal:
+            resolved(given)
+        assert str(refusal.value) == message
+
     def test_several_mistakes_are_told_at_once(self) -> None:
         """One message lists every wrong value, given or of the environment."""
         with pytest.raises(UsageError, match=r"^REDIS_PORT: [^;]+; --timeout: [^;]+$"):
@@ -257,7 +272,10 @@ class TestMistakes:
 
 
 class TestSecrets:
-    SETTINGS = {"redis_url": f"redis://:{SECRET}@cache", "kafka_connection_string": f"user:{SECRET}@broker:9092"}
+    SETTINGS: ClassVar = {
+        "redis_url": f"redis://:{SECRET}@cache",
+        "kafka_connection_string": f"user:{SECRET}@broker:9092",
+    }
 
     def test_secrets_are_hidden(self) -> None:
         """Printing or dumping settings shows no password, however it is done."""
@@ -281,10 +299,18 @@ class TestSecrets:
 
     @pytest.mark.parametrize(
         "url",
-        [f"http://:{SECRET}@cache", SECRET, f"redis://:{SECRET}", f"redis://:{SECRET}@", f"redis://:{SECRET}/x@cache"]
-        + [f"redis://user:{SECRET}/x@cache", f"redis://:{SECRET}?x@cache", f"redis://:{SECRET}#x@cache"]
-        + [f"redis://:[{SECRET}@cache", f"redis://:a[{SECRET}]b@cache", f"redis://:{SECRET}\u2100@cache"]
-        + [f"redis://:{SECRET}@cache:{SECRET}", f"redis://:{SECRET}@cache:99999"],
+        [
+            *(
+                f"http://:{SECRET}@cache",
+                SECRET,
+                f"redis://:{SECRET}",
+                f"redis://:{SECRET}@",
+                f"redis://:{SECRET}/x@cache",
+            ),
+            *(f"redis://user:{SECRET}/x@cache", f"redis://:{SECRET}?x@cache", f"redis://:{SECRET}#x@cache"),
+            *(f"redis://:[{SECRET}@cache", f"redis://:a[{SECRET}]b@cache", f"redis://:{SECRET}\u2100@cache"),
+            *(f"redis://:{SECRET}@cache:{SECRET}", f"redis://:{SECRET}@cache:99999"),
+        ],
     )
     @pytest.mark.parametrize("from_environment", [False, True])
     def test_a_malformed_redis_address_is_not_repeated(self, url: str, *, from_environment: bool) -> None:

@@ -4,13 +4,14 @@ import gzip
 import io
 import logging
 import os
+import re
 import sys
 import zlib
 from pathlib import Path
 from typing import Annotated, Final
 
 import orjson
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic import ValidationError
 
 from miso_reserve import __version__
@@ -21,7 +22,6 @@ from miso_reserve.settings import Settings, UsageError, explained
 OK: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
-_INTERRUPTED: Final = 130
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 app = App(
@@ -49,7 +49,7 @@ def collect(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
 
 
 @app.command
-def validate(files: list[str], /, *, json: bool = False) -> int:
+def validate(files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], /, *, json: bool = False) -> int:
     """Check payloads of the feed against its contract; print each reason for a refusal.
 
     Exit code 0 when all are valid, 1 when not.
@@ -58,14 +58,17 @@ def validate(files: list[str], /, *, json: bool = False) -> int:
         files: Files to check, plain or gzipped; - reads standard input.
         json: Print one JSON object a file.
     """
+    # "-" alone makes cyclopts let options pass as files.
+    if unknown := [name for name in files if name.startswith("-") and name != "-"]:
+        raise UsageError(f"Unknown option: {unknown[0]}. A file of that name is ./{unknown[0]}.")
     valid = True
     for name in files:
         verdict = _examine_file(name)
         valid &= verdict.snapshot is not None
         if json:
-            _print_json({"file": name, **_summary(verdict)})
+            _print_json({"file": os.fsencode(name).decode(errors="replace"), **_summary(verdict)})
         else:
-            _print_verdict(name, verdict)
+            _print_verdict(name if name.isprintable() else ascii(name), verdict)
     return OK if valid else FAILED
 
 
@@ -92,16 +95,23 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        cause = error.__cause__
-        # Pydantic's own text repeats what was given, which may be a password.
-        return _wrong_usage(
-            explained(cause, Settings.model_fields) if isinstance(cause, ValidationError) else str(error)
-        )
+        return _wrong_usage(_without_values(error))
     except UsageError as error:
         return _wrong_usage(str(error))
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has had enough; what is left in the buffer must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     return code if isinstance(code, int) else OK
+
+
+def _without_values(error: CycloptsError) -> str:
+    """Say what is wrong without repeating what was given, which may be a password."""
+    if isinstance(error.__cause__, ValidationError):
+        return explained(error.__cause__, Settings.model_fields)
+    if isinstance(error, UnusedCliTokensError):
+        return "there are arguments too many: an option takes one value, quoted if it has blanks"
+    return re.sub(r"=\S+", "=...", str(error))
 
 
 def _wrong_usage(message: str) -> int:

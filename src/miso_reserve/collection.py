@@ -166,7 +166,7 @@ def plain_steps(parts: Parts) -> Steps:
 
     return Steps(
         fetch=fetch,
-        is_registered=retried(parts.is_registered),
+        is_registered=parts.is_registered,
         store=retried(parts.store),
         quarantine=retried(parts.quarantine),
         # librdkafka tries again by itself until its deadline
@@ -215,7 +215,7 @@ def _collect_one(candidate: Candidate, dataset: Dataset, steps: Steps, result: R
         except CollectionError as error:
             result.errors.append(_run_error(error))
         return
-    if steps.is_registered(response):
+    if _is_known(steps, response):
         logger.info("%s is archived and announced already", verdict.snapshot.ref_id)
         result.skipped_duplicate += 1
         return
@@ -231,6 +231,15 @@ def _collect_one(candidate: Candidate, dataset: Dataset, steps: Steps, result: R
         result.collected += 1
     else:
         result.skipped_duplicate += 1
+
+
+def _is_known(steps: Steps, response: Response) -> bool:
+    try:
+        return steps.is_registered(response)
+    except CollectionError as error:
+        # The body is here, and the put is conditional: archive it now, and let the registration say what Redis is.
+        logger.warning("%s; archived all the same", error)
+        return False
 
 
 def _run_error(error: CollectionError) -> RunError:

@@ -40,7 +40,7 @@ _ONLY_DOCUMENTED: Final = frozenset(DOCUMENTED_FIELDS) - frozenset(LIVE_FIELDS)
 _KNOWN_FIELDS: Final = frozenset(DOCUMENTED_FIELDS) | frozenset(LIVE_FIELDS)
 _PLACEHOLDER_NAMES: Final = frozenset({"none", "none - none"})
 _PLACEHOLDER_PRICES: Final = frozenset({"none", "", "0"})
-_NUMBER: Final = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _REFUSALS: Final = {code.value: code for code in RefusalCode}
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 
@@ -71,7 +71,7 @@ def _period(value: object) -> datetime:
 def _number(code: RefusalCode) -> Callable[[object], float]:
     def read(value: object) -> float:
         is_numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_numeric or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        if is_numeric or (isinstance(value, str) and _NUMBER.fullmatch(value.strip(" \t\r\n"))):
             number = float(value)  # type: ignore[arg-type] # narrowed above, beyond what mypy follows
             if math.isfinite(number):
                 return number
@@ -87,7 +87,7 @@ def _break_point(value: object) -> float | None:
 def _override(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    if (isinstance(value, int) and value in (0, 1)) or value in ("0", "1"):
+    if isinstance(value, (int, float, str)) and value in (0, 1, "0", "1"):
         return value in (1, "1")
     raise _refuse(RefusalCode.BAD_OVERRIDE, f'{shown(value)} is not a boolean, 0, 1, "0" or "1"')
 
@@ -173,6 +173,7 @@ class _Findings:
     def __init__(self) -> None:
         self._reasons: list[Finding] = []
         self._unlisted_reasons = 0
+        self._unexamined = ""
         self._warnings: dict[tuple[WarningCode, str], tuple[Finding, int]] = {}
         self._unlisted_warnings = 0
 
@@ -181,6 +182,13 @@ class _Findings:
             self._reasons.append(Finding(code, where, message))
         else:
             self._unlisted_reasons += 1
+
+    def stop_at(self, where: str) -> bool:
+        """Tell whether enough is wrong to leave the rest unexamined, from here on: a body may hold 10^5 rows."""
+        if len(self._reasons) < MOST_FINDINGS:
+            return False
+        self._unexamined = f"what begins at {where} is not examined"
+        return True
 
     def warn(self, code: WarningCode, subject: str, where: str, message: str) -> None:
         """Record a warning once a subject: a field that drifts does so in every row."""
@@ -194,8 +202,10 @@ class _Findings:
 
     def verdict(self, snapshot: Snapshot | None, interval_end: datetime | None) -> Verdict:
         reasons = list(self._reasons)
-        if self._unlisted_reasons:
-            reasons.append(Finding(RefusalCode.MORE_REASONS, "body", f"and {self._unlisted_reasons} more"))
+        if self._unlisted_reasons or self._unexamined:
+            more = f"and {self._unlisted_reasons} more" if self._unlisted_reasons else ""
+            message = "; ".join(part for part in (more, self._unexamined) if part)
+            reasons.append(Finding(RefusalCode.MORE_REASONS, "body", message))
         warnings = [
             first if count == 1 else Finding(first.code, first.where, f"{first.message} ({count} times)")
             for first, count in self._warnings.values()
@@ -291,6 +301,8 @@ def _read_rows(rows: list[Any], interval_end: datetime | None, findings: _Findin
     placeholder_at: str | None = None
     for number, row in enumerate(rows):
         where = f"Constraint[{number}]"
+        if findings.stop_at(where):
+            break
         if not isinstance(row, dict):
             findings.refuse(RefusalCode.NOT_AN_OBJECT, where, f"{shown(row)} is not an object")
             continue

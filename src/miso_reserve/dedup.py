@@ -51,13 +51,21 @@ class Registry:
         Raises:
             CollectionError: ``Failed to connect to Redis at HOST:PORT: ...``, without user and password.
         """
-        parts = urlsplit(url)
-        address = f"{parts.hostname}:{parts.port or 6379}"
-        client = redis.Redis.from_url(
-            url, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_ANSWER_SECONDS, retry=ONE_TRY
-        )
+        try:
+            parts = urlsplit(url)
+            address = f"{parts.hostname}:{parts.port or 6379}"
+            client = redis.Redis.from_url(
+                url, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_ANSWER_SECONDS, retry=ONE_TRY
+            )
+        except ValueError:
+            # The cause is not told: it repeats pieces of the address, which may hold a password.
+            message = "Failed to connect to Redis: the address is not of the form redis://[user:password@]host:port/db"
+            raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from None
         try:
             client.ping()
+        except TypeError:
+            message = f"Failed to connect to Redis at {address}: the address has an option that redis-py does not know"
+            raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from None
         except (redis.RedisError, OSError) as error:
             client.close()
             message = f"Failed to connect to Redis at {address}: {shown(str(error), 200)[1:-1]}"
@@ -70,7 +78,7 @@ class Registry:
         A registration that names another location does not count: two archives may share one Redis.
         """
         value = self._call("get", self._prefix + sha256)
-        return value is not None and _location(value) in {location, None}
+        return value is not None and _location(value) in (location, None)
 
     def register(self, sha256: str, registration: Registration) -> None:
         """Remember a body for seven days."""

@@ -31,11 +31,15 @@ def embedded_valkey(folder: Path) -> Iterator[str]:
     Raises:
         CollectionError: The server does not start.
     """
-    folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()
     with ExitStack() as stack:
-        door = stack.enter_context((folder / "door.lock").open("ab"))
-        users = stack.enter_context((folder / "users.lock").open("ab"))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            door = stack.enter_context((folder / "door.lock").open("ab"))
+            users = stack.enter_context((folder / "users.lock").open("ab"))
+        except OSError as error:
+            message = f"the embedded Valkey cannot write in {folder}: {error.strerror}"
+            raise CollectionError(FailureCode.VALKEY_NOT_STARTED, message) from error
         with _held(door):
             fcntl.flock(users, fcntl.LOCK_SH)
             port = _running_port(folder) or _start(folder)
@@ -43,7 +47,7 @@ def embedded_valkey(folder: Path) -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             with _held(door):
-                _stop_if_last(users, port)
+                _stop_if_last(users, folder)
 
 
 @contextmanager
@@ -55,13 +59,15 @@ def _held(lock: IO[bytes]) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_UN)
 
 
-def _stop_if_last(users: IO[bytes], port: int) -> None:
+def _stop_if_last(users: IO[bytes], folder: Path) -> None:
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    with _client(port) as client, suppress(redis.RedisError):
-        client.shutdown(nosave=True)  # the append-only file has it all
+    port = _running_port(folder)
+    if port is not None:
+        with _client(port) as client, suppress(redis.RedisError):
+            client.shutdown(nosave=True)  # the append-only file has it all
 
 
 def _client(port: int) -> redis.Redis:

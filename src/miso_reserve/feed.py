@@ -1,8 +1,12 @@
 """The feed over HTTP: one polite request, with a total deadline and a bounded body."""
 
+import gzip
 import hashlib
+import http.client
+import io
 import threading
 import time
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,6 +14,7 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
+import urllib3
 
 from miso_reserve import __version__
 from miso_reserve.contract import MOST_BYTES
@@ -66,10 +71,7 @@ def fetch(url: str, timeout: float) -> Response:
     result = outcome[0]
     if isinstance(result, requests.Timeout):
         raise _timed_out(url, timeout) from result
-    if isinstance(result, requests.exceptions.ContentDecodingError):
-        message = f"{without_secrets(url)} sent a content encoding that cannot be undone: {_reason(result)}"
-        raise CollectionError(FailureCode.FEED_ENCODING, message, transient=True) from result
-    if isinstance(result, requests.RequestException):
+    if isinstance(result, (requests.RequestException, urllib3.exceptions.HTTPError)):
         message = f"no answer from {without_secrets(url)}: {_reason(result)}"
         raise CollectionError(FailureCode.FEED_UNREACHABLE, message, transient=True) from result
     if isinstance(result, Exception):
@@ -84,8 +86,15 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", "")).encode("ascii", "backslashreplace").decode()
 
 
+class _Session(requests.Session):
+    """A session that leaves redirects to us: requests reads a redirect's whole body, followed or not."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests calls it so
+        return None
+
+
 def _request(url: str, deadline: float) -> Response:
-    with requests.Session() as session:
+    with _Session() as session:
         session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
         at = url
         for _ in range(_MOST_REDIRECTS + 1):
@@ -98,8 +107,13 @@ def _request(url: str, deadline: float) -> Response:
 
 
 def _redirected(url: str, response: requests.Response) -> str:
-    target = urljoin(url, response.headers["Location"])
-    here, there = urlsplit(url), urlsplit(target)
+    location = response.headers["Location"]
+    try:
+        target = urljoin(url, location)
+        here, there = urlsplit(url), urlsplit(target)
+    except ValueError as error:
+        message = f"{without_secrets(url)} redirects to {shown(location)}, which is no address"
+        raise CollectionError(FailureCode.FEED_REDIRECT, message) from error
     same_origin = (here.scheme, here.netloc) == (there.scheme, there.netloc)
     to_https = (here.scheme, there.scheme) == ("http", "https") and here.netloc == there.netloc
     if same_origin or to_https:
@@ -116,19 +130,41 @@ def _read(response: requests.Response, url: str, deadline: float) -> Response:
         raise CollectionError(FailureCode.FEED_UNAVAILABLE, message, transient=True, retry_after=retry_after)
     if status != requests.codes.ok:
         raise CollectionError(FailureCode.FEED_STATUS, f"{without_secrets(url)} answers {status}, not 200")
+    return Response(
+        body=_decoded(_raw_body(response, deadline), response.headers.get("Content-Encoding", ""), url),
+        fetched_at=datetime.now(UTC),
+        source_url=without_secrets(url),
+        content_type=shown(response.headers.get("Content-Type", ""), 100)[1:-1],
+    )
+
+
+def _raw_body(response: requests.Response, deadline: float) -> bytes:
+    """Read the body as it comes over the wire, up to the first byte too many."""
     body = bytearray()
-    for chunk in response.iter_content(_CHUNK):
+    # read1 returns with what there is, so that a body that drips cannot hold the loop past its deadline.
+    while chunk := response.raw.read1(_CHUNK, decode_content=False):
         body += chunk
         if len(body) > MOST_BYTES:
             break
         if time.monotonic() > deadline:
             raise requests.Timeout
-    return Response(
-        body=bytes(body[: MOST_BYTES + 1]),
-        fetched_at=datetime.now(UTC),
-        source_url=without_secrets(url),
-        content_type=shown(response.headers.get("Content-Type", ""), 100)[1:-1],
-    )
+    return bytes(body[: MOST_BYTES + 1])
+
+
+def _decoded(body: bytes, encoding: str, url: str) -> bytes:
+    """Undo the content encoding, up to the first byte too many of what comes out."""
+    name = encoding.strip().lower()
+    if name in {"", "identity"}:
+        return body
+    try:
+        if name in {"gzip", "x-gzip"}:
+            with gzip.GzipFile(fileobj=io.BytesIO(body)) as unzipped:
+                return unzipped.read(MOST_BYTES + 1)
+        reason = f"it is {shown(encoding)}, and gzip was asked for"
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        reason = f"{type(error).__name__} {error}"
+    message = f"{without_secrets(url)} sent a content encoding that cannot be undone: {reason}"
+    raise CollectionError(FailureCode.FEED_ENCODING, message, transient=True)
 
 
 def _retry_after(header: str | None) -> float | None:
@@ -153,8 +189,10 @@ def _timed_out(url: str, timeout: float) -> CollectionError:
 
 
 def _reason(error: BaseException) -> str:
-    """Name the error at the bottom: requests wraps it twice, and its own texts may hold the whole URL."""
+    """Name the error at the bottom: requests wraps it twice, and repeats the address, which may hold a password."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{type(error).__name__} {shown(text, 200)}"
+    name = type(error).__name__
+    if isinstance(error, requests.RequestException) or not isinstance(error, (OSError, http.client.HTTPException)):
+        return name
+    return f"{name} {shown(error.strerror if isinstance(error, OSError) and error.strerror else str(error), 200)}"

@@ -28,7 +28,7 @@ _REF_ID: Final = re.compile(
 )
 
 _PERIOD: Final = re.compile(
-    r" *(?P<time>\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?) *(?P<offset>Z|[+-]\d{2}:?\d{2})? *",
+    r"(?P<time>\d{4}-\d{2}-\d{2}[T ](?:[01]\d|2[0-3]):\d{2}(?::\d{2}(?:\.\d{1,9})?)?) ?(?P<offset>Z|[+-]\d{2}:?\d{2})?",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -59,7 +59,7 @@ def parse_period(text: str) -> datetime:
     Raises:
         ValueError: The text is not such a time, or names a time that does not exist.
     """
-    match = _PERIOD.fullmatch(text)
+    match = _PERIOD.fullmatch(text.strip(" "))
     if match is None:
         raise ValueError("not of the form 'YYYY-MM-DDTHH:MM[:SS]', with or without an offset")
     time = datetime.fromisoformat(match["time"] + (match["offset"] or "").upper())

@@ -41,7 +41,7 @@ def parse_kafka_address(text: str, *, default_topic: str) -> KafkaAddress:
     brokers, slash, topic = location.partition("/")
     if not all(_is_broker(broker) for broker in brokers.split(",")):
         raise ValueError(f"the brokers are not host:port[,host:port]; the form is {FORM}")
-    if slash and topic and not _TOPIC.fullmatch(topic):
+    if slash and topic and (not _TOPIC.fullmatch(topic) or topic in {".", ".."}):
         raise ValueError("the topic has characters that Kafka does not allow (letters, digits, '.', '_' and '-' are)")
     options = dict(parse_qsl(query, keep_blank_values=True))
     protocol = options.pop("security_protocol", "PLAINTEXT" if user is None else "SASL_SSL").upper()

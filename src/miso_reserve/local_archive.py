@@ -35,7 +35,7 @@ class LocalArchive:
     def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
         try:
             written = _publish(self._root / key, data)
-            if provenance:
+            if provenance and (written or self.sha256_of(key) == provenance["sha256"]):
                 _publish(self._root / _provenance_key(key), orjson.dumps(dict(provenance), option=orjson.OPT_INDENT_2))
         except OSError as error:
             raise self._refused(key, error) from error

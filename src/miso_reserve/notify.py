@@ -54,7 +54,10 @@ class Announcer:
         self._brokers = address.brokers
         self._delivery_seconds = delivery_seconds
         self._denied: KafkaError | None = None
-        self._producer = Producer(self._configuration(address), logger=logger)
+        try:
+            self._producer = Producer(self._configuration(address), logger=logger)
+        except KafkaException as error:
+            raise self._undelivered(f"no producer can be made: {shown(str(error), 200)}") from error
 
     def announce(self, announcement: Announcement) -> None:
         """Send a message and return when its delivery is confirmed.
@@ -102,6 +105,8 @@ class Announcer:
             "acks": "all",
             "delivery.timeout.ms": int(self._delivery_seconds * 1000),
             "linger.ms": 0,
+            # A producer's first connection is often replaced at once; the default wait for it is most of a run's work.
+            "reconnect.backoff.ms": 10,
             "error_cb": self._note,
         }
         if address.user is not None:

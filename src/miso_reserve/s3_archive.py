@@ -90,6 +90,8 @@ class S3Archive:
             return None if found is None else sha256_unzipped(found["Body"])
         except (gzip.BadGzipFile, zlib.error, EOFError):
             return None
+        except BotoCoreError as error:
+            raise self._failed("get_object", key, shown(str(error), 300), transient=True) from error
 
     def _call(self, method: str, key: str, *, absent_status: int, **arguments: object) -> Any:  # noqa: ANN401 - as boto
         full_key = f"{self._folder}/{key}" if self._folder else key

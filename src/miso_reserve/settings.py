@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from miso_reserve.dataset import RESERVE
 from miso_reserve.kafka_address import KafkaAddress, parse_kafka_address
@@ -27,16 +27,28 @@ def _option(default: object, description: str, environment_variable: str | None 
     )
 
 
+def _folder(value: object) -> object:
+    if value == "":
+        raise ValueError("give a folder; the present one is .")
+    return Path(value).expanduser() if isinstance(value, (str, Path)) else value
+
+
+def _is_address(value: str, schemes: set[str]) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its text repeats pieces of the address, which may hold a password
+        return False
+
+
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("give an address that starts with http:// or https://")
+    if not _is_address(value, {"http", "https"}):
+        raise ValueError("give an address of the form https://host/path, or http://")
     return value
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    parts = urlsplit(value.get_secret_value())
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+    if not _is_address(value.get_secret_value(), {"redis", "rediss"}):
         raise ValueError("give an address of the form redis://[user:password@]host:port/db, or rediss:// for TLS")
     return value
 
@@ -52,7 +64,7 @@ class Settings(BaseModel):
     # A validation error must not repeat what was given: it may be a password.
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
 
-    s3_bucket: str | None = _option(
+    s3_bucket: Annotated[str, Field(min_length=1)] | None = _option(
         None, "The S3 bucket to archive in. Its endpoint comes from AWS_ENDPOINT_URL or the profile.", "S3_BUCKET"
     )
     aws_profile: str | None = _option(None, "The AWS profile whose credentials and endpoint are used.", "AWS_PROFILE")
@@ -71,13 +83,13 @@ class Settings(BaseModel):
     timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
         30.0, "Seconds for one whole request to the feed, body included.", "MISO_TIMEOUT"
     )
-    s3_block: str | None = _option(
+    s3_block: Annotated[str, Field(min_length=1)] | None = _option(
         None, "The name of a saved Prefect S3Bucket block, instead of --s3-bucket.", "MISO_S3_BLOCK"
     )
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = _option(
         None, "Instead of host, port and db, for passwords and TLS: redis:// or rediss://.", "REDIS_URL"
     )
-    local: Path | None = _option(
+    local: Annotated[Path, BeforeValidator(_folder)] | None = _option(
         None, "Archive in this folder, with an embedded Valkey in it unless a Redis is named.", "MISO_LOCAL"
     )
 
@@ -115,7 +127,8 @@ class Settings(BaseModel):
         """The Redis to connect to, as an address that may hold a password."""
         if self.redis_url is not None:
             return self.redis_url.get_secret_value()
-        return f"redis://{self.redis_host}:{self.redis_port}/{self.redis_db}"
+        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+        return f"redis://{host}:{self.redis_port}/{self.redis_db}"
 
     @property
     def kafka(self) -> KafkaAddress | None:

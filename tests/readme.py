@@ -1,0 +1,95 @@
+"""README's generated parts, made from the code: ``python -m tests.readme`` writes them, a test holds them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from miso_reserve.collection import RunResult
+from miso_reserve.findings import FailureCode, RefusalCode, WarningCode
+from miso_reserve.notify import Announcement
+from miso_reserve.settings import Settings, environment_variable, option_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+PROJECT: Final = Path(__file__).parent.parent
+README: Final = PROJECT / "README.md"
+VALIDATED: Final = "data/sourcing/miso_binding_constraints_reserve/2001-01-02/*_072*.json.gz"
+
+_PART: Final = re.compile(r"(?P<start><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def options() -> str:
+    """Return the table of options, in the settings' order."""
+    rows = []
+    for field, info in Settings.model_fields.items():
+        variable = environment_variable(field)
+        default = "none" if info.default is None else f"`{info.default}`"
+        rows.append((f"`{option_name(field)}`", f"`{variable}`" if variable else "-", default, info.description or ""))
+    return table(("Option", "Environment", "Default", "Meaning"), rows)
+
+
+def codes(kind: type[RefusalCode | WarningCode | FailureCode]) -> str:
+    """Return the table of one kind of codes."""
+    return table(("Code", "Meaning"), ((f"`{code.value}`", code.meaning) for code in kind))
+
+
+def fields(model: type[RunResult | Announcement]) -> str:
+    """Return the table of a model's fields."""
+    rows = ((f"`{name}`", info.description or "") for name, info in model.model_fields.items())
+    return table(("Field", "Meaning"), rows)
+
+
+def demo(folder: Path) -> str:
+    """Run the demo in a folder, and return the two commands with what they print."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    printed = _output([sys.executable, "-m", "flows.demo", "data"], folder, environment)
+    files = sorted(str(path.relative_to(folder)) for path in folder.glob(VALIDATED))
+    validated = _output([sys.executable, "-m", "miso_reserve", "validate", *files], folder, environment)
+    return f"```console\n$ make demo\n{printed}\n$ .venv/bin/miso-reserve validate {VALIDATED}\n{validated}```\n"
+
+
+def _output(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=180)
+    return done.stdout
+
+
+PARTS: Final[dict[str, Callable[[], str]]] = {
+    "options": options,
+    "result": lambda: fields(RunResult),
+    "announcement": lambda: fields(Announcement),
+    "refusals": lambda: codes(RefusalCode),
+    "warnings": lambda: codes(WarningCode),
+    "failures": lambda: codes(FailureCode),
+}
+"""The parts that are quick to make; the demo's takes most of a minute."""
+
+
+def part(text: str, name: str) -> str:
+    """Return what README has between a part's marks."""
+    (found,) = (match[0] for match in _PART.finditer(text) if match["name"] == name)
+    return found.partition("-->\n")[2].rpartition("<!-- end -->")[0]
+
+
+def main() -> None:
+    """Write every generated part anew."""
+    with TemporaryDirectory() as folder:
+        made = {name: make() for name, make in PARTS.items()} | {"demo": demo(Path(folder))}
+    text = README.read_text()
+    README.write_text(_PART.sub(lambda match: match["start"] + made[match["name"]] + match["end"], text))
+
+
+if __name__ == "__main__":
+    main()
