@@ -55,7 +55,7 @@ def main(folder: Path) -> int:
     with ExitStack() as stack:
         redis = urlsplit(stack.enter_context(embedded_valkey(folder / ".valkey")))
         feed = stack.enter_context(SimulatedFeed(seed=SEED))
-        say(f"an embedded Valkey and a simulated feed run on loopback; {INTERVALS} intervals follow, one run a line")
+        say("an embedded Valkey and a simulated feed run on loopback; Prefect's temporary server is starting")
         for poll in _polls(feed):
             poll.prepare(feed)
             interval, hits = feed.interval_end, feed.hits

@@ -16,10 +16,11 @@ from miso_reserve.dedup import Registration, Registry
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 from tests.services.process import free_port
-from tests.services.proxy import FaultProxy
+from tests.services.proxy import FaultProxy, LoopbackServer
 from tests.services.valkey import embedded_valkey
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
 
 SHA256 = "5f" * 32
@@ -42,6 +43,16 @@ def proxy(redis_url: str) -> Iterator[FaultProxy]:
     parts = urlsplit(redis_url)
     with FaultProxy(str(parts.hostname), int(parts.port or 6379)) as proxy:
         yield proxy
+
+
+class HangsUp(LoopbackServer):
+    """Closes every connection at once, and counts them."""
+
+    connections = 0
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:  # noqa: ARG002 - as the base class
+        """Serve one connection, by not doing so."""
+        self.connections += 1
 
 
 def refusal(url: str) -> CollectionError:
@@ -165,6 +176,12 @@ class TestUnreachable:
         error = refusal(f"redis://127.0.0.1:{proxy.port}/0")
         assert error.code == FailureCode.REDIS_UNREACHABLE
         assert error.message.startswith(f"Failed to connect to Redis at 127.0.0.1:{proxy.port}: ")
+
+    def test_connecting_is_one_try(self) -> None:
+        """Nobody tries again behind the run's back: a Redis that hangs up is asked once."""
+        with HangsUp() as server:
+            refusal(f"redis://127.0.0.1:{server.port}/0")
+            assert server.connections == 1
 
     def test_the_usual_port_is_named(self) -> None:
         """An address without a port is told with Redis' own, 6379."""

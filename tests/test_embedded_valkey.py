@@ -156,6 +156,11 @@ class TestKeeping:
             assert sorted(str(key) for key in client.scan_iter()) == [f"key{number}" for number in range(times)]
             assert 604_000 < client.ttl("key0") <= 604_800
 
+    def test_data_are_forced_to_disk(self, folder: Path) -> None:
+        """Every write is forced to disk before it is answered, so that it survives a loss of power too."""
+        with embedded_valkey(folder) as url, client_of(url) as client:
+            assert client.config_get("appendonly", "appendfsync") == {"appendonly": "yes", "appendfsync": "always"}
+
     def test_data_survive_a_killed_server(self, folder: Path) -> None:
         """What the server answered is on disk: it is there after kill -9, and the next user starts anew."""
         with embedded_valkey(folder) as url, server_of(url) as server:

@@ -8,6 +8,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import KafkaError
 
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
@@ -126,7 +127,7 @@ class TestBrokerDown:
         error = trouble(producer)
         assert 0.4 < time.monotonic() - began < 4
         assert error.code == FailureCode.KAFKA_UNDELIVERED
-        assert error.message.startswith(f"Kafka at {address} has not confirmed the message to somewhere: ")
+        assert error.message == f"Kafka at {address} has not confirmed the message to somewhere: _MSG_TIMED_OUT"
 
     @pytest.mark.parametrize("mode", ["refuse", "blackhole", "cut"])
     def test_a_rerun_announces_once_the_broker_is_back(
@@ -220,6 +221,19 @@ class TestLogin:
         """A second announcement with the wrong password is denied like the first."""
         producer = announcer(login(front), delivery_seconds=60)
         assert [trouble(producer).code for _ in range(2)] == [FailureCode.KAFKA_DENIED] * 2
+
+    def test_what_was_denied_is_not_sent_later(self, announcer: Callable[..., Announcer], front: str) -> None:
+        """A message that was denied does not wait in the producer: it was told as not delivered."""
+        producer = announcer(login(front), delivery_seconds=60)
+        trouble(producer)
+        assert producer._producer.flush(1) == 0  # noqa: SLF001 - how many messages wait
+
+    def test_a_denial_of_the_past_does_not_count(self, announcer: Callable[..., Announcer], kafka_topic: str) -> None:
+        """A connection that was denied between two announcements says nothing of the second."""
+        producer = announcer(kafka_topic)
+        producer._note(KafkaError(KafkaError._AUTHENTICATION))  # noqa: SLF001 - as librdkafka calls it
+        producer.announce(ANNOUNCEMENT)
+        assert len(read(kafka_topic, expected=1)) == 1
 
     def test_a_password_is_nowhere(
         self, announcer: Callable[..., Announcer], front: str, caplog: pytest.LogCaptureFixture

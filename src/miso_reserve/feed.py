@@ -22,6 +22,8 @@ from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode, shown
 
 USER_AGENT: Final = f"miso-reserve/{__version__}"
+# What gzip cannot make smaller it makes a little larger; twice as much is surely too much.
+_MOST_RAW_BYTES: Final = 2 * MOST_BYTES
 _MOST_REDIRECTS: Final = 3
 _CHUNK: Final = 64 * 1024
 _TOO_MANY_REQUESTS: Final = 429
@@ -139,23 +141,23 @@ def _read(response: requests.Response, url: str, deadline: float) -> Response:
 
 
 def _raw_body(response: requests.Response, deadline: float) -> bytes:
-    """Read the body as it comes over the wire, up to the first byte too many."""
+    """Read the body as it comes over the wire, as far as it takes to see that it is too large."""
     body = bytearray()
     # read1 returns with what there is, so that a body that drips cannot hold the loop past its deadline.
     while chunk := response.raw.read1(_CHUNK, decode_content=False):
         body += chunk
-        if len(body) > MOST_BYTES:
+        if len(body) > _MOST_RAW_BYTES:
             break
         if time.monotonic() > deadline:
             raise requests.Timeout
-    return bytes(body[: MOST_BYTES + 1])
+    return bytes(body)
 
 
 def _decoded(body: bytes, encoding: str, url: str) -> bytes:
     """Undo the content encoding, up to the first byte too many of what comes out."""
     name = encoding.strip().lower()
     if name in {"", "identity"}:
-        return body
+        return body[: MOST_BYTES + 1]
     try:
         if name in {"gzip", "x-gzip"}:
             with gzip.GzipFile(fileobj=io.BytesIO(body)) as unzipped:
