@@ -171,6 +171,16 @@ class TestKeeping:
             with embedded_valkey(folder) as again, client_of(again) as client:
                 assert client.get("key") == "value"
 
+    def test_a_user_may_leave_a_killed_server(self, folder: Path) -> None:
+        """A user whose server was killed leaves without an error, and what it wrote is there for the next."""
+        with embedded_valkey(folder) as url, server_of(url) as server:
+            with client_of(url) as client:
+                client.set("key", "value")
+            signal.pidfd_send_signal(server, signal.SIGKILL)
+            assert ended(server)
+        with embedded_valkey(folder) as url, client_of(url) as client:
+            assert client.get("key") == "value"
+
     def test_an_orphan_is_adopted(self, folder: Path) -> None:
         """The server of a killed process is taken over with its data by the next, which stops it in the end."""
         with user_process(folder) as process:

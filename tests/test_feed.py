@@ -8,6 +8,7 @@ import random
 import socket
 import threading
 import time
+import traceback
 import tracemalloc
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from miso_reserve import __version__
 from miso_reserve.contract import MOST_BYTES
@@ -573,6 +575,19 @@ class TestSecrets:
         assert "hunter2" not in str(error)
         assert "hunter2" not in repr(error)
 
+    @pytest.mark.parametrize("reply", [Reply(reset=True), Reply(body=BODY, truncate_to=1), Reply(503, b"")])
+    def test_a_traceback_holds_no_secret(self, paths: Callable[..., Paths], reply: Reply) -> None:
+        """Nor is a secret in the causes, which whoever logs a traceback writes down too."""
+        server = paths(feed=reply)
+        error = failure(server.url("/feed?token=hunter2").replace("//", "//user:hunter2@"))
+        assert not [line for line in traceback.format_exception(error) if "hunter2" in line]
+
+    @pytest.mark.parametrize("port", [None, 99999], ids=["refused", "no port"])
+    def test_a_traceback_of_requests_holds_no_secret(self, port: int | None) -> None:
+        """Nor is one in what requests says of an address that it cannot connect to or cannot read."""
+        error = failure(f"http://user:hunter2@127.0.0.1:{port or free_port()}/?token=hunter2")
+        assert not [line for line in traceback.format_exception(error) if "hunter2" in line]
+
     def test_an_address_that_cannot_be_read_is_not_repeated(self) -> None:
         """An address that cannot be used, its port is too high, is told without its secrets."""
         assert "hunter2" not in failure("http://user:hunter2@127.0.0.1:99999/?token=hunter2").message
@@ -590,6 +605,17 @@ class TestSecrets:
     def test_addresses_are_shown_in_ascii(self, url: str, shown: str) -> None:
         """An address fit for logs and metadata keeps scheme, host, port and path, in ASCII."""
         assert without_secrets(url) == shown
+
+
+def test_a_timeout_of_requests_is_told_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time-out that requests notices first is the same failure as one at the deadline."""
+
+    def late(*_arguments: object) -> Response:
+        raise requests.ReadTimeout
+
+    monkeypatch.setattr("miso_reserve.feed._request", late)
+    error = failure("http://127.0.0.1/")
+    assert (error.code, error.transient) == (FailureCode.FEED_TIMEOUT, True)
 
 
 def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,6 +166,13 @@ class TestBrokerDown:
             producer.announce(ANNOUNCEMENT)
         assert trouble(producer).code == FailureCode.KAFKA_UNDELIVERED
 
+    def test_a_producer_that_cannot_be_made_is_told(self, announcer: Callable[..., Announcer]) -> None:
+        """Settings that librdkafka refuses fail with a reason code, and without the password."""
+        with pytest.raises(CollectionError, match="no producer can be made: ") as caught:
+            announcer(login("127.0.0.1:1", sasl_mechanism="UNHEARD-OF"))
+        assert caught.value.code == FailureCode.KAFKA_UNDELIVERED
+        assert "hunter2" not in repr(caught.value)
+
     def test_a_message_that_is_too_large_is_told(self, announcer: Callable[..., Announcer], kafka_topic: str) -> None:
         """A message that cannot even be taken for sending fails like any that is not delivered."""
         producer = announcer(kafka_topic)

@@ -1,6 +1,8 @@
 """The embedded Valkey of a local archive: one server a folder, shared by all who collect into it."""
 
 import fcntl
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -16,7 +18,7 @@ from miso_reserve.dedup import ONE_TRY
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 
-_START_SECONDS: Final = 5.0
+_START_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01
 _START_TRIES: Final = 3
 
@@ -95,6 +97,8 @@ def _start(folder: Path) -> int:
 
 
 def _starts(folder: Path, port: int) -> bool:
+    pid_file = folder / "valkey.pid"
+    pid_file.unlink(missing_ok=True)  # one left by a killed server may name any process by now
     options = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -104,6 +108,7 @@ def _starts(folder: Path, port: int) -> bool:
         "appendonly": "yes",
         "appendfsync": "always",
         "daemonize": "yes",
+        "pidfile": str(pid_file),
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     subprocess.run([get_binary_path(), *arguments], check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603 - our own binary and options
@@ -111,9 +116,16 @@ def _starts(folder: Path, port: int) -> bool:
     (folder / "port").write_text(str(port))
     while _running_port(folder) is None:
         if time.monotonic() > deadline:
+            _kill(pid_file)
             return False
         time.sleep(_POLL_SECONDS)
     return True
+
+
+def _kill(pid_file: Path) -> None:
+    """End a server that does not answer: two of them must never write to one folder."""
+    with suppress(OSError, ValueError):
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
 
 def _free_port() -> int:

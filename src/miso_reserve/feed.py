@@ -71,11 +71,12 @@ def fetch(url: str, timeout: float) -> Response:
     if not outcome:
         raise _timed_out(url, timeout)
     result = outcome[0]
+    # The causes are not chained: they repeat the address with what it may hold, and Prefect logs tracebacks.
     if isinstance(result, requests.Timeout):
-        raise _timed_out(url, timeout) from result
+        raise _timed_out(url, timeout) from None
     if isinstance(result, (requests.RequestException, urllib3.exceptions.HTTPError)):
         message = f"no answer from {without_secrets(url)}: {_reason(result)}"
-        raise CollectionError(FailureCode.FEED_UNREACHABLE, message, transient=True) from result
+        raise CollectionError(FailureCode.FEED_UNREACHABLE, message, transient=True) from None
     if isinstance(result, Exception):
         raise result
     return result
@@ -113,12 +114,11 @@ def _redirected(url: str, response: requests.Response) -> str:
     try:
         target = urljoin(url, location)
         here, there = urlsplit(url), urlsplit(target)
+        same_host = (here.hostname, here.port) == (there.hostname, there.port)
     except ValueError as error:
         message = f"{without_secrets(url)} redirects to {shown(location)}, which is no address"
         raise CollectionError(FailureCode.FEED_REDIRECT, message) from error
-    same_origin = (here.scheme, here.netloc) == (there.scheme, there.netloc)
-    to_https = (here.scheme, there.scheme) == ("http", "https") and here.netloc == there.netloc
-    if same_origin or to_https:
+    if same_host and there.scheme in {here.scheme, "https"}:
         return target
     message = f"{without_secrets(url)} redirects to {shown(without_secrets(target), 200)}, another host: not followed"
     raise CollectionError(FailureCode.FEED_REDIRECT, message)

@@ -61,7 +61,7 @@ def _provenance_key(key: str) -> str:
 
 def _publish(path: Path, data: bytes) -> bool:
     """Write a file that is seen only when whole, and only if no other stands there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         descriptor, source, named = _new_file(path.parent)
@@ -81,6 +81,19 @@ def _publish(path: Path, data: bytes) -> bool:
     finally:
         os.close(folder)
     return True
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each on disk: a lost folder would lose what is synced within it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    above = os.open(folder.parent, os.O_RDONLY)
+    try:
+        os.fsync(above)
+    finally:
+        os.close(above)
 
 
 def _new_file(folder: Path) -> tuple[int, str, bool]:

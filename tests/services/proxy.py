@@ -21,6 +21,8 @@ class LoopbackServer:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
+        # asyncio's own references are weak: a connection that waits for a silent server would be collected.
+        self._tasks: set[asyncio.Task[None] | None] = set()
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -49,11 +51,14 @@ class LoopbackServer:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._tasks.add(task)
         try:
             # Either side may hang up at any time: that is what proxies are for.
-            with suppress(OSError, asyncio.IncompleteReadError):
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self.handle(reader, writer)
         finally:
+            self._tasks.discard(task)
             await _close(writer)
 
 
