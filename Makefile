@@ -22,10 +22,10 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 demo: setup ## Collect a simulated hour into ./data: no service, no internet
-	@$(BIN)/python -m flows.demo $(DATA)
+	@$(BIN)/python -m flows.demo "$(DATA)"
 
 collect: setup ## Collect one live snapshot into ./data
-	@$(BIN)/miso-reserve collect --local $(DATA)
+	@$(BIN)/miso-reserve collect --local "$(DATA)"
 
 test: setup check ## Check types and style, run the tests on embedded services, hold the coverage
 	$(BIN)/python -m pytest -m "not services" --cov --cov-report=term

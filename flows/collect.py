@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prefect import Task, flow, runtime, task
+from prefect import Task, flow, get_run_logger, runtime, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
 from prefect.client.schemas.objects import State, TaskRun
@@ -29,10 +29,10 @@ from miso_reserve.collection import collect as collect_candidates
 from miso_reserve.contract import Snapshot
 from miso_reserve.dataset import RESERVE
 from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, RetryPolicy
-from miso_reserve.feed import Response
 from miso_reserve.findings import Finding
 from miso_reserve.interval import EST
 from miso_reserve.notify import Announcer
+from miso_reserve.response import Response
 from miso_reserve.settings import Environment, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -60,7 +60,8 @@ def _retries(policy: RetryPolicy) -> dict[str, Any]:
 @task(
     name="fetch snapshot",
     task_run_name="fetch snapshot, poll {poll}",
-    cache_policy=RUN_ID + INPUTS + TASK_SOURCE,
+    # The poll tells a run's fetches apart; an environment that changed before a retry must not cost the body.
+    cache_policy=RUN_ID + (INPUTS - "url" - "timeout") + TASK_SOURCE,
     persist_result=True,
     **_retries(FEED_RETRIES),
 )
@@ -161,38 +162,31 @@ def run(settings: Settings) -> RunResult:
 def _task_steps(parts: Parts) -> Steps:
     # Copies: a retry's delay is set on the task, and must not reach into another run of this process.
     fetch = fetch_snapshot.with_options()
-    store = partial(archive_snapshot.with_options(), parts)
 
     def fetch_candidate(candidate: Candidate) -> Response:
         return fetch(candidate.url, candidate.timeout, candidate.poll)
 
-    def store_and_show(snapshot: Snapshot, response: Response) -> Stored:
-        stored = store(snapshot, response)
-        if stored.written:
-            _show_constraints(parts, snapshot, stored)
-        return stored
-
     return Steps(
         fetch=fetch_candidate,
         is_registered=partial(look_up, parts),
-        store=store_and_show,
+        store=partial(archive_snapshot.with_options(), parts),
         quarantine=partial(quarantine_body.with_options(), parts),
         announce=partial(announce_snapshot, parts, parts.announcer) if parts.announcer else None,
         register=partial(register_snapshot.with_options(), parts),
+        show=partial(_show_constraints, parts),
     )
 
 
 def _show_constraints(parts: Parts, snapshot: Snapshot, stored: Stored) -> None:
     """Publish a stored snapshot's binding constraints as a table, largest shadow price first."""
-    ranked = sorted(snapshot.constraints, key=lambda constraint: -abs(constraint.shadow_price))
     quiet = " (quiet: nothing binds)" if snapshot.quiet else ""
-    create_table_artifact(
-        key=f"binding-constraints-{parts.environment}",
-        table=[
-            {"Constraint": constraint.name, "Shadow price ($/MW)": constraint.shadow_price} for constraint in ranked
-        ],
-        description=(
-            f"Reserve binding constraints of the interval ending {snapshot.interval_end:%Y-%m-%d %H:%M} EST"
-            f"{quiet}, archived as `{parts.archive.location}/{stored.key}`"
-        ),
+    table = [{"Constraint": row.name, "Shadow price ($/MW)": row.shadow_price} for row in snapshot.ranked]
+    description = (
+        f"Reserve binding constraints of the interval ending {snapshot.interval_end:%Y-%m-%d %H:%M} EST"
+        f"{quiet}, archived as `{parts.archive.location}/{stored.key}`"
     )
+    try:
+        create_table_artifact(key=f"binding-constraints-{parts.environment}", table=table, description=description)
+    except Exception:  # noqa: BLE001 - the server may answer anything
+        # The snapshot is archived, announced and registered; a picture of it is not worth a failed run.
+        get_run_logger().warning("the table of binding constraints could not be published", exc_info=True)

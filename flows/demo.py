@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from miso_reserve.dataset import RESERVE
 from miso_reserve.embedded_valkey import embedded_valkey
+from miso_reserve.settings import Settings, environment_variable
 from miso_reserve.simulate import Reply, SimulatedFeed
 
 SEED: Final = 307
@@ -48,7 +49,7 @@ POLLS: Final[Mapping[int, tuple[Poll, ...]]] = {
 
 def main(folder: Path) -> int:
     """Run the hour and return the exit code: 0 when every run ended as it should."""
-    _use_a_private_prefect(folder)
+    _stand_alone(folder)
     from flows.collect import collect  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     as_planned = True
@@ -77,8 +78,10 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _use_a_private_prefect(folder: Path) -> None:
-    """Keep the demo's runs out of the user's own Prefect, and its server's talk out of the output."""
+def _stand_alone(folder: Path) -> None:
+    """Keep simulated runs out of the user's own Prefect, Kafka and the rest, and a server's talk out of the output."""
+    for field in Settings.model_fields:
+        os.environ.pop(environment_variable(field) or "", None)
     home = folder.absolute() / ".prefect"
     home.mkdir(parents=True, exist_ok=True)
     os.environ.pop("PREFECT_API_URL", None)
@@ -113,7 +116,7 @@ def _outcome(result: Mapping[str, Any], body: bytes) -> str:
 def _describe(folder: Path) -> None:
     snapshots = sorted((folder / "sourcing" / RESERVE.name).rglob("*.json.gz"))
     refused = sorted((folder / "quarantine" / RESERVE.name).rglob("*.body.gz"))
-    say(f"{folder} holds {len(snapshots)} simulated snapshots and {len(refused)} refused body")
+    say(f"{folder} holds {len(snapshots)} simulated snapshots and {len(refused)} refused")
     say(f"look at one:       zcat {snapshots[-1]}")
     say(f"check them all:    .venv/bin/miso-reserve validate {snapshots[0].parent}/*.json.gz")
     say("run it again:      make demo   (stores nothing new)")

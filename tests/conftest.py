@@ -34,13 +34,13 @@ def pytest_configure() -> None:
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Prefect server of its own; yields the variables by which another process finds it and its results."""
     # Prefect reads the environment when it is imported: after pytest_configure.
-    from prefect.settings import (  # noqa: PLC0415
+    from prefect.settings import (  # noqa: PLC0415 - as said
         PREFECT_API_URL,
         PREFECT_HOME,
         PREFECT_LOCAL_STORAGE_PATH,
         temporary_settings,
     )
-    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415 - as said
 
     home = tmp_path_factory.mktemp("prefect")
     with (

@@ -19,9 +19,9 @@ from miso_reserve import __version__
 from miso_reserve.archive import Archive, Stored, quarantine_key, snapshot_key, store_refused, store_snapshot, zipped
 from miso_reserve.contract import MOST_BYTES
 from miso_reserve.dataset import RESERVE
-from miso_reserve.feed import Response
 from miso_reserve.interval import EST
 from miso_reserve.local_archive import LocalArchive
+from miso_reserve.response import Response
 from miso_reserve.s3_archive import S3Archive
 from tests.services.s3 import S3Endpoint, moto_server
 

@@ -26,9 +26,9 @@ from miso_reserve.collection import (
 from miso_reserve.dataset import RESERVE
 from miso_reserve.dedup import Registry
 from miso_reserve.failure import CollectionError, RetryPolicy
-from miso_reserve.feed import Response
 from miso_reserve.findings import FailureCode
 from miso_reserve.local_archive import open_folder
+from miso_reserve.response import Response
 from miso_reserve.settings import Settings
 from tests.services.process import free_port
 

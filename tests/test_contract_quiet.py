@@ -14,7 +14,7 @@ class TestQuiet:
 
     @pytest.mark.parametrize("shape", ["live", "without description", "null description", "documented"])
     @pytest.mark.parametrize("name", ["None", "None - None", "none", " NONE - NONE "])
-    @pytest.mark.parametrize("price", ["None", "", "0", 0, 0.0, None, " none "])
+    @pytest.mark.parametrize("price", ["None", "", "0", "0.0", "0.00", 0, 0.0, None, " none "])
     def test_a_placeholder_is_quiet(self, shape: str, name: str, price: object) -> None:
         """The row that says nothing binds is no constraint, in every spelling of name and price and in both shapes."""
         row = {

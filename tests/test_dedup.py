@@ -111,12 +111,12 @@ class TestRegistration:
         "value",
         [b"1", b"", b"not JSON", b"\xff\x00", b"null", b"[]", b'"s3://bucket/folder"', b'{"s3_key":"x"}', b"{}"],
     )
-    def test_what_another_program_registered_counts(
+    def test_what_names_no_location_does_not_count(
         self, registry: Registry, redis: redis_client.Redis, value: bytes
     ) -> None:
-        """A key that another program wrote, without a location, says that the body is archived."""
+        """A value without a location, whoever wrote it, is no proof that the body is archived here."""
         redis.set(KEY, value)
-        assert registry.holds(SHA256, HERE)
+        assert not registry.holds(SHA256, HERE)
 
     @pytest.mark.parametrize("location", ['"s3://other"', '""', "1", "false"])
     def test_a_foreign_location_does_not_count(

@@ -193,6 +193,24 @@ class TestKeeping:
                 assert client.get("users") == "1"
             assert ended(server)
 
+    def test_a_server_that_hangs_is_not_doubled(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While a server hangs no second one starts in its folder: the next user fails with the code for it."""
+        monkeypatch.setattr("miso_reserve.embedded_valkey._START_SECONDS", 0.2)
+        with user_process(folder) as process, server_of(address_of(process)) as server:
+            signal.pidfd_send_signal(server, signal.SIGSTOP)
+            try:
+                with pytest.raises(CollectionError) as caught, embedded_valkey(folder):
+                    pass
+            finally:
+                signal.pidfd_send_signal(server, signal.SIGCONT)
+            assert caught.value.code == FailureCode.VALKEY_NOT_STARTED
+            monkeypatch.undo()
+            process.kill()
+            process.wait()
+            with embedded_valkey(folder) as url, client_of(url) as client:
+                assert client.get("users") == "1"
+            assert ended(server)
+
     def test_a_killed_user_does_not_stop_the_others(self, folder: Path) -> None:
         """A user that is killed takes nothing from those who are in."""
         with user_process(folder) as process:

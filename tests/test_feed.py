@@ -23,7 +23,7 @@ import requests
 from miso_reserve import __version__
 from miso_reserve.contract import MOST_BYTES
 from miso_reserve.failure import CollectionError
-from miso_reserve.feed import Response, fetch, without_secrets
+from miso_reserve.feed import fetch, without_secrets
 from miso_reserve.findings import FailureCode
 from miso_reserve.simulate import Reply
 from miso_reserve.simulate.wire import ReplyServer
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
+    from miso_reserve.response import Response
     from miso_reserve.simulate import SimulatedFeed
 
 BODY = b'{"RefId":"27-Jul-2026 - Interval 08:10 EST","Constraint":[]}'

@@ -20,6 +20,7 @@ from tests.services.process import free_port
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import redis as redis_client
     from prefect.client.schemas.objects import FlowRun, State, TaskRun
 
     from miso_reserve.simulate import SimulatedFeed
@@ -157,6 +158,7 @@ def test_a_retry_in_a_new_process_takes_the_body_it_has(
         assert (state.message or "").startswith("kafka_undelivered: ")
         feed.advance()
         monkeypatch.setenv("KAFKA_CONNECTION_STRING", f"{bootstrap}/retried")
+        monkeypatch.setenv("MISO_TIMEOUT", "31")  # a changed environment must not cost the body
         assert retry_in_a_new_process(state, prefect_server) == "Completed"
         assert feed.hits == 1
         assert len(read_messages(bootstrap, "retried", expected=1)) == 1
@@ -181,6 +183,21 @@ def test_a_stored_snapshot_is_shown_as_a_table(feed: SimulatedFeed, tmp_path: Pa
         (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
     assert "Shadow price ($/MW)" in str(artifact.data)
     assert "2001-01-02 07:15 EST" in (artifact.description or "")
+
+
+def test_a_table_that_cannot_be_published_fails_no_run(
+    feed: SimulatedFeed, tmp_path: Path, redis: redis_client.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the server takes no artifact the snapshot is archived and registered all the same, and the run Completed."""
+
+    def busy(**_: object) -> None:
+        raise RuntimeError("503 database is locked")
+
+    monkeypatch.setattr("flows.collect.create_table_artifact", busy)
+    state = run(feed, local=tmp_path)
+    assert state.is_completed()
+    assert result_of(state)["collected"] == 1
+    assert len(redis.keys("*")) == 1
 
 
 def test_the_saved_block_is_loaded_by_name(feed: SimulatedFeed, services: Services, bucket: Bucket) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis as redis_client
+from prefect_aws.credentials import _get_client_cached
 
 from miso_reserve import __version__
 from miso_reserve.cli import main
@@ -24,10 +28,8 @@ from tests.services.process import free_port
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import redis as redis_client
-
     from miso_reserve.simulate import SimulatedFeed
-    from tests.conftest import Bucket
+    from tests.conftest import Bucket, Services
 
 SEED = 307
 QUIET = datetime(2001, 1, 2, 7, 5, tzinfo=EST)
@@ -285,6 +287,29 @@ class TestIntegration:
         assert main(["collect", "--local", str(tmp_path), *redis, "--api-url", collector.feed.url]) == 0
         assert len(list(tmp_path.glob(f"{FOLDER}/*/*.json.gz"))) == 1
 
+    def test_a_registration_of_nothing_loses_nothing(self, collector: Collector, redis: redis_client.Redis) -> None:
+        """A key that something else wrote in Redis under the body's hash does not keep the body from the archive."""
+        digest = hashlib.sha256(snapshot_body(QUIET, seed=SEED)).hexdigest()
+        redis.set(f"hash:dev:miso_binding_constraints_reserve:{digest}", "1")
+        assert collector.collect().result["collected"] == 1
+        assert len(collector.objects()) == 1
+
+    def test_the_registration_names_the_s3_server(
+        self, collector: Collector, services: Services, redis: redis_client.Redis
+    ) -> None:
+        """What is registered for a bucket on one S3 server does not count for a bucket of that name on another."""
+        collector.collect()
+        (name,) = redis.keys("*")
+        location = json.loads(str(redis.get(name)))["location"]
+        assert location == f"s3://{collector.bucket.name} at {services.s3.url}"
+
+    def test_an_endpoint_without_a_scheme_is_told(self, collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An AWS_ENDPOINT_URL that is no address fails the run with a code before anything is fetched."""
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
+        _get_client_cached.cache_clear()  # prefect-aws keeps clients by their credentials alone
+        outcome = collector.collect()
+        assert (outcome.code, outcome.result["errors"][0]["code"], collector.feed.hits) == (1, "archive_refused", 0)
+
     def test_a_missing_bucket_fails_with_its_name(self, collector: Collector) -> None:
         """A bucket that is not there fails the run without retries, and the message names it."""
         collector.bucket.client.delete_bucket(Bucket=collector.bucket.name)
@@ -323,6 +348,22 @@ class TestLocalArchive:
         assert (first["collected"], second["skipped_duplicate"]) == (1, 1)
         (key,) = first["objects"]
         assert gzip.decompress((tmp_path / "data" / key).read_bytes()) == feed.requests[0].body
+
+    def test_a_stopped_run_stops_its_valkey(self, feed: SimulatedFeed, tmp_path: Path) -> None:
+        """A run that SIGTERM stops while it waits for the feed ends at once and leaves no server behind."""
+        feed.script(Reply(delay=60))
+        arguments = ["collect", "--local", str(tmp_path), "--api-url", feed.url]
+        with subprocess.Popen([sys.executable, "-m", "miso_reserve", *arguments], stdout=subprocess.DEVNULL) as process:
+            while not feed.hits:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=0.05)
+                assert process.returncode is None
+            with redis_client.Redis(port=int((tmp_path / ".valkey" / "port").read_text())) as client:
+                assert client.ping()
+                process.terminate()
+                assert process.wait(timeout=20) == 128 + signal.SIGTERM
+                with pytest.raises(redis_client.ConnectionError):
+                    client.ping()
 
     def test_eight_runs_at_once_share_the_folder(self, feed: SimulatedFeed, tmp_path: Path) -> None:
         """Eight processes that collect into one folder at once share its Valkey and leave one object."""

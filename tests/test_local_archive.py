@@ -20,9 +20,9 @@ from prefect.filesystems import LocalFileSystem
 from miso_reserve.archive import Stored, store_snapshot
 from miso_reserve.dataset import RESERVE
 from miso_reserve.failure import CollectionError
-from miso_reserve.feed import Response
 from miso_reserve.findings import FailureCode
 from miso_reserve.local_archive import LocalArchive, open_folder
+from miso_reserve.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable

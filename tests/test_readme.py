@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.readme import PARTS, PROJECT, README, demo, part
+from tests.services.process import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,10 +35,12 @@ def test_the_demo_does_what_readme_shows(tmp_path: Path) -> None:
     """The demo prints what README shows, every line marked as simulated; run again it stores nothing new."""
     assert demo(tmp_path) == part(README.read_text(), "demo")
     before = stored(tmp_path)
+    # A second time beside settings of real use, which must not see anything simulated.
+    real = {"KAFKA_CONNECTION_STRING": f"127.0.0.1:{free_port()}", "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
     again = subprocess.run(
         [sys.executable, "-m", "flows.demo", "data"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, **real, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=True,

@@ -136,7 +136,6 @@ class TestAnswers:
             (408, error_body("RequestTimeout")),
             (400, error_body("RequestTimeout")),
             (400, error_body("Throttling")),
-            (403, error_body("RequestTimeTooSkewed")),
             (409, error_body("ConditionalRequestConflict")),
             (409, error_body("OperationAborted")),
             (429, b""),

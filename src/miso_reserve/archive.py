@@ -12,9 +12,9 @@ import orjson
 from miso_reserve import __version__
 from miso_reserve.contract import MOST_BYTES, Snapshot
 from miso_reserve.dataset import Dataset
-from miso_reserve.feed import Response
 from miso_reserve.findings import Finding
 from miso_reserve.interval import EST, as_utc
+from miso_reserve.response import Response
 
 REVISION_DIGITS: Final = 12
 """How many digits of the SHA-256 name a revision."""
@@ -23,9 +23,14 @@ _CHUNK: Final = 1024 * 1024
 
 
 class Archive(Protocol):
-    """One place of objects. ``location`` is its address, without secrets: ``s3://bucket/folder`` or ``file:///dir``."""
+    """One place of objects.
+
+    ``location`` is its address, without secrets: ``s3://bucket/folder`` or ``file:///folder``. ``identity`` tells it
+    from every other place: the location, and the S3 endpoint when it is not AWS's.
+    """
 
     location: str
+    identity: str
 
     def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
         """Put an object where none stands, whole or not at all; return whether it was put.
@@ -108,7 +113,7 @@ def store_refused(archive: Archive, dataset: Dataset, response: Response, reason
 
 
 def zipped(body: bytes) -> bytes:
-    """Compress a body so that the same body gives the same bytes, whenever it is done."""
+    """Compress a body without a time stamp: the same body gives the same bytes, with the same version of zlib."""
     return gzip.compress(body, mtime=0)
 
 

@@ -5,8 +5,10 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,6 +24,7 @@ from miso_reserve.settings import Settings, UsageError, explained
 OK: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
+_TERMINATED: Final = 128 + signal.SIGTERM
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 app = App(
@@ -41,8 +44,10 @@ def collect(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     resolved = Settings.resolve(given, os.environ)
     _log_to_stderr(resolved.log_level)
     # Only this command needs the network's and Redis' libraries; validate starts without them.
-    from miso_reserve.runner import run  # noqa: PLC0415
+    from miso_reserve.runner import run  # noqa: PLC0415 - as said
 
+    # A stop by systemd or a container must close what the run opened, an embedded Valkey above all.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     result = run(resolved)
     _print_json(result.as_dict())
     return FAILED if result.failed else OK
@@ -86,7 +91,7 @@ def simulate(*, port: int = 8000, speed: float = 1.0, faults: str = "", seed: in
 
     try:
         return run(port=port, speed=speed, faults=faults, seed=seed)
-    except (ValueError, OSError) as error:
+    except (ValueError, OverflowError, OSError) as error:
         raise UsageError(str(error)) from error
 
 
@@ -143,7 +148,7 @@ def _examine_file(name: str) -> Verdict:
 
 def _read(name: str) -> bytes:
     """Read a body, gzipped or not, as far as it takes to see that it is too large."""
-    with sys.stdin.buffer if name == "-" else Path(name).open("rb") as file:
+    with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
         body = file.read(MOST_BYTES + 1)
         if not body.startswith(_GZIP_MAGIC):
             return body

@@ -20,10 +20,10 @@ from miso_reserve.dataset import Dataset
 from miso_reserve.dedup import Registration, Registry
 from miso_reserve.embedded_valkey import embedded_valkey
 from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
-from miso_reserve.feed import Response
 from miso_reserve.findings import Finding
 from miso_reserve.interval import as_utc
 from miso_reserve.notify import DELIVERY_SECONDS, Announcement, Announcer
+from miso_reserve.response import Response
 from miso_reserve.settings import Settings
 
 T = TypeVar("T")
@@ -78,6 +78,7 @@ class Steps:
     quarantine: Callable[[Response, tuple[Finding, ...]], str]
     announce: Callable[[Snapshot, Response, Stored], None] | None
     register: Callable[[Snapshot, Response, Stored], None]
+    show: Callable[[Snapshot, Stored], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Parts:
 
     def is_registered(self, response: Response) -> bool:
         """Ask Redis whether the body is archived and announced."""
-        return self.registry.holds(response.sha256, self.archive.location)
+        return self.registry.holds(response.sha256, self.archive.identity)
 
     def store(self, snapshot: Snapshot, response: Response) -> Stored:
         """Put the snapshot into the archive unless it stands there."""
@@ -120,7 +121,7 @@ class Parts:
 
     def register(self, snapshot: Snapshot, response: Response, stored: Stored) -> None:
         """Remember the body in Redis, as archived and announced."""
-        registration = Registration(key=stored.key, location=self.archive.location, ref_id=snapshot.ref_id)
+        registration = Registration(key=stored.key, location=self.archive.identity, ref_id=snapshot.ref_id)
         self.registry.register(response.sha256, registration)
 
 
@@ -147,10 +148,10 @@ def open_parts(settings: Settings, dataset: Dataset) -> Iterator[Parts]:
 def _open_archive(settings: Settings) -> Archive:
     # Prefect's blocks take one to two seconds to import, and a run needs one kind only.
     if settings.local is not None:
-        from miso_reserve.local_archive import open_folder  # noqa: PLC0415
+        from miso_reserve.local_archive import open_folder  # noqa: PLC0415 - slow to import
 
         return open_folder(settings.local)
-    from miso_reserve.s3_archive import open_bucket  # noqa: PLC0415
+    from miso_reserve.s3_archive import open_bucket  # noqa: PLC0415 - slower still
 
     return open_bucket(settings)
 
@@ -227,6 +228,8 @@ def _collect_one(candidate: Candidate, dataset: Dataset, steps: Steps, result: R
     if steps.announce is not None:
         steps.announce(verdict.snapshot, response, stored)
     steps.register(verdict.snapshot, response, stored)
+    if steps.show is not None:
+        steps.show(verdict.snapshot, stored)
     if stored.written:
         result.collected += 1
     else:

@@ -39,7 +39,7 @@ DIRECTIONS: Final = frozenset({"UP", "DOWN", "BOTH"})
 _ONLY_DOCUMENTED: Final = frozenset(DOCUMENTED_FIELDS) - frozenset(LIVE_FIELDS)
 _KNOWN_FIELDS: Final = frozenset(DOCUMENTED_FIELDS) | frozenset(LIVE_FIELDS)
 _PLACEHOLDER_NAMES: Final = frozenset({"none", "none - none"})
-_PLACEHOLDER_PRICES: Final = frozenset({"none", "", "0"})
+_PLACEHOLDER_PRICES: Final = re.compile(r"(?:none|0+(?:\.0*)?)?", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _REFUSALS: Final = {code.value: code for code in RefusalCode}
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
@@ -146,6 +146,11 @@ class Snapshot(BaseModel):
     ref_id: str
     interval_end: datetime
     constraints: tuple[BindingConstraint, ...]
+
+    @property
+    def ranked(self) -> list[BindingConstraint]:
+        """The constraints by the magnitude of their shadow price, the hardest first."""
+        return sorted(self.constraints, key=lambda constraint: -abs(constraint.shadow_price))
 
     @property
     def quiet(self) -> bool:
@@ -344,7 +349,11 @@ def _is_placeholder(row: Mapping[str, Any]) -> bool:
     name, price = row.get("Name"), row.get("Price", "absent")
     if not isinstance(name, str) or name.strip().lower() not in _PLACEHOLDER_NAMES or isinstance(price, bool):
         return False
-    return price is None or price == 0 or (isinstance(price, str) and price.strip().lower() in _PLACEHOLDER_PRICES)
+    return (
+        price is None
+        or price == 0
+        or (isinstance(price, str) and bool(_PLACEHOLDER_PRICES.fullmatch(price.strip().lower())))
+    )
 
 
 def _warn_of_unknown(row: Mapping[str, Any], where: str, findings: _Findings) -> None:

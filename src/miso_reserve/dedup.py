@@ -25,7 +25,7 @@ _ANSWER_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What Redis holds for one body: where it stands, as a key within a location."""
+    """What Redis holds for one body: where it stands, as a key within a location (an archive's ``identity``)."""
 
     key: str
     location: str
@@ -63,8 +63,10 @@ class Registry:
             raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from None
         try:
             client.ping()
-        except TypeError:
-            message = f"Failed to connect to Redis at {address}: the address has an option that redis-py does not know"
+        except (TypeError, ValueError, LookupError, AttributeError):
+            # What redis-py makes of a host or an option that it cannot use; its text may repeat the address.
+            client.close()
+            message = f"Failed to connect to Redis at {address}: the host or an option behind the '?' cannot be used"
             raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from None
         except (redis.RedisError, OSError) as error:
             client.close()
@@ -75,10 +77,11 @@ class Registry:
     def holds(self, sha256: str, location: str) -> bool:
         """Tell whether a body is archived, in this location, and announced.
 
-        A registration that names another location does not count: two archives may share one Redis.
+        A registration that names another location, or none, does not count: two archives may share one Redis, and to
+        put again where the object stands costs a request only.
         """
         value = self._call("get", self._prefix + sha256)
-        return value is not None and _location(value) in (location, None)
+        return value is not None and _location(value) == location
 
     def register(self, sha256: str, registration: Registration) -> None:
         """Remember a body for seven days."""
@@ -97,7 +100,7 @@ class Registry:
 
 
 def _location(value: bytes) -> str | None:
-    """Return the location a registration names; None for one that another program wrote without."""
+    """Return the location a registration names, if it names one."""
     try:
         held = orjson.loads(value)
     except orjson.JSONDecodeError:

@@ -1,12 +1,10 @@
 """The embedded Valkey of a local archive: one server a folder, shared by all who collect into it."""
 
 import fcntl
-import os
-import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -20,7 +18,7 @@ from miso_reserve.findings import FailureCode
 
 _START_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01
-_START_TRIES: Final = 3
+_START_TRIES: Final = 2
 
 
 @contextmanager
@@ -39,12 +37,12 @@ def embedded_valkey(folder: Path) -> Iterator[str]:
             folder.mkdir(parents=True, exist_ok=True)
             door = stack.enter_context((folder / "door.lock").open("ab"))
             users = stack.enter_context((folder / "users.lock").open("ab"))
+            with _held(door):
+                fcntl.flock(users, fcntl.LOCK_SH)
+                port = _running_port(folder) or _start(folder)
         except OSError as error:
             message = f"the embedded Valkey cannot write in {folder}: {error.strerror}"
             raise CollectionError(FailureCode.VALKEY_NOT_STARTED, message) from error
-        with _held(door):
-            fcntl.flock(users, fcntl.LOCK_SH)
-            port = _running_port(folder) or _start(folder)
         try:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
@@ -97,8 +95,6 @@ def _start(folder: Path) -> int:
 
 
 def _starts(folder: Path, port: int) -> bool:
-    pid_file = folder / "valkey.pid"
-    pid_file.unlink(missing_ok=True)  # one left by a killed server may name any process by now
     options = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -108,24 +104,40 @@ def _starts(folder: Path, port: int) -> bool:
         "appendonly": "yes",
         "appendfsync": "always",
         "daemonize": "yes",
-        "pidfile": str(pid_file),
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    subprocess.run([get_binary_path(), *arguments], check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603 - our own binary and options
-    deadline = time.monotonic() + _START_SECONDS
-    (folder / "port").write_text(str(port))
-    while _running_port(folder) is None:
-        if time.monotonic() > deadline:
-            _kill(pid_file)
+    with (folder / "server.lock").open("ab") as lock:
+        # The server inherits the lock and holds it as long as it lives: two must never write to one folder, also when
+        # one of them hangs and seems to be gone.
+        if not _becomes(lambda: _is_locked(lock)):
             return False
-        time.sleep(_POLL_SECONDS)
+        (folder / "port").write_text(str(port))
+        subprocess.run(  # noqa: S603 - our own binary and options
+            [get_binary_path(), *arguments],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[lock.fileno()],
+        )
+    return _becomes(lambda: _running_port(folder) is not None)
+
+
+def _is_locked(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True
 
 
-def _kill(pid_file: Path) -> None:
-    """End a server that does not answer: two of them must never write to one folder."""
-    with suppress(OSError, ValueError):
-        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+def _becomes(condition: Callable[[], bool]) -> bool:
+    """Wait until a condition holds; False when it does not in time."""
+    deadline = time.monotonic() + _START_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
 
 
 def _free_port() -> int:

@@ -1,5 +1,6 @@
 """The one exception a room raises when its work fails, and the policy for trying again."""
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Final, TypeVar
 from miso_reserve.findings import FailureCode
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 class CollectionError(Exception):
@@ -70,6 +73,7 @@ class RetryPolicy:
                 delay = self.next_delay(error, failures, clock() - started)
                 if delay is None:
                     raise
+                logger.warning("%s; try %d of %d in %.1f s", error, failures + 1, self.tries, delay)
             wait(delay)
 
 

@@ -1,13 +1,11 @@
 """The feed over HTTP: one polite request, with a total deadline and a bounded body."""
 
 import gzip
-import hashlib
 import http.client
 import io
 import threading
 import time
 import zlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -20,6 +18,7 @@ from miso_reserve import __version__
 from miso_reserve.contract import MOST_BYTES
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode, shown
+from miso_reserve.response import Response
 
 USER_AGENT: Final = f"miso-reserve/{__version__}"
 # What gzip cannot make smaller it makes a little larger; twice as much is surely too much.
@@ -30,24 +29,6 @@ _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERRORS: Final = range(500, 600)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One answer of the feed with status 200: the body as sent, when (UTC) and where from.
-
-    A body larger than MOST_BYTES is cut behind the first byte too many, which is enough to refuse it.
-    """
-
-    body: bytes
-    fetched_at: datetime
-    source_url: str
-    content_type: str
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the body, in hexadecimal: the identity of what the feed said."""
-        return hashlib.sha256(self.body).hexdigest()
-
-
 def fetch(url: str, timeout: float) -> Response:
     """Get the feed's present body, in at most ``timeout`` seconds for everything, body included.
 
@@ -56,7 +37,7 @@ def fetch(url: str, timeout: float) -> Response:
             and for a redirect to another host.
     """
     # requests bounds each read, not the whole: a server that drips bytes, or a resolver that hangs, would hold it for
-    # ever. Waiting on a thread is the one bound that covers them all; a thread left behind ends with its own reads.
+    # ever. Waiting on a thread is the one bound that covers them all; one left behind ends when its server lets go.
     outcome: list[Response | Exception] = []
 
     def work() -> None:
@@ -76,7 +57,7 @@ def fetch(url: str, timeout: float) -> Response:
         raise _timed_out(url, timeout) from None
     if isinstance(result, (requests.RequestException, urllib3.exceptions.HTTPError)):
         message = f"no answer from {without_secrets(url)}: {_reason(result)}"
-        raise CollectionError(FailureCode.FEED_UNREACHABLE, message, transient=True) from None
+        raise CollectionError(FailureCode.FEED_UNREACHABLE, message, transient=not _is_final(result)) from None
     if isinstance(result, Exception):
         raise result
     return result
@@ -167,6 +148,11 @@ def _decoded(body: bytes, encoding: str, url: str) -> bytes:
         reason = f"{type(error).__name__} {error}"
     message = f"{without_secrets(url)} sent a content encoding that cannot be undone: {reason}"
     raise CollectionError(FailureCode.FEED_ENCODING, message, transient=True)
+
+
+def _is_final(error: Exception) -> bool:
+    """Tell whether the address itself is at fault; requests' errors of that kind are ValueErrors too."""
+    return isinstance(error, ValueError)
 
 
 def _retry_after(header: str | None) -> float | None:

@@ -23,7 +23,7 @@ class RefusalCode(_Code):
     """Why a body is refused. Codes are stable: people filter, alert and write rules on them."""
 
     EMPTY_BODY = "empty_body", "The body has no bytes, or white space only."
-    BODY_TOO_LARGE = "body_too_large", "The body is larger than 5 MiB after decompression; its first 5 MiB are kept."
+    BODY_TOO_LARGE = "body_too_large", "The body is larger than 5 MiB after decompression; what was read of it is kept."
     HTML_PAGE = "html_page", "An HTML (or XML) page where JSON belongs, for example a maintenance page."
     NOT_JSON = "not_json", "The body is not valid JSON in UTF-8 (`NaN` and `Infinity` are not JSON)."
     ERROR_PAYLOAD = "error_payload", 'An error message in place of data, as in `{"error":"no data"}`.'
@@ -73,11 +73,17 @@ class FailureCode(_Code):
     )
     FEED_STATUS = "feed_status", "Any other status but 200. Not retried: check `--api-url`; MISO's URLs move."
     FEED_REDIRECT = "feed_redirect", "The feed redirects to another host. Not followed: check it, then set `--api-url`."
-    FEED_ENCODING = "feed_encoding", "The answer's content encoding cannot be undone, also after retries."
-    REDIS_UNREACHABLE = "redis_unreachable", "Redis does not answer. Nothing is fetched: start it, or name another one."
+    FEED_ENCODING = (
+        "feed_encoding",
+        "The answer's content encoding cannot be undone, also after retries: nothing of it is kept.",
+    )
+    REDIS_UNREACHABLE = (
+        "redis_unreachable",
+        "Redis does not answer, or lets nobody in. Nothing is fetched: start it, mend the password, or name another.",
+    )
     REDIS_FAILED = (
         "redis_failed",
-        "Redis answers with an error, such as a wrong password, or breaks off. Rerun once it is well.",
+        "Redis breaks off in the middle of a run. What was fetched is archived: rerun once it is well.",
     )
     ARCHIVE_UNAVAILABLE = (
         "archive_unavailable",
@@ -89,15 +95,15 @@ class FailureCode(_Code):
     )
     BLOCK_NOT_FOUND = (
         "block_not_found",
-        "The `S3Bucket` block cannot be loaded. Save it under the name given by `--s3-block`.",
+        "The `S3Bucket` block cannot be loaded. Save it under that name; see that Prefect answers.",
     )
     KAFKA_UNDELIVERED = (
         "kafka_undelivered",
-        "Kafka has not confirmed the message. The object is stored: a rerun announces it.",
+        "Kafka has not confirmed the message. The object is stored: retry the run, or rerun while the feed shows it.",
     )
     KAFKA_DENIED = (
         "kafka_denied",
-        "Kafka refuses the user, password or topic. The object is stored: a rerun announces it.",
+        "Kafka refuses the user, password or topic. The object is stored, and announced as above.",
     )
     VALKEY_NOT_STARTED = (
         "valkey_not_started",

@@ -21,9 +21,9 @@ YEARS: Final = range(2000, 2200)
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 _REF_ID: Final = re.compile(
-    r" *(?P<day>\d{1,2})-(?P<month>[A-Za-z]{3})-(?P<year>\d{4})"
-    r"(?: *- *Interval +| *, *)"
-    r"(?P<hour>\d{1,2}):(?P<minute>\d{2}) +EST *",
+    r" {0,3}(?P<day>\d{1,2})-(?P<month>[A-Za-z]{3})-(?P<year>\d{4})"
+    r"(?: {0,3}- {0,3}Interval {1,3}| {0,3}, {0,3})"
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2}) {1,3}EST {0,3}",
     re.ASCII,
 )
 

@@ -31,6 +31,7 @@ class LocalArchive:
     def __init__(self, block: LocalFileSystem) -> None:
         self._root = Path(block.basepath or ".").expanduser().absolute()
         self.location = self._root.as_uri()
+        self.identity = self.location
 
     def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
         try:

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class Announcement(BaseModel):
-    """The Kafka message: JSON, one for each new snapshot, at least once. The message's key is the SHA-256."""
+    """The Kafka message: JSON, at least one for each new snapshot. The message's key is the SHA-256."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,6 +54,7 @@ class Announcer:
         self._brokers = address.brokers
         self._delivery_seconds = delivery_seconds
         self._denied: KafkaError | None = None
+        self._told: set[int] = set()
         try:
             self._producer = Producer(self._configuration(address), logger=logger)
         except KafkaException as error:
@@ -105,6 +106,8 @@ class Announcer:
             "acks": "all",
             "delivery.timeout.ms": int(self._delivery_seconds * 1000),
             "linger.ms": 0,
+            # librdkafka repeats itself many times a second while a broker is away; error_cb tells each trouble once.
+            "log_level": 2,
             # A producer's first connection is often replaced at once; the default wait for it is most of a run's work.
             "reconnect.backoff.ms": 10,
             "error_cb": self._note,
@@ -120,4 +123,6 @@ class Announcer:
     def _note(self, error: KafkaError) -> None:
         if error.code() in _DENIED:
             self._denied = error
-        logger.warning("Kafka at %s: %s", self._brokers, error.name())
+        if error.code() not in self._told:
+            self._told.add(error.code())
+            logger.warning("Kafka at %s: %s %s", self._brokers, error.name(), shown(error.str(), 300))

@@ -22,7 +22,7 @@ def run(settings: Settings) -> RunResult:
     candidates = generate_candidates(settings)
     try:
         with open_parts(settings, RESERVE) as parts:
-            result = collect(candidates, RESERVE, plain_steps(parts))
+            return collect(candidates, RESERVE, plain_steps(parts))
     except CollectionError as error:
-        result = failed_before_start(candidates, error)
-    return result
+        logger.error("%s", error)  # noqa: TRY400 - the message says it all; a traceback would not help
+        return failed_before_start(candidates, error)

@@ -1,9 +1,11 @@
 """The archive in an S3 bucket."""
 
 import gzip
+import os
 import zlib
 from collections.abc import Mapping
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -15,13 +17,12 @@ from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode, shown
 from miso_reserve.settings import Settings
 
+_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _PRECONDITION_FAILED: Final = 412
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 _TRANSIENT_STATUS: Final = frozenset({408, 409, 429})
-_TRANSIENT_CODES: Final = frozenset(
-    {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "InternalError"}
-)
+_TRANSIENT_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "Throttling", "InternalError"})
 
 
 def open_bucket(settings: Settings) -> Archive:
@@ -33,12 +34,15 @@ def open_bucket(settings: Settings) -> Archive:
     block = _saved_bucket(settings.s3_block) if settings.s3_block else _bucket(settings)
     try:
         return S3Archive(block)
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:
         message = f"no S3 client can be made: {shown(str(error), 200)[1:-1]}"
         raise CollectionError(FailureCode.ARCHIVE_REFUSED, message) from error
 
 
 def _bucket(settings: Settings) -> S3Bucket:
+    # boto3 takes an empty variable for a profile without a name; elsewhere an empty one counts as not set.
+    if not os.environ.get("AWS_PROFILE"):
+        os.environ.pop("AWS_PROFILE", None)
     # One try a call: the run's own policy tries again, and says so.
     config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1})
     credentials = AwsCredentials(
@@ -50,8 +54,9 @@ def _bucket(settings: Settings) -> S3Bucket:
 def _saved_bucket(name: str) -> S3Bucket:
     try:
         return cast("S3Bucket", S3Bucket.load(name))
-    except ValueError as error:
-        message = f"no S3Bucket block named {shown(name)} can be loaded: {shown(str(error), 300)[1:-1]}"
+    except Exception as error:  # Prefect's client, its server's answer or the block's own checks may raise anything
+        reason = f"{type(error).__name__} {shown(str(error), 300)[1:-1]}"
+        message = f"no S3Bucket block named {shown(name)} can be loaded: {reason}"
         raise CollectionError(FailureCode.BLOCK_NOT_FOUND, message) from error
 
 
@@ -63,6 +68,9 @@ class S3Archive:
         self._folder = block.bucket_folder.strip("/")
         self._client: Any = block.credentials.get_s3_client()
         self.location = "/".join(part for part in ("s3:/", self._bucket, self._folder) if part)
+        endpoint = urlsplit(self._client.meta.endpoint_url)
+        own = (endpoint.hostname or "").endswith(_AWS)
+        self.identity = self.location if own else f"{self.location} at {endpoint.scheme}://{endpoint.netloc}"
 
     def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
         # S3Bucket's own methods cannot put conditionally; the client beneath it can.

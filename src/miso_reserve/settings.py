@@ -1,5 +1,6 @@
 """The one place where options, environment variables, defaults and help texts stand."""
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -47,8 +48,15 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _redis_host(value: str) -> str:
+    if not value or set(value) & set("/?#@ "):
+        raise ValueError("give a host name or an address, nothing around it")
+    return value
+
+
 def _redis_url(value: SecretStr) -> SecretStr:
-    if not _is_address(value.get_secret_value(), {"redis", "rediss"}):
+    address = value.get_secret_value()
+    if not _is_address(address, {"redis", "rediss"}) or not re.fullmatch(r"/?\d*", urlsplit(address).path):
         raise ValueError("give an address of the form redis://[user:password@]host:port/db, or rediss:// for TLS")
     return value
 
@@ -67,9 +75,13 @@ class Settings(BaseModel):
     s3_bucket: Annotated[str, Field(min_length=1)] | None = _option(
         None, "The S3 bucket to archive in. Its endpoint comes from AWS_ENDPOINT_URL or the profile.", "S3_BUCKET"
     )
-    aws_profile: str | None = _option(None, "The AWS profile whose credentials and endpoint are used.", "AWS_PROFILE")
+    aws_profile: Annotated[str, Field(min_length=1)] | None = _option(
+        None, "The AWS profile whose credentials and endpoint are used.", "AWS_PROFILE"
+    )
     environment: Environment = _option("dev", "The namespace of the Redis keys and of the Kafka messages.")
-    redis_host: str = _option("localhost", "The host of the Redis that remembers what is archived.", "REDIS_HOST")
+    redis_host: Annotated[str, AfterValidator(_redis_host)] = _option(
+        "localhost", "The host of the Redis that remembers what is archived.", "REDIS_HOST"
+    )
     redis_port: Annotated[int, Field(ge=1, le=65535)] = _option(6379, "Its port.", "REDIS_PORT")
     redis_db: Annotated[int, Field(ge=0)] = _option(0, "Its database number.", "REDIS_DB")
     log_level: LogLevel = _option("INFO", "How much is logged, on stderr.")

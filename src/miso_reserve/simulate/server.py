@@ -1,6 +1,7 @@
 """The simulated feed: a market, a clock and faults behind a real HTTP server on this machine."""
 
 import json
+import math
 import random
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -76,7 +77,7 @@ class SimulatedFeed:
         faults: Mapping[str, float] | None = None,
         compress: bool = False,
     ) -> None:
-        if speed < 0:
+        if not 0 <= speed < math.inf:
             raise ValueError(f"speed is 0 or more simulated seconds a second: {speed}")
         if not 0 <= revision_rate <= 1:
             raise ValueError(f"revision_rate is within 0 and 1: {revision_rate}")
