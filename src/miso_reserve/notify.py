@@ -110,6 +110,8 @@ class Announcer:
             "log_level": 2,
             # A producer's first connection is often replaced at once; the default wait for it is most of a run's work.
             "reconnect.backoff.ms": 10,
+            # And a broker that comes back within the delivery's time must be found in it.
+            "reconnect.backoff.max.ms": 1000,
             "error_cb": self._note,
         }
         if address.user is not None:
