@@ -109,7 +109,7 @@ def _starts(folder: Path, port: int) -> bool:
     with (folder / "server.lock").open("ab") as lock:
         # The server inherits the lock and holds it as long as it lives: two must never write to one folder, also when
         # one of them hangs and seems to be gone.
-        if not _becomes(lambda: _is_locked(lock)):
+        if not _becomes(lambda: _take(lock)):
             return False
         (folder / "port").write_text(str(port))
         subprocess.run(  # noqa: S603 - our own binary and options
@@ -122,7 +122,8 @@ def _starts(folder: Path, port: int) -> bool:
     return _becomes(lambda: _running_port(folder) is not None)
 
 
-def _is_locked(lock: IO[bytes]) -> bool:
+def _take(lock: IO[bytes]) -> bool:
+    """Take a lock if nobody holds it; return whether it was taken."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
