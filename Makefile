@@ -51,7 +51,7 @@ readme: setup ## Write README's generated parts anew
 
 lock: setup ## Lock the newest versions that go together
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --group dev pyproject.toml --output-file requirements.lock
+		--no-emit-index-url --no-header --extra notebooks --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## Remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

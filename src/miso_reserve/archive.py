@@ -63,6 +63,11 @@ def snapshot_key(dataset: Dataset, interval_end: datetime, revision_of: str | No
     return f"sourcing/{dataset.name}/{label:%Y-%m-%d}/{dataset.file_stem}_{label:%Y%m%d_%H%M}{suffix}.json.gz"
 
 
+def provenance_key(key: str) -> str:
+    """Return where a folder keeps an object's provenance: files have no metadata of their own."""
+    return f"provenance/{key.partition('/')[2]}".removesuffix(".json.gz") + ".json"
+
+
 def quarantine_key(dataset: Dataset, response: Response) -> str:
     """Return the key of a refused body, without its ending: the day it was fetched (EST), and its own SHA-256.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 from prefect.filesystems import LocalFileSystem
 
-from miso_reserve.archive import Archive, sha256_unzipped
+from miso_reserve.archive import Archive, provenance_key, sha256_unzipped
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 
@@ -37,7 +37,7 @@ class LocalArchive:
         try:
             written = _publish(self._root / key, data)
             if provenance and (written or self.sha256_of(key) == provenance["sha256"]):
-                _publish(self._root / _provenance_key(key), orjson.dumps(dict(provenance), option=orjson.OPT_INDENT_2))
+                _publish(self._root / provenance_key(key), orjson.dumps(dict(provenance), option=orjson.OPT_INDENT_2))
         except OSError as error:
             raise self._refused(key, error) from error
         return written
@@ -54,10 +54,6 @@ class LocalArchive:
     def _refused(self, key: str, error: OSError) -> CollectionError:
         message = f"the folder {self._root} does not take or give {key}: {error.strerror or error}"
         return CollectionError(FailureCode.ARCHIVE_REFUSED, message)
-
-
-def _provenance_key(key: str) -> str:
-    return f"provenance/{key.partition('/')[2]}".removesuffix(".json.gz") + ".json"
 
 
 def _publish(path: Path, data: bytes) -> bool:

@@ -1,0 +1,221 @@
+"""Archived bodies to typed frames, many at once. Pure.
+
+The contract is the one authority on what a body means. Bodies in the live feed's shape are parsed together, and every
+row is held against what the contract takes without ado; a body with anything else in it goes through the contract.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.json
+
+from miso_reserve.columns import CONSTRAINTS, LIVE, SNAPSHOTS, TIME
+from miso_reserve.constraint_name import ConstraintName, parse_constraint_name
+from miso_reserve.contract import DOCUMENTED_FIELDS, LIVE_FIELDS, Snapshot, examine
+from miso_reserve.findings import shown
+from miso_reserve.interval import INTERVAL, market_day
+
+OBJECTS: Final = pl.Schema({"object_key": pl.String(), "interval_end": TIME, "revision": pl.Int32()})
+"""What is known of archived snapshots before they are read: one row an object."""
+
+_DOCUMENTED: Final = ("reserve_type", "direction", "quantity", "override", "bp1", "pc1", "bp2", "pc2")
+_FROM_CONTRACT: Final = ("description", "shadow_price", *_DOCUMENTED)
+_ROW_COLUMNS: Final = ("constraint_name", *_FROM_CONTRACT)
+_ROWS: Final = pl.Schema([("body", pl.UInt32()), *((name, CONSTRAINTS[name]) for name in _ROW_COLUMNS)])
+_READ: Final = pl.Schema({"body": pl.UInt32, "ref_id": pl.String})
+_NAMES: Final = pl.Schema(
+    [(name, CONSTRAINTS[name]) for name in ("constraint_name", "element", "flow_direction", "terms", "zone")]
+)
+_LIVE_ARROW: Final = pa.schema(
+    [("RefId", pa.string()), ("Constraint", pa.list_(pa.struct([(name, pa.string()) for name in LIVE_FIELDS])))]
+)
+_ONLY_DOCUMENTED: Final = tuple(f'"{name}"'.encode() for name in DOCUMENTED_FIELDS if name not in LIVE_FIELDS)
+_BREAKS_TO_BLANKS: Final = bytes.maketrans(b"\r\n", b"  ")
+_FEWEST_TOGETHER: Final = 16
+
+
+class Skipped(NamedTuple):
+    """An object that cannot be read as a snapshot, the market day it would belong to, and why."""
+
+    object_key: str
+    market_day: date
+    reason: str
+
+
+class Decoded(NamedTuple):
+    """What bodies hold: both frames in the order of the objects, and what could not be read."""
+
+    constraints: pl.DataFrame
+    snapshots: pl.DataFrame
+    skipped: list[Skipped]
+
+
+def decode(objects: pl.DataFrame, bodies: Sequence[bytes]) -> Decoded:
+    """Decode bodies, one a row of ``objects`` (columns as in OBJECTS), sorted by interval and revision.
+
+    All bodies of an interval belong into one call: the last that can be read is its latest.
+    """
+    read, rows = _usual(_parsed_together(bodies), objects)
+    odd = sorted(set(range(len(bodies))) - set(read["body"]))
+    if odd:
+        odd_read, odd_rows, skipped = _by_contract(odd, objects, bodies)
+        read = pl.concat([read, odd_read]).sort("body")
+        rows = pl.concat([rows, odd_rows]).sort("body", maintain_order=True)
+    else:
+        skipped = []
+    snapshots = _snapshots(read, rows, objects)
+    constraints = rows.join(snapshots.drop("constraints", "quiet"), on="body", how="left", maintain_order="left")
+    constraints = constraints.join(_names(rows), on="constraint_name", how="left", maintain_order="left")
+    return Decoded(constraints.select(list(CONSTRAINTS)), snapshots.select(list(SNAPSHOTS)), skipped)
+
+
+def _parsed_together(bodies: Sequence[bytes]) -> pl.DataFrame:
+    """Parse what is in the live feed's shape; bodies that are not are left out."""
+    numbers = list(range(len(bodies)))
+    joined = b"\n".join(bodies)
+    if any(name in joined for name in _ONLY_DOCUMENTED):
+        numbers = [number for number in numbers if not any(name in bodies[number] for name in _ONLY_DOCUMENTED)]
+    parsed = _parsed(numbers, bodies)
+    empty = pl.DataFrame(schema=_READ | {"Constraint": pl.List(pl.Struct(dict.fromkeys(LIVE_FIELDS, pl.String)))})
+    return pl.concat([empty, *parsed])
+
+
+def _parsed(numbers: list[int], bodies: Sequence[bytes]) -> list[pl.DataFrame]:
+    """Parse these bodies; where one spoils the whole, halve until it is alone with few."""
+    if len(numbers) < _FEWEST_TOGETHER and len(bodies) >= _FEWEST_TOGETHER:
+        return []
+    frame = _parse([bodies[number] for number in numbers])
+    if frame is not None:
+        return [frame.select(pl.Series("body", numbers, pl.UInt32), pl.col("RefId").alias("ref_id"), "Constraint")]
+    if len(numbers) < _FEWEST_TOGETHER:
+        return []
+    middle = len(numbers) // 2
+    return _parsed(numbers[:middle], bodies) + _parsed(numbers[middle:], bodies)
+
+
+def _parse(bodies: list[bytes]) -> pl.DataFrame | None:
+    if not bodies:
+        return None
+    lines = b"\n".join(bodies)
+    if lines.count(b"\n") >= len(bodies) or b"\r" in lines:
+        # Line breaks stand between JSON's tokens only: within its strings they are escaped.
+        lines = b"\n".join(body.translate(_BREAKS_TO_BLANKS) for body in bodies)
+    try:
+        lines.decode()  # Arrow does not look
+        table = pyarrow.json.read_json(
+            pa.BufferReader(lines),
+            # In one block, by this thread alone: the other reads files meanwhile.
+            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+            parse_options=pyarrow.json.ParseOptions(
+                explicit_schema=_LIVE_ARROW, newlines_in_values=False, unexpected_field_behavior="ignore"
+            ),
+        )
+    except (UnicodeDecodeError, pa.ArrowInvalid):
+        return None
+    if table.num_rows != len(bodies):
+        return None
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table makes a frame
+    return frame
+
+
+def _usual(parsed: pl.DataFrame, objects: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the bodies in which all is as the live feed sends it, and the rows of their binding constraints."""
+    label = objects["interval_end"].gather(parsed["body"])
+    parsed = parsed.with_columns(
+        ref_id_expected=label.dt.strftime("%d-%b-%Y - Interval %H:%M EST"),
+        period=label.dt.strftime("%Y-%m-%dT%H:%M:%S"),
+    )
+    rows = (
+        parsed.filter(pl.col("Constraint").list.len() > 0)
+        .select("body", "period", "Constraint")
+        .explode("Constraint")
+        .unnest("Constraint")
+        .with_columns(pl.col("Price").cast(pl.Float64, strict=False).alias("shadow_price"))
+        .with_columns(
+            binding=pl.col("Name").str.contains(r"\S")
+            & ~pl.col("Name").str.to_lowercase().str.contains(r"^\s*none( - none)?\s*$")
+            & pl.col("shadow_price").is_finite()
+            & pl.col("Description").is_not_null(),
+            quiet=pl.col("Name").is_in(["None", "None - None"]) & (pl.col("Price") == "None"),
+            dated=pl.col("Period") == pl.col("period"),
+        )
+    )
+    odd = rows.filter(~((pl.col("binding") | pl.col("quiet")) & pl.col("dated")).fill_null(value=False))["body"]
+    read = parsed.filter(
+        (pl.col("ref_id") == pl.col("ref_id_expected")).fill_null(value=False)
+        & pl.col("Constraint").is_not_null()
+        & ~pl.col("body").is_in(odd.unique().implode())
+    ).select(list(_READ))
+    binding = rows.filter("binding").join(read, on="body", how="semi", maintain_order="left")
+    absent = [pl.lit(None, CONSTRAINTS[name]).alias(name) for name in _DOCUMENTED]
+    return read, binding.select(
+        "body",
+        pl.col("Name").alias("constraint_name"),
+        pl.col("Description").alias("description"),
+        "shadow_price",
+        *absent,
+    )
+
+
+def _by_contract(
+    numbers: list[int], objects: pl.DataFrame, bodies: Sequence[bytes]
+) -> tuple[pl.DataFrame, pl.DataFrame, list[Skipped]]:
+    keys, labels = objects["object_key"], objects["interval_end"]
+    read: list[tuple[int, str]] = []
+    rows: list[tuple[Any, ...]] = []
+    skipped: list[Skipped] = []
+    for number in numbers:
+        snapshot = _snapshot(bodies[number], labels[number])
+        if isinstance(snapshot, str):
+            skipped.append(Skipped(keys[number], market_day(labels[number]), snapshot))
+            continue
+        read.append((number, snapshot.ref_id))
+        rows += [
+            (number, constraint.name, *(getattr(constraint, name) for name in _FROM_CONTRACT))
+            for constraint in snapshot.constraints
+        ]
+    return pl.DataFrame(read, _READ, orient="row"), pl.DataFrame(rows, _ROWS, orient="row"), skipped
+
+
+def _snapshot(body: bytes, label: datetime) -> Snapshot | str:
+    """Return what the contract makes of a body, or why it is not the snapshot its key names."""
+    verdict = examine(body)
+    if verdict.snapshot is None:
+        reason = verdict.reasons[0]
+        return f"{reason.code.value}: {reason.where} {reason.message}"
+    if verdict.snapshot.interval_end != label:
+        return f"its RefId {shown(verdict.snapshot.ref_id)} names another interval than its key"
+    return verdict.snapshot
+
+
+def _snapshots(read: pl.DataFrame, rows: pl.DataFrame, objects: pl.DataFrame) -> pl.DataFrame:
+    counts = rows.group_by("body").agg(pl.len().cast(pl.Int32).alias("constraints"))
+    return (
+        objects.with_row_index("body")
+        .join(read, on="body", how="inner", maintain_order="left")
+        .join(counts, on="body", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("constraints").fill_null(0),
+            # The label 00:00 ends the last interval of the day before.
+            market_day=(pl.col("interval_end") - pl.duration(microseconds=1)).dt.date(),
+            interval_start=pl.col("interval_end") - INTERVAL,
+            is_latest=pl.col("revision") == pl.col("revision").max().over("interval_end"),
+            source=pl.lit(LIVE),
+        )
+        .with_columns(quiet=pl.col("constraints") == 0)
+    )
+
+
+def _names(rows: pl.DataFrame) -> pl.DataFrame:
+    """Take each name apart once: there are few, and they recur for years."""
+    parsed = {name: parse_constraint_name(name) for name in rows["constraint_name"].unique()}
+    parts = [(name, *_listed(parts)) for name, parts in parsed.items()]
+    return pl.DataFrame(parts, _NAMES, orient="row")
+
+
+def _listed(parts: ConstraintName) -> tuple[Any, ...]:
+    return (parts.element, parts.flow_direction, None if parts.terms is None else list(parts.terms), parts.zone)

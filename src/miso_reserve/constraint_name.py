@@ -1,0 +1,34 @@
+"""A constraint's name taken apart. Pure."""
+
+import re
+from typing import Final, NamedTuple
+
+_ELEMENT: Final = r"(?P<element>[^\s()]+)"
+_DIRECTION: Final = r" \((?P<direction>[^\s()]+)\)"
+_TERMS: Final = r" - (?P<terms>[^\s+]+(?:\+[^\s+]+)*?)(?: Zone_(?P<zone>\d{1,4}))?"
+_SHAPE: Final = re.compile(rf"{_ELEMENT}(?:{_DIRECTION}(?:{_TERMS})?|{_TERMS.replace('?P<', '?P<bare_')})", re.ASCII)
+
+
+class ConstraintName(NamedTuple):
+    """The parts of ``RDT_SO_MW (South_North) - STR+Lost_Gen Zone_3``; all None where the shape is not known."""
+
+    element: str | None = None
+    flow_direction: str | None = None
+    terms: tuple[str, ...] | None = None
+    zone: int | None = None
+
+
+def parse_constraint_name(name: str) -> ConstraintName:
+    """Take a name apart: element, direction in parentheses, terms joined by ``+``, a trailing reserve zone.
+
+    The shape is read from the few names that are known (seen 2026-07-27); no names are enumerated. A name of another
+    shape gives None for every part, never a guess.
+    """
+    match = _SHAPE.fullmatch(name.strip(" "))
+    if match is None:
+        return ConstraintName()
+    terms = match["terms"] or match["bare_terms"]
+    zone = match["zone"] or match["bare_zone"]
+    return ConstraintName(
+        match["element"], match["direction"], tuple(terms.split("+")) if terms else None, int(zone) if zone else None
+    )

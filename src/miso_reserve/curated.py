@@ -1,0 +1,91 @@
+"""Compacted months: their keys, and what each Parquet file says about itself."""
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import date
+from io import BytesIO
+from typing import Final, Literal, Self
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from miso_reserve.bodies import Skipped
+from miso_reserve.columns import CONSTRAINT_COLUMNS, CONSTRAINTS, SNAPSHOT_COLUMNS, SNAPSHOTS, Column
+from miso_reserve.dataset import Dataset
+from miso_reserve.days import days_between
+from miso_reserve.objects import Objects
+
+Table = Literal["constraints", "snapshots"]
+
+SCHEMAS: Final[dict[Table, pl.Schema]] = {"constraints": CONSTRAINTS, "snapshots": SNAPSHOTS}
+_COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {
+    "constraints": CONSTRAINT_COLUMNS,
+    "snapshots": SNAPSHOT_COLUMNS,
+}
+VERSION: Final = 1
+"""The layout of compacted files. Files of another version are not read: the raw objects are, until compacted anew."""
+
+_METADATA: Final = "miso_reserve"
+_MONTH: Final = re.compile(r"(\d{4}-\d{2})\.parquet", re.ASCII)
+
+
+class Compacted(BaseModel):
+    """What a compacted month says of itself, in the Parquet file's own metadata.
+
+    ``first`` and ``through`` are the market days it covers, both included; ``objects`` is a digest of the keys of the
+    raw objects it was made from, ``skipped`` names those of them that could not be read; ``snapshots`` and
+    ``constraints`` count the rows of both tables.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    first: date
+    through: date
+    objects: str
+    snapshots: int
+    constraints: int
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def days(self) -> list[date]:
+        """The market days that the month's file answers for."""
+        return days_between(self.first, self.through)
+
+    def as_metadata(self, table: Table) -> dict[str, str]:
+        """Return what to write into a table's Parquet file: this, and what its columns mean."""
+        columns = {column.name: f"{column.unit}: {column.meaning}".removeprefix(": ") for column in _COLUMNS[table]}
+        return {_METADATA: self.model_dump_json(), "columns": json.dumps(columns)}
+
+    @classmethod
+    def of(cls, file: bytes | OSError) -> Self | None:
+        """Read what a Parquet file says of itself; None when it is not a compacted month that this version reads."""
+        if isinstance(file, OSError):
+            return None
+        try:
+            compacted = cls.model_validate_json(pl.read_parquet_metadata(BytesIO(file)).get(_METADATA, ""))
+        except (ValidationError, pl.exceptions.PolarsError, OSError):
+            return None
+        return compacted if compacted.version == VERSION else None
+
+
+def curated_key(dataset: Dataset, table: Table, month: date) -> str:
+    """Return the key of a compacted month."""
+    return f"{_folder(dataset, table)}/{month:%Y-%m}.parquet"
+
+
+def months_of(days: Iterable[date]) -> list[date]:
+    """Return the first days of the months that these days are in, sorted."""
+    return sorted({day.replace(day=1) for day in days})
+
+
+def compacted_months(objects: Objects, dataset: Dataset, table: Table) -> list[date]:
+    """Return the months that stand compacted: one listing."""
+    [names] = objects.names([_folder(dataset, table)])
+    found = [match[1] for name in names if (match := _MONTH.fullmatch(name))]
+    return [date.fromisoformat(f"{month}-01") for month in found if "01" <= month[5:] <= "12" and month[:4] != "0000"]
+
+
+def _folder(dataset: Dataset, table: Table) -> str:
+    return f"curated/{dataset.name}/{table}"

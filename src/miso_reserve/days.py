@@ -1,0 +1,99 @@
+"""Market days that are asked for: a period, and what a polars filter leaves of it. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Final, Self, TypeAlias
+
+import polars as pl
+
+Day: TypeAlias = date | str
+"""A market day (EST): a date, or ``YYYY-MM-DD``."""
+
+ONE_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The market days from ``start`` up to, but not including, ``end``; None where the archive's own bounds count."""
+
+    start: date | None = None
+    end: date | None = None
+    wanted: pl.Expr | None = None
+
+    @classmethod
+    def of(cls, start: Day | None, end: Day | None) -> Self:
+        """Read the two bounds.
+
+        Raises:
+            ValueError: A bound is no day, or the days end before they start.
+        """
+        days = cls(_day(start, "start"), _day(end, "end"))
+        if days.start is not None and days.end is not None and days.end < days.start:
+            raise ValueError(f"the days end ({days.end}) before they start ({days.start}); the end is exclusive")
+        return days
+
+    def where(self, predicate: pl.Expr | None) -> Self:
+        """Return the days on which rows may fulfil a predicate."""
+        if predicate is None:
+            return self
+        on_days = [part for part in _conjuncts(predicate) if part.meta.root_names() and _is_on_days(part)]
+        return replace(self, wanted=pl.all_horizontal(on_days)) if on_days else self
+
+    def all(self) -> list[date] | None:
+        """Return every day asked for, or None when a bound is the archive's own."""
+        if self.start is None or self.end is None:
+            return None
+        return self.among(days_between(self.start, self.end - ONE_DAY))
+
+    def among(self, days: list[date]) -> list[date]:
+        """Return those of some days that are asked for, in order."""
+        within = [
+            day for day in days if (self.start is None or day >= self.start) and (self.end is None or day < self.end)
+        ]
+        if self.wanted is None or not within:
+            return within
+        return pl.DataFrame({"market_day": within}).filter(self.wanted)["market_day"].to_list()
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Return the days from the first to the last, both included."""
+    return [first + ONE_DAY * number for number in range((last - first).days + 1)]
+
+
+def month_end(month: date) -> date:
+    """Return the last day of a month, given by its first."""
+    return (month + 31 * ONE_DAY).replace(day=1) - ONE_DAY
+
+
+def day_named(name: str) -> date | None:
+    """Return the day that a folder is named by, ``YYYY-MM-DD``, or None."""
+    try:
+        return date.fromisoformat(name)
+    except ValueError:
+        return None
+
+
+def _day(value: Day | None, name: str) -> date | None:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{name} is a market day, YYYY-MM-DD, not {value!r}") from None
+    if isinstance(value, datetime):
+        raise ValueError(f"{name} is a market day, not a time: give its date")  # noqa: TRY004 - as for text
+    return value
+
+
+def _conjuncts(predicate: pl.Expr) -> Iterator[pl.Expr]:
+    """Take an expression apart at its outer ANDs."""
+    parts = predicate.meta.pop()
+    if len(parts) == 2 and (parts[1] & parts[0]).meta.eq(predicate):  # noqa: PLR2004 - left and right
+        yield from _conjuncts(parts[0])
+        yield from _conjuncts(parts[1])
+    else:
+        yield predicate
+
+
+def _is_on_days(expression: pl.Expr) -> bool:
+    return set(expression.meta.root_names()) == {"market_day"}

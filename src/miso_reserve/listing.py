@@ -1,0 +1,112 @@
+"""Which snapshots an archive holds, from the names of its objects alone."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
+from typing import Final, NamedTuple, TypeAlias
+
+import polars as pl
+
+from miso_reserve.bodies import OBJECTS, Skipped
+from miso_reserve.dataset import Dataset
+from miso_reserve.days import ONE_DAY, day_named
+from miso_reserve.interval import EST
+from miso_reserve.objects import Objects
+
+_ENDINGS: Final = {f"{minute // 60:02}{minute % 60:02}.json.gz": minute for minute in range(24 * 60)}
+_REVISION: Final = re.compile(r"([01]\d|2[0-3])([0-5]\d)\.[0-9a-f]{12}\.json\.gz", re.ASCII)
+_MICROSECONDS_A_MINUTE: Final = 60_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_Found: TypeAlias = tuple[int, str]
+"""One snapshot: the minute of its label's day, and what its name ends with."""
+
+
+class Listing(NamedTuple):
+    """The snapshots of some market days, as ``bodies.OBJECTS``, in time order, and what else lies among them."""
+
+    snapshots: pl.DataFrame
+    foreign: list[Skipped]
+
+
+def market_days(objects: Objects, dataset: Dataset) -> list[date]:
+    """Return every market day that may have a snapshot, by the archive's folders: one listing."""
+    folders = [day for name in objects.folders(f"sourcing/{dataset.name}") if (day := day_named(name))]
+    # A folder is named by the labels' date, and its label 00:00 belongs to the day before.
+    return sorted({*folders, *(day - ONE_DAY for day in folders)})
+
+
+def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date]) -> Listing:
+    """List the snapshots of these market days: their own folders, and the 00:00 of the folders after."""
+    wanted = set(days)
+    folders = sorted(wanted | {day + ONE_DAY for day in days})
+    paths = [f"sourcing/{dataset.name}/{day}" for day in folders]
+    columns = _Columns()
+    foreign: list[Skipped] = []
+    for day, path, names in zip(folders, paths, objects.names(paths), strict=True):
+        prefix = f"{dataset.file_stem}_{day:%Y%m%d}_"
+        found, others = _recognised(prefix, names)
+        if day in wanted:
+            reason = "its name is not that of a snapshot there"
+            foreign += [Skipped(f"{path}/{name}", day, reason) for name in others]
+        else:
+            found = [snapshot for snapshot in found if snapshot[0] == 0]
+        if day - ONE_DAY not in wanted:
+            found = [snapshot for snapshot in found if snapshot[0] > 0]
+        columns.add(objects, day, f"{path}/{prefix}", found)
+    return Listing(columns.frame(), foreign)
+
+
+@dataclass
+class _Columns:
+    keys: list[str] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    revisions: list[int] = field(default_factory=list)
+
+    def add(self, objects: Objects, day: date, stem: str, found: list[_Found]) -> None:
+        midnight = (datetime.combine(day, time(), EST) - _EPOCH) // timedelta(microseconds=1)
+        if len({minute for minute, _ in found}) == len(found):
+            found = sorted(found)
+            self.revisions += [0] * len(found)
+        else:
+            found = _in_order(objects, stem, found)
+            self.revisions += _numbers(found)
+        self.keys += [stem + ending for _, ending in found]
+        self.labels += [midnight + minute * _MICROSECONDS_A_MINUTE for minute, _ in found]
+
+    def frame(self) -> pl.DataFrame:
+        columns = {"object_key": self.keys, "interval_end": self.labels, "revision": self.revisions}
+        return pl.DataFrame(columns, schema_overrides={"revision": pl.Int32}).cast(OBJECTS)
+
+
+def _recognised(prefix: str, names: list[str]) -> tuple[list[_Found], list[str]]:
+    """Tell the snapshots of a folder from whatever else lies there."""
+    found: list[_Found] = []
+    others: list[str] = []
+    length = len(prefix)
+    for name in names:
+        ending = name[length:]
+        minute = _ENDINGS.get(ending)
+        if minute is None and (revision := _REVISION.fullmatch(ending)):
+            minute = int(revision[1]) * 60 + int(revision[2])
+        if minute is not None and name.startswith(prefix):
+            found.append((minute, ending))
+        elif not name.startswith("."):  # that is being written
+            others.append(name)
+    return found, others
+
+
+def _in_order(objects: Objects, stem: str, found: list[_Found]) -> list[_Found]:
+    """Order the bodies of each interval: the one without a suffix was put first, the others by when each came."""
+    revisions = [one for one in found if one[1] not in _ENDINGS]
+    several = Counter(minute for minute, _ in revisions)
+    unsure = [one for one in revisions if several[one[0]] > 1]
+    came = dict(zip(unsure, objects.fetched_at([stem + ending for _, ending in unsure]), strict=True))
+    return sorted(found, key=lambda one: (one[0], one[1] not in _ENDINGS, came.get(one, ""), one[1]))
+
+
+def _numbers(found: list[_Found]) -> Iterator[int]:
+    for _, group in groupby(found, key=lambda one: one[0]):
+        yield from range(len(list(group)))
