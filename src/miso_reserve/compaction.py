@@ -1,0 +1,161 @@
+"""Closed market days to monthly Parquet, which keeps reading instant after a year. Raw objects stay for ever."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
+from typing import Final
+
+import polars as pl
+
+from miso_reserve.archive_address import ArchiveAddress, open_objects
+from miso_reserve.curated import SCHEMAS, VERSION, Compacted, curated_key, months_of
+from miso_reserve.dataset import RESERVE, Dataset
+from miso_reserve.days import ONE_DAY, Day, Days, days_between, month_end
+from miso_reserve.interval import EST
+from miso_reserve.listing import Listing, list_snapshots, market_days
+from miso_reserve.objects import ArchiveError, Objects
+from miso_reserve.reading import Progress, Reading
+
+CLOSED_AFTER: Final = timedelta(hours=1)
+"""How long after its last interval a market day is closed: publication lags by minutes, and runs are retried."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompactedMonth:
+    """What became of one month: the market days covered, its rows, and whether its files were written anew."""
+
+    month: date
+    through: date
+    snapshots: int
+    constraints: int
+    unreadable: int
+    written: bool
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the parts for JSON."""
+        return asdict(self) | {"month": f"{self.month:%Y-%m}", "through": self.through.isoformat()}
+
+
+def months_to_compact(
+    archive: ArchiveAddress, *, start: Day | None = None, end: Day | None = None, now: datetime | None = None
+) -> list[date]:
+    """Return the months, as their first days, that hold closed market days of a period.
+
+    Args:
+        archive: A folder, ``s3://bucket`` or ``s3://bucket/folder``, or an S3Bucket block.
+        start: The first market day (EST); the archive's first when not given.
+        end: The market day after the last; after the archive's last when not given.
+        now: The time by which days are closed; the present when not given.
+
+    Raises:
+        ArchiveError: There is no such archive, or it fails.
+        ValueError: The days are no days, or end before they start.
+    """
+    known = Days.of(start, end).among(market_days(open_objects(archive), RESERVE))
+    last = _last_closed(now)
+    return months_of(day for day in known if day <= last)
+
+
+def compact_month(
+    archive: ArchiveAddress, month: date, *, now: datetime | None = None, progress: Progress | None = None
+) -> CompactedMonth | None:
+    """Compact a month's closed market days from their raw objects, if what stands compacted is not the same.
+
+    Safe to repeat, beside a collector and beside another compaction: each file is replaced whole, and each says for
+    itself which days it covers, so that a reader answers right whatever stands at the moment.
+
+    Returns:
+        What became of the month; None when it has no closed day with a snapshot.
+
+    Raises:
+        ArchiveError: The archive fails; or raw objects are gone that the month was compacted from.
+    """
+    objects = open_objects(archive)
+    return _Month(objects, month.replace(day=1), _last_closed(now)).compact(progress)
+
+
+def _last_closed(now: datetime | None) -> date:
+    return ((now or datetime.now(UTC)) - CLOSED_AFTER).astimezone(EST).date() - ONE_DAY
+
+
+class _Month:
+    """One month's files: what stands, and what its raw objects say."""
+
+    def __init__(self, objects: Objects, month: date, last_closed: date, dataset: Dataset = RESERVE) -> None:
+        self._objects = objects
+        self._dataset = dataset
+        self._month = month
+        self._keys = {table: curated_key(dataset, table, month) for table in SCHEMAS}
+        self._files = dict(zip(SCHEMAS, objects.read(list(self._keys.values())), strict=True))
+        self._standing = {table: Compacted.of(file) for table, file in self._files.items()}
+        # A clock that went back must not take days out again.
+        covered = [standing.through for standing in self._standing.values() if standing is not None]
+        self._days = days_between(month, min(month_end(month), max([last_closed, *covered])))
+
+    def compact(self, progress: Progress | None) -> CompactedMonth | None:
+        if not self._days:
+            return None
+        listing = list_snapshots(self._objects, self._dataset, self._days)
+        if listing.snapshots.is_empty():
+            return None
+        digest = _digest(listing)
+        [standing, *others] = self._standing.values()
+        # What could not be read may have been mended since: it is looked at again.
+        whole = standing is not None and not standing.skipped and all(other == standing for other in others)
+        if standing is not None and whole and standing.objects == digest and standing.through == self._days[-1]:
+            return self._result(standing, written=False)
+        self._refuse_to_shrink(listing)
+        return self._write(digest, progress)
+
+    def _write(self, digest: str, progress: Progress | None) -> CompactedMonth:
+        reading = Reading(self._objects, "snapshots", dataset=self._dataset, progress=progress)
+        decoded = list(reading.raw(self._days))
+        frames = {
+            table: pl.concat([schema.to_frame(), *(getattr(batch, table) for batch in decoded)])
+            for table, schema in SCHEMAS.items()
+        }
+        compacted = Compacted(
+            version=VERSION,
+            first=self._days[0],
+            through=self._days[-1],
+            objects=digest,
+            snapshots=len(frames["snapshots"]),
+            constraints=len(frames["constraints"]),
+            skipped=tuple(sorted(reading.skipped)),
+        )
+        stale = [table for table, standing in self._standing.items() if standing != compacted]
+        for table in stale:
+            data = BytesIO()
+            frames[table].write_parquet(data, metadata=compacted.as_metadata(table))
+            self._objects.replace(self._keys[table], data.getvalue())
+        return self._result(compacted, written=bool(stale))
+
+    def _refuse_to_shrink(self, listing: Listing) -> None:
+        """Refuse to put less in place of more: what the raw objects no longer hold, the compacted month still does."""
+        file = self._files["snapshots"]
+        if self._standing["snapshots"] is None or isinstance(file, OSError):
+            return
+        held = pl.read_parquet(file, columns=["object_key"])["object_key"]
+        gone = sorted(set(held) - set(listing.snapshots["object_key"]))
+        if gone:
+            message = (
+                f"{self._keys['snapshots']} in {self._objects.location} holds {len(gone)} snapshots whose raw objects"
+                f" are gone, the first {gone[0]}: it is left as it is. Bring them back, or delete it to compact anew."
+            )
+            raise ArchiveError(message)
+
+    def _result(self, compacted: Compacted, *, written: bool) -> CompactedMonth:
+        return CompactedMonth(
+            month=self._month,
+            through=compacted.through,
+            snapshots=compacted.snapshots,
+            constraints=compacted.constraints,
+            unreadable=len(compacted.skipped),
+            written=written,
+        )
+
+
+def _digest(listing: Listing) -> str:
+    keys = [*listing.snapshots["object_key"], *(found.object_key for found in listing.foreign)]
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()

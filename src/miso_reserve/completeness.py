@@ -1,0 +1,151 @@
+"""What was collected and what was not: a gap is never passed off as a quiet market."""
+
+from collections import Counter
+from datetime import UTC, date, datetime, time
+from typing import Final
+
+import polars as pl
+
+from miso_reserve.archive_address import ArchiveAddress, open_objects
+from miso_reserve.columns import COVERAGE, SNAPSHOTS, TIME
+from miso_reserve.dataset import RESERVE
+from miso_reserve.days import ONE_DAY, Day, Days, day_named
+from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.objects import Objects
+from miso_reserve.reading import Progress, Reading
+
+INTERVALS_A_DAY: Final = ONE_DAY // INTERVAL
+MISSING: Final = pl.Schema({"market_day": pl.Date(), "interval_start": TIME, "interval_end": TIME})
+
+
+def coverage(
+    archive: ArchiveAddress,
+    *,
+    start: Day | None = None,
+    end: Day | None = None,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Count what an archive holds of each market day: one row a day, days without anything included.
+
+    Args:
+        archive: A folder, ``s3://bucket`` or ``s3://bucket/folder``, or an S3Bucket block.
+        start: The first market day (EST); the archive's first when not given.
+        end: The market day after the last; after the archive's last when not given.
+        now: Until when intervals are expected: an aware time, the present when not given. What an archive holds
+            beyond it is expected too.
+        progress: Called with how many market days have been read from raw objects, and how many are to be.
+
+    Returns:
+        A frame with the columns of ``miso_reserve.columns.COVERAGE``. A market day has 288 intervals, also on the
+        days on which US clocks change.
+
+    Raises:
+        ArchiveError: There is no such archive, or it fails.
+        ValueError: The days are no days, or end before they start; or ``now`` has no time zone.
+    """
+    return _Coverage(archive, Days.of(start, end), now, progress).frame()
+
+
+def missing_intervals(
+    archive: ArchiveAddress,
+    *,
+    start: Day | None = None,
+    end: Day | None = None,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """List the intervals without a readable snapshot: one row each, in time order.
+
+    Arguments and errors are those of ``coverage``.
+
+    Returns:
+        A frame of ``market_day``, ``interval_start`` and ``interval_end`` (EST, UTC-5 all year).
+    """
+    return _Coverage(archive, Days.of(start, end), now, progress).missing()
+
+
+class _Coverage:
+    def __init__(self, archive: ArchiveAddress, days: Days, now: datetime | None, progress: Progress | None) -> None:
+        now = now or datetime.now(UTC)
+        if now.tzinfo is None:
+            raise ValueError("now needs a time zone: it may be anywhere")
+        objects = open_objects(archive)
+        reading = Reading(objects, "snapshots", progress=progress)
+        frames = pl.collect_all(list(reading.frames(days)))
+        self._snapshots = pl.concat([SNAPSHOTS.to_frame(), *frames])
+        self._unreadable = Counter(found.market_day for found in reading.skipped)
+        self._refused = _count_refused(objects, days)
+        self._days = self._between(days)
+        ends = self._snapshots["interval_end"].max()
+        self._horizon = max(now, ends) if isinstance(ends, datetime) else now
+
+    def frame(self) -> pl.DataFrame:
+        on_grid = _on_grid()
+        latest = pl.col("is_latest") & on_grid
+        counted = self._snapshots.group_by("market_day").agg(
+            collected=latest.sum(),
+            quiet=(latest & pl.col("quiet")).sum(),
+            binding=(latest & ~pl.col("quiet")).sum(),
+            revised=pl.col("interval_end").filter((pl.col("interval_end").len().over("interval_end")) > 1).n_unique(),
+            off_grid=(~on_grid).sum(),
+        )
+        days = pl.DataFrame(
+            {
+                "market_day": self._days,
+                "expected": [self._expected(day) for day in self._days],
+                "refused": [self._refused[day] for day in self._days],
+                "unreadable": [self._unreadable[day] for day in self._days],
+            },
+            schema_overrides={"market_day": pl.Date},
+        )
+        return (
+            days.join(counted, on="market_day", how="left", maintain_order="left")
+            .with_columns(pl.col("collected", "quiet", "binding", "revised", "off_grid").fill_null(0))
+            .with_columns(missing=pl.col("expected").cast(pl.Int64) - pl.col("collected"))
+            .select(pl.col(name).cast(dtype) for name, dtype in COVERAGE.items())
+        )
+
+    def missing(self) -> pl.DataFrame:
+        seen = self._snapshots.filter(_on_grid()).select("interval_end")
+        ends = [
+            (day, _begin(day) + INTERVAL * number) for day in self._days for number in range(1, self._expected(day) + 1)
+        ]
+        expected = pl.DataFrame(ends, {"market_day": pl.Date, "interval_end": TIME}, orient="row")
+        absent = expected.join(seen, on="interval_end", how="anti", maintain_order="left")
+        return absent.with_columns(interval_start=pl.col("interval_end") - INTERVAL).select(list(MISSING))
+
+    def _expected(self, day: date) -> int:
+        ended = (self._horizon - _begin(day)) // INTERVAL
+        return min(max(ended, 0), INTERVALS_A_DAY)
+
+    def _between(self, days: Days) -> list[date]:
+        """Return every day asked for, or from the first to the last of which the archive knows anything."""
+        asked = days.all()
+        if asked is not None:
+            return asked
+        known = {*self._snapshots["market_day"], *self._unreadable, *self._refused}
+        first, last = days.start or min(known, default=None), max(known, default=None)
+        if first is None or (last is None and days.end is None):
+            return []
+        after = days.end or max(first, (last or first) + ONE_DAY)
+        return Days(first, max(first, after)).all() or []
+
+
+def _on_grid() -> pl.Expr:
+    five_minutes = int(INTERVAL.total_seconds()) * 1_000_000
+    return pl.col("interval_end").to_physical() % five_minutes == 0
+
+
+def _begin(day: date) -> datetime:
+    return datetime.combine(day, time(), EST)
+
+
+def _count_refused(objects: Objects, days: Days) -> Counter[date]:
+    root = f"quarantine/{RESERVE.name}"
+    folders = [day for name in objects.folders(root) if (day := day_named(name))]
+    asked = days.among(folders)
+    names = objects.names([f"{root}/{day}" for day in asked])
+    return Counter(
+        {day: sum(name.endswith(".body.gz") for name in found) for day, found in zip(asked, names, strict=True)}
+    )

@@ -1,0 +1,48 @@
+"""When each snapshot was fetched, from the provenance that is kept beside it."""
+
+import polars as pl
+
+from miso_reserve.archive_address import ArchiveAddress, open_objects
+from miso_reserve.columns import SNAPSHOTS, TIME
+from miso_reserve.dataset import RESERVE
+from miso_reserve.days import Day, Days
+from miso_reserve.interval import INTERVAL
+from miso_reserve.listing import list_snapshots, market_days
+
+FETCH_TIMES = pl.Schema(
+    {name: SNAPSHOTS[name] for name in ("market_day", "interval_start", "interval_end", "revision", "object_key")}
+    | {"fetched_at": TIME, "lag_minutes": pl.Float64()}
+)
+
+
+def fetch_times(archive: ArchiveAddress, *, start: Day | None = None, end: Day | None = None) -> pl.DataFrame:
+    """Tell when each snapshot was fetched: one row an object, in time order. One small request or file each.
+
+    Args:
+        archive: A folder, ``s3://bucket`` or ``s3://bucket/folder``, or an S3Bucket block.
+        start: The first market day (EST); the archive's first when not given.
+        end: The market day after the last; after the archive's last when not given.
+
+    Returns:
+        A frame of ``market_day``, ``interval_start``, ``interval_end``, ``revision``, ``object_key``, ``fetched_at``
+        (EST, to the second) and ``lag_minutes``, from the interval's end to the fetch: no less than MISO's
+        publication lag, and more by as long as the collector did not look. Null where no provenance is kept.
+
+    Raises:
+        ArchiveError: There is no such archive, or it fails.
+        ValueError: The days are no days, or end before they start.
+    """
+    days = Days.of(start, end)
+    objects = open_objects(archive)
+    wanted = days.all()
+    listing = list_snapshots(objects, RESERVE, days.among(market_days(objects, RESERVE)) if wanted is None else wanted)
+    fetched_at = pl.Series("fetched_at", objects.fetched_at(listing.snapshots["object_key"].to_list()), pl.String)
+    return listing.snapshots.with_columns(
+        fetched_at.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_zone="UTC").cast(TIME),
+        market_day=(pl.col("interval_end") - pl.duration(microseconds=1)).dt.date(),
+        interval_start=pl.col("interval_end") - INTERVAL,
+    ).select(pl.col(name) if name != "lag_minutes" else _lag().alias(name) for name in FETCH_TIMES)
+
+
+def _lag() -> pl.Expr:
+    return (pl.col("fetched_at") - pl.col("interval_end")).dt.total_seconds() / 60
