@@ -6,7 +6,7 @@ DATA ?= data
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo collect test test-services check format lock bench readme clean
+.PHONY: help setup demo collect notebook notebooks test test-services check format lock bench readme clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,13 @@ demo: setup ## Collect a simulated hour into ./data: no service, no internet
 collect: setup ## Collect one live snapshot into ./data
 	@$(BIN)/miso-reserve collect --local "$(DATA)"
 
+notebook: setup ## Open the notebooks in JupyterLab, on ./data (the demo's, unless something is there)
+	@test -d "$(DATA)/sourcing" || $(BIN)/python -m flows.demo "$(DATA)"
+	@MISO_ARCHIVE="$(abspath $(DATA))" $(BIN)/jupyter lab notebooks
+
+notebooks: setup ## Run the notebooks on simulated data; write their outputs and README's plot anew
+	@$(BIN)/python -m tests.notebooks
+
 test: setup check ## Check types and style, run the tests on embedded services, hold the coverage
 	$(BIN)/python -m pytest -m "not services" --cov --cov-report=term
 
@@ -43,8 +50,9 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Measure the run's own work, beside a plain script that does the same
+bench: setup ## Measure a run's own work and the reader, beside their rivals
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench_read
 
 readme: setup ## Write README's generated parts anew
 	$(BIN)/python -m tests.readme

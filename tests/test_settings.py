@@ -133,7 +133,7 @@ class TestDestination:
         """Two destinations in the same place are wrong usage, and the message names both."""
         given = {} if from_environment else dict.fromkeys(names, "x")
         environ = {str(environment_variable(name)): "x" for name in names} if from_environment else {}
-        with pytest.raises(UsageError, match="name one place to archive in") as refusal:
+        with pytest.raises(UsageError, match="name one archive") as refusal:
             Settings.resolve(given, environ)
         assert all(option_name(name) in str(refusal.value) for name in names)
 

@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from miso_reserve.failure import CollectionError
 from miso_reserve.local_objects import LocalObjects
-from miso_reserve.objects import Objects
+from miso_reserve.objects import ArchiveError, Objects
+from miso_reserve.settings import ArchiveSettings
 
 if TYPE_CHECKING:
     from prefect_aws import S3Bucket
 
-ArchiveAddress: TypeAlias = "str | os.PathLike[str] | S3Bucket"
-"""A folder, ``s3://bucket`` or ``s3://bucket/folder``, ``file:///folder``, or an S3Bucket block."""
+ArchiveAddress: TypeAlias = "str | os.PathLike[str] | S3Bucket | Objects"
+"""A folder, ``s3://bucket`` or ``s3://bucket/folder``, ``file:///folder``, an S3Bucket block, or what is open."""
 
 
 def open_objects(archive: ArchiveAddress) -> Objects:
@@ -24,6 +26,8 @@ def open_objects(archive: ArchiveAddress) -> Objects:
     """
     if isinstance(archive, (str, os.PathLike)):
         return _at_address(os.fspath(archive))
+    if isinstance(archive, Objects):
+        return archive
     from miso_reserve.s3_objects import objects_of_block  # noqa: PLC0415 - whoever has a block has its libraries
 
     return objects_of_block(archive)
@@ -40,3 +44,23 @@ def _at_address(address: str) -> Objects:
 
         return objects_at(address)
     raise ValueError(f"give a folder, s3://bucket[/folder] or an S3Bucket block, not an address with {scheme}://")
+
+
+def objects_of(settings: ArchiveSettings) -> Objects:
+    """Return the objects of the archive that settings name: a folder, a bucket or a saved S3Bucket block.
+
+    Raises:
+        ArchiveError: There is no such folder, no S3 client can be made, or the block cannot be loaded.
+    """
+    if settings.local is not None:
+        return LocalObjects(settings.local)
+    if settings.s3_block is not None:
+        from miso_reserve.s3_archive import saved_bucket  # noqa: PLC0415 - it takes Prefect
+
+        try:
+            return open_objects(saved_bucket(settings.s3_block))
+        except CollectionError as error:
+            raise ArchiveError(error.message) from error
+    from miso_reserve.s3_objects import objects_at  # noqa: PLC0415 - S3's libraries take a while
+
+    return objects_at(f"s3://{settings.s3_bucket}", profile=settings.aws_profile)

@@ -21,6 +21,19 @@ CLOSED_AFTER: Final = timedelta(hours=1)
 """How long after its last interval a market day is closed: publication lags by minutes, and runs are retried."""
 
 
+RESULTS: Final = pl.Schema(
+    {
+        "month": pl.String(),
+        "through": pl.Date(),
+        "snapshots": pl.Int64(),
+        "constraints": pl.Int64(),
+        "unreadable": pl.Int64(),
+        "written": pl.Boolean(),
+    }
+)
+"""The columns of a frame of CompactedMonths, as their ``as_dict`` gives them."""
+
+
 @dataclass(frozen=True, slots=True)
 class CompactedMonth:
     """What became of one month: the market days covered, its rows, and whether its files were written anew."""
@@ -33,8 +46,8 @@ class CompactedMonth:
     written: bool
 
     def as_dict(self) -> dict[str, object]:
-        """Return the parts for JSON."""
-        return asdict(self) | {"month": f"{self.month:%Y-%m}", "through": self.through.isoformat()}
+        """Return the parts as a row of RESULTS; the month as ``YYYY-MM``."""
+        return asdict(self) | {"month": f"{self.month:%Y-%m}"}
 
 
 def months_to_compact(
@@ -46,11 +59,11 @@ def months_to_compact(
         archive: A folder, ``s3://bucket`` or ``s3://bucket/folder``, or an S3Bucket block.
         start: The first market day (EST); the archive's first when not given.
         end: The market day after the last; after the archive's last when not given.
-        now: The time by which days are closed; the present when not given.
+        now: The time by which days are closed: an aware time, the present when not given.
 
     Raises:
         ArchiveError: There is no such archive, or it fails.
-        ValueError: The days are no days, or end before they start.
+        ValueError: The days are no days, or end before they start; or ``now`` has no time zone.
     """
     known = Days.of(start, end).among(market_days(open_objects(archive), RESERVE))
     last = _last_closed(now)
@@ -69,14 +82,18 @@ def compact_month(
         What became of the month; None when it has no closed day with a snapshot.
 
     Raises:
-        ArchiveError: The archive fails; or raw objects are gone that the month was compacted from.
+        ArchiveError: The archive fails; or raw objects are gone, or damaged, that the month was compacted from.
+        ValueError: ``now`` has no time zone.
     """
     objects = open_objects(archive)
     return _Month(objects, month.replace(day=1), _last_closed(now)).compact(progress)
 
 
 def _last_closed(now: datetime | None) -> date:
-    return ((now or datetime.now(UTC)) - CLOSED_AFTER).astimezone(EST).date() - ONE_DAY
+    now = now or datetime.now(UTC)
+    if now.tzinfo is None:
+        raise ValueError("now needs a time zone: it may be anywhere")
+    return (now - CLOSED_AFTER).astimezone(EST).date() - ONE_DAY
 
 
 class _Month:
@@ -97,7 +114,7 @@ class _Month:
         if not self._days:
             return None
         listing = list_snapshots(self._objects, self._dataset, self._days)
-        if listing.snapshots.is_empty():
+        if listing.snapshots.is_empty() and not any(self._standing.values()):
             return None
         digest = _digest(listing)
         [standing, *others] = self._standing.values()
@@ -105,7 +122,6 @@ class _Month:
         whole = standing is not None and not standing.skipped and all(other == standing for other in others)
         if standing is not None and whole and standing.objects == digest and standing.through == self._days[-1]:
             return self._result(standing, written=False)
-        self._refuse_to_shrink(listing)
         return self._write(digest, progress)
 
     def _write(self, digest: str, progress: Progress | None) -> CompactedMonth:
@@ -115,6 +131,7 @@ class _Month:
             table: pl.concat([schema.to_frame(), *(getattr(batch, table) for batch in decoded)])
             for table, schema in SCHEMAS.items()
         }
+        self._refuse_to_shrink(frames["snapshots"])
         compacted = Compacted(
             version=VERSION,
             first=self._days[0],
@@ -131,19 +148,20 @@ class _Month:
             self._objects.replace(self._keys[table], data.getvalue())
         return self._result(compacted, written=bool(stale))
 
-    def _refuse_to_shrink(self, listing: Listing) -> None:
-        """Refuse to put less in place of more: what the raw objects no longer hold, the compacted month still does."""
-        file = self._files["snapshots"]
-        if self._standing["snapshots"] is None or isinstance(file, OSError):
-            return
-        held = pl.read_parquet(file, columns=["object_key"])["object_key"]
-        gone = sorted(set(held) - set(listing.snapshots["object_key"]))
-        if gone:
-            message = (
-                f"{self._keys['snapshots']} in {self._objects.location} holds {len(gone)} snapshots whose raw objects"
-                f" are gone, the first {gone[0]}: it is left as it is. Bring them back, or delete it to compact anew."
-            )
-            raise ArchiveError(message)
+    def _refuse_to_shrink(self, snapshots: pl.DataFrame) -> None:
+        """Refuse to put less in place of more: what raw objects no longer give, the compacted month still does."""
+        readable = set(snapshots["object_key"])
+        for table, file in self._files.items():
+            if self._standing[table] is None or isinstance(file, OSError):
+                continue
+            gone = sorted(set(pl.read_parquet(file, columns=["object_key"])["object_key"]) - readable)
+            if gone:
+                message = (
+                    f"{self._keys[table]} in {self._objects.location} holds {len(gone)} snapshots whose raw objects are"
+                    f" gone or damaged, the first {gone[0]}: it is left as it is. Bring them back, or delete it to"
+                    " compact anew."
+                )
+                raise ArchiveError(message)
 
     def _result(self, compacted: Compacted, *, written: bool) -> CompactedMonth:
         return CompactedMonth(

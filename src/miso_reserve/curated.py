@@ -65,7 +65,7 @@ class Compacted(BaseModel):
             return None
         try:
             compacted = cls.model_validate_json(pl.read_parquet_metadata(BytesIO(file)).get(_METADATA, ""))
-        except (ValidationError, pl.exceptions.PolarsError, OSError):
+        except (ValidationError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
             return None
         return compacted if compacted.version == VERSION else None
 

@@ -13,6 +13,10 @@ Day: TypeAlias = date | str
 ONE_DAY: Final = timedelta(days=1)
 
 
+class WrongDaysError(ValueError):
+    """What was given are no market days, or they end before they start."""
+
+
 @dataclass(frozen=True, slots=True)
 class Days:
     """The market days from ``start`` up to, but not including, ``end``; None where the archive's own bounds count."""
@@ -26,11 +30,11 @@ class Days:
         """Read the two bounds.
 
         Raises:
-            ValueError: A bound is no day, or the days end before they start.
+            WrongDaysError: A bound is no day, or the days end before they start.
         """
         days = cls(_day(start, "start"), _day(end, "end"))
         if days.start is not None and days.end is not None and days.end < days.start:
-            raise ValueError(f"the days end ({days.end}) before they start ({days.start}); the end is exclusive")
+            raise WrongDaysError(f"the days end ({days.end}) before they start ({days.start}); the end is exclusive")
         return days
 
     def where(self, predicate: pl.Expr | None) -> Self:
@@ -79,9 +83,9 @@ def _day(value: Day | None, name: str) -> date | None:
         try:
             return date.fromisoformat(value)
         except ValueError:
-            raise ValueError(f"{name} is a market day, YYYY-MM-DD, not {value!r}") from None
+            raise WrongDaysError(f"{name} is a market day, YYYY-MM-DD, not {value!r}") from None
     if isinstance(value, datetime):
-        raise ValueError(f"{name} is a market day, not a time: give its date")  # noqa: TRY004 - as for text
+        raise WrongDaysError(f"{name} is a market day, not a time: give its date")
     return value
 
 

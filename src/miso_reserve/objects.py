@@ -1,13 +1,18 @@
 """What the reader and the compaction need of an archive: list, read and replace objects, in a folder or in S3."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class ArchiveError(Exception):
     """The archive cannot be listed, read or written: the message names what failed, where, and what to do."""
 
 
+class UnreadableObjectError(ValueError):
+    """An object among the snapshots cannot be read, and ``strict`` was asked for: the message names it and why."""
+
+
+@runtime_checkable
 class Objects(Protocol):
     """The objects of one archive. Keys and folders are relative to its root, whatever holds it.
 

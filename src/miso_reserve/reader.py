@@ -11,7 +11,7 @@ from miso_reserve.archive_address import ArchiveAddress, open_objects
 from miso_reserve.bodies import Skipped
 from miso_reserve.curated import SCHEMAS, Table
 from miso_reserve.days import Day, Days
-from miso_reserve.reading import Reading
+from miso_reserve.reading import Progress, Reading
 
 _MOST_NAMED = 20
 
@@ -20,13 +20,14 @@ class SkippedObjectsWarning(UserWarning):
     """Objects among the snapshots cannot be read: the message counts and names them. ``strict`` raises instead."""
 
 
-def scan_constraints(
+def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a default
     archive: ArchiveAddress,
     *,
     start: Day | None = None,
     end: Day | None = None,
     latest_only: bool = True,
     strict: bool = False,
+    progress: Progress | None = None,
 ) -> pl.LazyFrame:
     """Scan an archive's binding constraints: one row a binding constraint and interval, in time order.
 
@@ -39,6 +40,7 @@ def scan_constraints(
         end: The market day after the last; after the archive's last when not given.
         latest_only: Leave out bodies that a later one of the same interval supersedes; ``is_latest`` tells.
         strict: Raise on an object that cannot be read, instead of leaving it out with a SkippedObjectsWarning.
+        progress: Called with how many market days have been read from raw objects, and how many are to be.
 
     Returns:
         A LazyFrame with the columns of ``miso_reserve.columns.CONSTRAINTS``. Shadow prices are in $/MW with the sign
@@ -49,16 +51,17 @@ def scan_constraints(
         ValueError: The days are no days, or end before they start.
         UnreadableObjectError: When collected, with ``strict``: an object cannot be read.
     """
-    return _scan("constraints", archive, Days.of(start, end), latest_only=latest_only, strict=strict)
+    return _scan("constraints", archive, Days.of(start, end), progress, latest_only=latest_only, strict=strict)
 
 
-def scan_snapshots(
+def scan_snapshots(  # noqa: PLR0913 - likewise
     archive: ArchiveAddress,
     *,
     start: Day | None = None,
     end: Day | None = None,
     latest_only: bool = True,
     strict: bool = False,
+    progress: Progress | None = None,
 ) -> pl.LazyFrame:
     """Scan an archive's snapshots: one row a snapshot, quiet ones included, in time order.
 
@@ -70,7 +73,7 @@ def scan_snapshots(
     Returns:
         A LazyFrame with the columns of ``miso_reserve.columns.SNAPSHOTS``.
     """
-    return _scan("snapshots", archive, Days.of(start, end), latest_only=latest_only, strict=strict)
+    return _scan("snapshots", archive, Days.of(start, end), progress, latest_only=latest_only, strict=strict)
 
 
 def warn_of_skipped(skipped: list[Skipped], location: str) -> None:
@@ -82,13 +85,15 @@ def warn_of_skipped(skipped: list[Skipped], location: str) -> None:
         warnings.warn(message, SkippedObjectsWarning, stacklevel=2)
 
 
-def _scan(table: Table, archive: ArchiveAddress, days: Days, *, latest_only: bool, strict: bool) -> pl.LazyFrame:
+def _scan(  # noqa: PLR0913 - what the two above were given
+    table: Table, archive: ArchiveAddress, days: Days, progress: Progress | None, *, latest_only: bool, strict: bool
+) -> pl.LazyFrame:
     objects = open_objects(archive)
 
     def read(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        reading = Reading(objects, table, strict=strict)
+        reading = Reading(objects, table, strict=strict, progress=progress)
         wanted = pl.lit(value=True) if predicate is None else predicate
         kept = pl.col("is_latest") & wanted if latest_only else wanted
         left = n_rows

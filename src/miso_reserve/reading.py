@@ -18,7 +18,7 @@ from miso_reserve.dataset import RESERVE, Dataset
 from miso_reserve.days import Days, days_between, month_end
 from miso_reserve.interval import market_day
 from miso_reserve.listing import list_snapshots, market_days
-from miso_reserve.objects import Objects
+from miso_reserve.objects import Objects, UnreadableObjectError
 
 Progress = Callable[[int, int], None]
 """Called with how many market days have been read from raw objects, and how many are to be."""
@@ -29,10 +29,6 @@ _MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
 _GZIP: Final = 31
 # What is smaller cannot unzip to more than some 65 MB.
 _SMALL: Final = 65536
-
-
-class UnreadableObjectError(ValueError):
-    """An object among the snapshots cannot be read, and ``strict`` was asked for: the message names it and why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

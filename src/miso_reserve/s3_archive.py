@@ -31,7 +31,7 @@ def open_bucket(settings: Settings) -> Archive:
     Raises:
         CollectionError: The block cannot be loaded, or AWS knows no such profile.
     """
-    block = _saved_bucket(settings.s3_block) if settings.s3_block else _bucket(settings)
+    block = saved_bucket(settings.s3_block) if settings.s3_block else _bucket(settings)
     try:
         return S3Archive(block)
     except (BotoCoreError, ValueError) as error:
@@ -51,7 +51,12 @@ def _bucket(settings: Settings) -> S3Bucket:
     return S3Bucket(bucket_name=settings.s3_bucket or "", credentials=credentials)
 
 
-def _saved_bucket(name: str) -> S3Bucket:
+def saved_bucket(name: str) -> S3Bucket:
+    """Load a saved block.
+
+    Raises:
+        CollectionError: There is no such block, or Prefect's server does not answer.
+    """
     try:
         return cast("S3Bucket", S3Bucket.load(name))
     except Exception as error:  # Prefect's client, its server's answer or the block's own checks may raise anything

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -30,9 +31,10 @@ AT_ONCE: Final = 128
 _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _CHUNK: Final = 8192
 _FETCHED_AT: Final = "fetched-at"
+_CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
 
 
-def objects_at(address: str) -> "S3Objects":
+def objects_at(address: str, *, profile: str | None = None) -> "S3Objects":
     """Return the objects at ``s3://bucket/folder``, with the credentials and endpoint of the AWS environment.
 
     Raises:
@@ -44,7 +46,7 @@ def objects_at(address: str) -> "S3Objects":
     # boto3 takes an empty variable for a profile without a name; elsewhere an empty one counts as not set.
     if not os.environ.get("AWS_PROFILE"):
         os.environ.pop("AWS_PROFILE", None)
-    return _opened(parts.netloc, parts.path, boto3.Session, {})
+    return _opened(parts.netloc, parts.path, lambda: boto3.Session(profile_name=profile), {})
 
 
 def objects_of_block(block: "S3Bucket") -> "S3Objects":
@@ -113,7 +115,7 @@ class S3Objects:
     def replace(self, key: str, data: bytes) -> None:
         try:
             self._store.put(key, data, use_multipart=False)
-        except BaseError as error:
+        except (BaseError, OSError) as error:
             raise self._failed("written", error) from error
 
     async def _list(self, folder: str) -> Any:  # noqa: ANN401 - obstore's types are not importable at run time
@@ -139,11 +141,13 @@ class S3Objects:
             # In a thread of its own: in Jupyter this one has a loop running.
             with ThreadPoolExecutor(1) as thread:
                 return thread.submit(asyncio.run, _all(ask, keys)).result()
-        except BaseError as error:
+        except (BaseError, OSError) as error:
             raise self._failed("read", error) from error
 
     def _failed(self, verb: str, error: Exception) -> ArchiveError:
-        reason = shown(str(error).partition("\n")[0], 300)[1:-1]
+        text = str(error)
+        code = _CODE.search(text)  # S3's own word, which stands below the first line
+        reason = code[1] if code else shown(text.partition("\n")[0], 300)[1:-1]
         return ArchiveError(
             f"{self.location} cannot be {verb}: {reason}. Check bucket, region, credentials and rights."
         )

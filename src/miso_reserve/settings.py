@@ -66,18 +66,53 @@ def _kafka(value: SecretStr) -> SecretStr:
     return value
 
 
-class Settings(BaseModel):
-    """What a run needs to know. Made by ``Settings.resolve``, which also reads the environment."""
+class ArchiveSettings(BaseModel):
+    """Where the archive is. Made by ``resolve``, which also reads the environment."""
 
     # A validation error must not repeat what was given: it may be a password.
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
 
     s3_bucket: Annotated[str, Field(min_length=1)] | None = _option(
-        None, "The S3 bucket to archive in. Its endpoint comes from AWS_ENDPOINT_URL or the profile.", "S3_BUCKET"
+        None, "The S3 bucket of the archive. Its endpoint comes from AWS_ENDPOINT_URL or the profile.", "S3_BUCKET"
+    )
+    s3_block: Annotated[str, Field(min_length=1)] | None = _option(
+        None, "The name of a saved Prefect S3Bucket block, instead of --s3-bucket.", "MISO_S3_BLOCK"
+    )
+    local: Annotated[Path, BeforeValidator(_folder)] | None = _option(
+        None, "A folder instead; collecting brings an embedded Valkey to it unless a Redis is named.", "MISO_LOCAL"
     )
     aws_profile: Annotated[str, Field(min_length=1)] | None = _option(
         None, "The AWS profile whose credentials and endpoint are used.", "AWS_PROFILE"
     )
+
+    @classmethod
+    def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
+        """Fill what was not given from the environment, then from the defaults, and check the whole.
+
+        What is given wins as a group: a given destination sets aside the destinations of the environment, and so
+        does a given Redis. Empty environment variables count as not set.
+
+        Raises:
+            UsageError: A value is wrong, or the values do not go together.
+        """
+        given = {name: value for name, value in given.items() if value is not None}
+        _refuse_two_redis(given)
+        values = _from_environment(cls.model_fields, given, environ) | given
+        try:
+            settings = cls(**values)
+        except ValidationError as error:
+            raise UsageError(explained(error, given)) from None
+        destinations = [option_name(name) for name in DESTINATIONS if getattr(settings, name) is not None]
+        if not destinations:
+            raise UsageError("say where the archive is: --s3-bucket (S3_BUCKET), --s3-block or --local")
+        if len(destinations) > 1:
+            raise UsageError(f"name one archive: {' and '.join(destinations)} are set together")
+        return settings
+
+
+class Settings(ArchiveSettings):
+    """What a run needs to know."""
+
     environment: Environment = _option("dev", "The namespace of the Redis keys and of the Kafka messages.")
     redis_host: Annotated[str, AfterValidator(_redis_host)] = _option(
         "localhost", "The host of the Redis that remembers what is archived.", "REDIS_HOST"
@@ -95,39 +130,9 @@ class Settings(BaseModel):
     timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
         30.0, "Seconds for one whole request to the feed, body included.", "MISO_TIMEOUT"
     )
-    s3_block: Annotated[str, Field(min_length=1)] | None = _option(
-        None, "The name of a saved Prefect S3Bucket block, instead of --s3-bucket.", "MISO_S3_BLOCK"
-    )
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = _option(
         None, "Instead of host, port and db, for passwords and TLS: redis:// or rediss://.", "REDIS_URL"
     )
-    local: Annotated[Path, BeforeValidator(_folder)] | None = _option(
-        None, "Archive in this folder, with an embedded Valkey in it unless a Redis is named.", "MISO_LOCAL"
-    )
-
-    @classmethod
-    def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
-        """Fill what was not given from the environment, then from the defaults, and check the whole.
-
-        What is given wins as a group: a given destination sets aside the destinations of the environment, and so
-        does a given Redis. Empty environment variables count as not set.
-
-        Raises:
-            UsageError: A value is wrong, or the values do not go together.
-        """
-        given = {name: value for name, value in given.items() if value is not None}
-        _refuse_two_redis(given)
-        values = _from_environment(given, environ) | given
-        try:
-            settings = cls(**values)
-        except ValidationError as error:
-            raise UsageError(explained(error, given)) from None
-        destinations = [option_name(name) for name in DESTINATIONS if getattr(settings, name) is not None]
-        if not destinations:
-            raise UsageError("say where to archive: --s3-bucket (S3_BUCKET), --s3-block or --local")
-        if len(destinations) > 1:
-            raise UsageError(f"name one place to archive in: {' and '.join(destinations)} are set together")
-        return settings
 
     @property
     def embeds_valkey(self) -> bool:
@@ -172,7 +177,7 @@ def explained(error: ValidationError, given: Collection[str]) -> str:
     return "; ".join(lines)
 
 
-def _from_environment(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+def _from_environment(fields: Collection[str], given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
     set_aside = set(given)
     if set_aside & set(DESTINATIONS):
         set_aside.update(DESTINATIONS)
@@ -182,7 +187,7 @@ def _from_environment(given: Mapping[str, Any], environ: Mapping[str, str]) -> d
         set_aside.update(_REDIS_PARTS)
     return {
         field: environ[name]
-        for field in Settings.model_fields
+        for field in fields
         if field not in set_aside and (name := environment_variable(field)) and environ.get(name)
     }
 

@@ -1,0 +1,81 @@
+"""The flow that compacts: one task a month, mapped over Prefect's task runner."""
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task, unmapped
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import as_completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from miso_reserve.archive_address import objects_of
+from miso_reserve.compaction import compact_month, months_to_compact
+from miso_reserve.settings import ArchiveSettings
+
+# A month holds its bodies in memory while it is compacted; more at once than this gain nothing.
+_THREADS: Any = ThreadPoolTaskRunner(max_workers=4)  # its type names no future
+
+
+# The archive is opened anew in each task: a runner may carry tasks into other processes.
+@task(
+    name="compact month",
+    task_run_name="compact {month:%Y-%m}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=[10, 60],
+)
+def compact_one(settings: ArchiveSettings, month: date) -> dict[str, Any] | None:
+    """Compact the closed market days of one month, if what stands compacted is not the same."""
+    compacted = compact_month(objects_of(settings), month)
+    return None if compacted is None else compacted.as_dict()
+
+
+@flow(
+    name="compact",
+    flow_run_name="compact closed market days",
+    task_runner=_THREADS,
+    persist_result=True,
+)
+def compact(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
+    *,
+    s3_block: str | None = None,
+    s3_bucket: str | None = None,
+    local: Path | None = None,
+    aws_profile: str | None = None,
+    start: date | None = None,
+    end: date | None = None,
+) -> list[dict[str, Any]]:
+    """Compact closed market days to monthly Parquet beside the raw objects, which stay for ever.
+
+    What is left empty comes from the worker's environment. Safe to repeat, and beside running collectors. Returns
+    what became of each month.
+
+    Args:
+        s3_block: The name of a saved Prefect S3Bucket block.
+        s3_bucket: The S3 bucket, instead.
+        local: A folder, instead.
+        aws_profile: The AWS profile whose credentials and endpoint are used.
+        start: A market day of the first month to compact; the archive's first when empty.
+        end: The market day after the last; the one after the last closed one when empty.
+    """
+    given = {"s3_block": s3_block, "s3_bucket": s3_bucket, "local": local, "aws_profile": aws_profile}
+    settings = ArchiveSettings.resolve(given, os.environ)
+    months = months_to_compact(objects_of(settings), start=start, end=end)
+    futures = compact_one.map(unmapped(settings), months)
+    _show_progress(futures)
+    # A month that failed fails the run, after all others are done; the state names it.
+    return [month for month in futures.result() if month is not None]
+
+
+def _show_progress(futures: Any) -> None:  # noqa: ANN401 - Prefect's list of futures
+    """Publish how many months are done, as they are."""
+    try:
+        artifact: Any = create_progress_artifact(0.0, key="compaction", description="Months compacted")
+        for done, _ in enumerate(as_completed(list(futures)), start=1):
+            update_progress_artifact(artifact, progress=100 * done / len(futures))
+    except Exception:  # noqa: BLE001 - the server may answer anything
+        # The months are compacted all the same; a bar is not worth a failed run.
+        get_run_logger().warning("the progress could not be published", exc_info=True)

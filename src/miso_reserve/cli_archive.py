@@ -1,0 +1,217 @@
+"""The commands on an archive that is there: ``miso-reserve read``, ``coverage`` and ``compact``."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from miso_reserve.settings import ArchiveSettings, UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from miso_reserve.objects import Objects
+
+Format = Literal["table", "csv", "parquet", "json"]
+Where = Annotated[ArchiveSettings | None, Parameter(name="*")]
+
+_SHOWN = {
+    "constraints": ("interval_end", "constraint_name", "zone", "shadow_price", "revision"),
+    "snapshots": ("interval_end", "constraints", "quiet", "revision", "ref_id"),
+}
+_MOST_ROWS_SHOWN = 60
+
+
+def read(  # noqa: PLR0913 - all by keyword, all with a default
+    *,
+    settings: Where = None,
+    start: str | None = None,
+    end: str | None = None,
+    snapshots: bool = False,
+    all_revisions: bool = False,
+    strict: bool = False,
+    format: Format = "table",  # noqa: A002 - the option's name
+    output: Path | None = None,
+) -> int:
+    """Print an archive's binding constraints: shadow prices in $/MW, times in EST.
+
+    Args:
+        settings: Where the archive is.
+        start: The first market day, YYYY-MM-DD.
+        end: The market day after the last.
+        snapshots: One row a snapshot instead, quiet ones included.
+        all_revisions: Also what a later body of the same interval supersedes.
+        strict: Fail on an object that cannot be read, instead of leaving it out with a warning.
+        format: A table of the main columns, or all columns as CSV, Parquet or a JSON array.
+        output: A file to write instead of standard output.
+    """
+    from miso_reserve.reader import scan_constraints, scan_snapshots  # noqa: PLC0415 - polars takes a while
+
+    table = "snapshots" if snapshots else "constraints"
+    scan = scan_snapshots if snapshots else scan_constraints
+    with _told_wrong_days(), _progress("days read") as progress, _told_warnings():
+        frame = scan(
+            _opened(settings),
+            start=start,
+            end=end,
+            latest_only=not all_revisions,
+            strict=strict,
+            progress=progress,
+        ).collect()
+    _write(frame.select(_SHOWN[table]) if format == "table" else frame, format, output)
+    return 0
+
+
+def coverage(  # noqa: PLR0913 - likewise
+    *,
+    settings: Where = None,
+    start: str | None = None,
+    end: str | None = None,
+    missing: bool = False,
+    format: Format = "table",  # noqa: A002 - the option's name
+    output: Path | None = None,
+) -> int:
+    """Print what an archive holds of each market day, and what is missing: 288 intervals are expected.
+
+    Args:
+        settings: Where the archive is.
+        start: The first market day, YYYY-MM-DD.
+        end: The market day after the last.
+        missing: List the missing intervals instead, one row each.
+        format: A table, or CSV, Parquet or a JSON array.
+        output: A file to write instead of standard output.
+    """
+    from miso_reserve import completeness  # noqa: PLC0415 - polars takes a while
+
+    count = completeness.missing_intervals if missing else completeness.coverage
+    with _told_wrong_days(), _progress("days read") as progress:
+        frame = count(_opened(settings), start=start, end=end, progress=progress)
+    _write(frame, format, output)
+    return 0
+
+
+def compact(
+    *,
+    settings: Where = None,
+    start: str | None = None,
+    end: str | None = None,
+    format: Format = "table",  # noqa: A002 - the option's name
+    output: Path | None = None,
+) -> int:
+    """Compact closed market days to monthly Parquet beside the raw objects, which stay. Safe to repeat.
+
+    Args:
+        settings: Where the archive is.
+        start: A market day of the first month to compact, YYYY-MM-DD.
+        end: The market day after the last; its month is compacted as far as its days are closed.
+        format: What became of each month, as a table, CSV, Parquet or a JSON array.
+        output: A file to write instead of standard output.
+    """
+    import polars as pl  # noqa: PLC0415 - it takes a while
+
+    from miso_reserve.compaction import RESULTS, compact_month, months_to_compact  # noqa: PLC0415 - likewise
+
+    objects = _opened(settings)
+    with _told_wrong_days():
+        months = months_to_compact(objects, start=start, end=end)
+    with _progress("months compacted") as progress:
+        compacted = []
+        for number, month in enumerate(months):
+            compacted.append(compact_month(objects, month))
+            progress(number + 1, len(months))
+    _write(pl.DataFrame([month.as_dict() for month in compacted if month is not None], RESULTS), format, output)
+    return 0
+
+
+def _opened(settings: ArchiveSettings | None) -> "Objects":
+    from miso_reserve.archive_address import objects_of  # noqa: PLC0415 - polars takes a while
+
+    given = {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
+    return objects_of(ArchiveSettings.resolve(given, os.environ))
+
+
+@contextmanager
+def _told_wrong_days() -> Iterator[None]:
+    from miso_reserve.days import WrongDaysError  # noqa: PLC0415 - polars takes a while
+
+    try:
+        yield
+    except WrongDaysError as error:
+        raise UsageError(str(error)) from error
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal, and nothing elsewhere."""
+    from rich.console import Console  # noqa: PLC0415 - only long work needs it
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415 - likewise
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _told_warnings() -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        sys.stderr.write(f"miso-reserve: warning: {warning.message}\n")
+
+
+def _write(frame: "pl.DataFrame", form: Format, output: Path | None) -> None:
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise UsageError("Parquet is not for a terminal: give --output FILE, or pipe it")
+    data = _formatted(frame, form)
+    if output is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        return
+    try:
+        output.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"--output: {output} cannot be written: {error.strerror}") from error
+
+
+def _formatted(frame: "pl.DataFrame", form: Format) -> bytes:
+    import polars as pl  # noqa: PLC0415 - it takes a while
+
+    if form == "parquet":
+        from io import BytesIO  # noqa: PLC0415 - only here
+
+        data = BytesIO()
+        frame.write_parquet(data)
+        return data.getvalue()
+    # Times as they are in EST, with their offset: a reader in another zone must not guess.
+    text = frame.with_columns(pl.selectors.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S-05:00"))
+    if form == "json":
+        return text.write_json().encode() + b"\n"
+    if form == "csv":
+        return text.with_columns(pl.selectors.list().list.join("+")).write_csv().encode()
+    return _table(frame)
+
+
+def _table(frame: "pl.DataFrame") -> bytes:
+    import polars as pl  # noqa: PLC0415 - it takes a while
+
+    readable = frame.with_columns(pl.selectors.datetime().dt.strftime("%Y-%m-%d %H:%M"))
+    with pl.Config(
+        tbl_formatting="NOTHING",
+        tbl_hide_column_data_types=True,
+        tbl_hide_dataframe_shape=True,
+        tbl_cell_numeric_alignment="RIGHT",
+        tbl_rows=_MOST_ROWS_SHOWN,
+        tbl_cols=-1,
+        tbl_width_chars=200,
+        fmt_str_lengths=100,
+        float_precision=2,
+    ):
+        return f"{readable}\n{len(frame)} rows, times in EST\n".encode()

@@ -1,0 +1,116 @@
+"""The compacting flow on a real Prefect server."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
+
+import miso_reserve as mr
+from flows.compact import compact, compact_one
+from miso_reserve.archive import snapshot_key
+from miso_reserve.dataset import RESERVE
+from miso_reserve.interval import EST
+from miso_reserve.simulate.market import snapshot_body
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from prefect.client.schemas.objects import State
+
+    from tests.conftest import Bucket
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+FIRST = datetime(2026, 1, 31, 12, 0, tzinfo=EST)
+
+
+def snapshots(count: int = 40) -> dict[str, bytes]:
+    """Hourly snapshots from the last day of January on, by key."""
+    ends = [FIRST + timedelta(hours=number) for number in range(count)]
+    return {snapshot_key(RESERVE, end): gzip.compress(snapshot_body(end, seed=5)) for end in ends}
+
+
+def write(folder: Path) -> None:
+    """Write the snapshots as an archive in a folder."""
+    for key, data in snapshots().items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def run_id_of(state: State[Any]) -> Any:  # noqa: ANN401 - Prefect's
+    """The id of the flow run that ended in a state."""
+    assert state.state_details.flow_run_id is not None
+    return state.state_details.flow_run_id
+
+
+def test_each_month_is_a_task_and_the_frames_stay_the_same(tmp_path: Path) -> None:
+    """Both months are compacted by tasks named after them, the progress ends at 100, and reading gives the same."""
+    write(tmp_path)
+    raw = mr.scan_snapshots(tmp_path).collect()
+    state = compact(local=tmp_path, return_state=True)
+    assert [(month["month"], month["snapshots"], month["written"]) for month in state.result()] == [
+        ("2026-01", 13, True),
+        ("2026-02", 27, True),
+    ]
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id_of(state)])))
+        (artifact,) = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["compaction"])),
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id_of(state)])),
+        )
+    assert {"compact 2026-01", "compact 2026-02"} <= {run.name for run in runs}
+    assert artifact.data == 100
+    assert mr.scan_snapshots(tmp_path).collect().equals(raw)
+    assert len(list((tmp_path / "curated").rglob("*.parquet"))) == 4
+
+
+def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
+    """What stands compacted and is the same is left alone."""
+    write(tmp_path)
+    compact(local=tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "curated").rglob("*.parquet")}
+    assert not any(month["written"] for month in compact(local=tmp_path))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "curated").rglob("*.parquet")} == before
+
+
+def test_a_bucket_is_compacted_by_its_name(bucket: Bucket) -> None:
+    """The flow compacts a bucket as well, with what the environment says of S3."""
+    for key, data in snapshots().items():
+        bucket.client.put_object(Bucket=bucket.name, Key=key, Body=data)
+    raw = mr.scan_constraints(f"s3://{bucket.name}").collect()
+    assert all(month["written"] for month in compact(s3_bucket=bucket.name))
+    assert len(bucket.keys("curated/")) == 4
+    assert mr.scan_constraints(f"s3://{bucket.name}").collect().equals(raw)
+
+
+def test_a_month_that_fails_fails_the_run_after_the_others_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A month whose raw objects are gone makes the run Failed with the reason; the other month is compacted."""
+    write(tmp_path)
+    compact(local=tmp_path)
+    for path in (tmp_path / "sourcing" / RESERVE.name / "2026-01-31").iterdir():
+        path.unlink()
+    january = tmp_path / "curated" / RESERVE.name / "snapshots" / "2026-01.parquet"
+    standing = january.read_bytes()
+    new = FIRST + timedelta(days=2)
+    (tmp_path / snapshot_key(RESERVE, new)).write_bytes(gzip.compress(snapshot_body(new, seed=5)))
+    monkeypatch.setattr("flows.compact.compact_one", compact_one.with_options(retries=0))
+    state = compact(local=tmp_path, return_state=True)
+    assert state.is_failed()
+    assert "raw objects are gone" in str(state.message)
+    assert january.read_bytes() == standing
+    february = mr.scan_snapshots(tmp_path, start="2026-02-01").collect()
+    assert new.astimezone(UTC) in [end.astimezone(UTC) for end in february["interval_end"]]
+    assert january.with_name("2026-02.parquet").stat().st_mtime_ns > january.stat().st_mtime_ns
