@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from miso_reserve.collection import RunResult
+from miso_reserve.columns import CONSTRAINT_COLUMNS, COVERAGE_COLUMNS, SNAPSHOT_COLUMNS, Column
 from miso_reserve.findings import FailureCode, RefusalCode, WarningCode
 from miso_reserve.notify import Announcement
 from miso_reserve.settings import Settings, environment_variable, option_name
@@ -46,6 +47,12 @@ def codes(kind: type[RefusalCode | WarningCode | FailureCode]) -> str:
     return table(("Code", "Meaning"), ((f"`{code.value}`", code.meaning) for code in kind))
 
 
+def columns(described: tuple[Column, ...]) -> str:
+    """Return the table of a frame's columns."""
+    rows = ((f"`{name}`", f"`{dtype}`", unit, meaning) for name, dtype, unit, meaning in described)
+    return table(("Column", "Type", "Unit", "Meaning"), rows)
+
+
 def fields(model: type[RunResult | Announcement]) -> str:
     """Return the table of a model's fields."""
     rows = ((f"`{name}`", info.description or "") for name, info in model.model_fields.items())
@@ -58,7 +65,12 @@ def demo(folder: Path) -> str:
     printed = _output([sys.executable, "-m", "flows.demo", "data"], folder, environment)
     files = sorted(str(path.relative_to(folder)) for path in folder.glob(VALIDATED))
     validated = _output([sys.executable, "-m", "miso_reserve", "validate", *files], folder, environment)
-    return f"```console\n$ make demo\n{printed}\n$ .venv/bin/miso-reserve validate {VALIDATED}\n{validated}```\n"
+    covered = _output([sys.executable, "-m", "miso_reserve", "coverage", "--local", "data"], folder, environment)
+    command = "$ .venv/bin/miso-reserve"
+    return (
+        f"```console\n$ make demo\n{printed}\n{command} validate {VALIDATED}\n{validated}"
+        f"\n{command} coverage --local data\n{covered}```\n"
+    )
 
 
 def _output(command: list[str], folder: Path, environment: dict[str, str]) -> str:
@@ -70,6 +82,9 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "options": options,
     "result": lambda: fields(RunResult),
     "announcement": lambda: fields(Announcement),
+    "constraints": lambda: columns(CONSTRAINT_COLUMNS),
+    "snapshots": lambda: columns(SNAPSHOT_COLUMNS),
+    "coverage": lambda: columns(COVERAGE_COLUMNS),
     "refusals": lambda: codes(RefusalCode),
     "warnings": lambda: codes(WarningCode),
     "failures": lambda: codes(FailureCode),

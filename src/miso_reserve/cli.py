@@ -1,4 +1,4 @@
-"""The command line: ``miso-reserve collect``, ``validate`` and ``simulate``."""
+"""The command line: ``miso-reserve collect``, ``validate``, ``simulate``, and those on an archive."""
 
 import gzip
 import io
@@ -9,6 +9,7 @@ import signal
 import sys
 import zlib
 from contextlib import nullcontext
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,9 +17,10 @@ import orjson
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic import ValidationError
 
-from miso_reserve import __version__
+from miso_reserve import __version__, cli_archive
 from miso_reserve.contract import MOST_BYTES, Verdict, examine
 from miso_reserve.findings import Finding, RefusalCode
+from miso_reserve.objects import ArchiveError, UnreadableObjectError
 from miso_reserve.settings import Settings, UsageError, explained
 
 OK: Final = 0
@@ -78,21 +80,49 @@ def validate(files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], 
 
 
 @app.command
-def simulate(*, port: int = 8000, speed: float = 1.0, faults: str = "", seed: int = 0) -> int:
-    """Serve a simulated feed on loopback until interrupted: for tests and trials, never for data.
+def simulate(  # noqa: PLR0913 - all by keyword, all with a default
+    *,
+    port: int | None = None,
+    speed: float | None = None,
+    faults: str | None = None,
+    seed: int = 0,
+    archive: Path | None = None,
+    days: int | None = None,
+    start: date | None = None,
+) -> int:
+    """Serve a simulated feed on loopback until interrupted, or write a simulated archive: for trials, never for data.
 
     Args:
-        port: The port to listen on; 0 takes a free one.
-        speed: Simulated seconds a real second; 0 stands still.
+        port: The port to listen on, 8000 unless given; 0 takes a free one.
+        speed: Simulated seconds a real second, 1 unless given; 0 stands still.
         faults: Faults and how often each is served, as 503=0.1,no-data=0.02.
         seed: Another seed is another market; the same one repeats it.
+        archive: A folder without an archive: write simulated days into it, and serve nothing.
+        days: How many market days to write with --archive, 30 unless given.
+        start: The first market day to write with --archive, as YYYY-MM-DD; 2001-01-01 unless given.
     """
-    from miso_reserve.simulate import run  # noqa: PLC0415 - only this command needs a server
-
+    serving = {"--port": port, "--speed": speed, "--faults": faults}
+    writing = {"--days": days, "--start": start}
+    for option, value in (writing if archive is None else serving).items():
+        if value is not None:
+            raise UsageError(f"{option} {'needs' if archive is None else 'does not go with'} --archive")
     try:
-        return run(port=port, speed=speed, faults=faults, seed=seed)
+        if archive is not None:
+            return _write_simulated(archive, 30 if days is None else days, seed, start)
+        from miso_reserve.simulate import run  # noqa: PLC0415 - only this command needs a server
+
+        return run(
+            port=8000 if port is None else port,
+            speed=1.0 if speed is None else speed,
+            faults=faults or "",
+            seed=seed,
+        )
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(str(error)) from error
+
+
+for command in (cli_archive.read, cli_archive.coverage, cli_archive.compact):
+    app.command(command)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,6 +133,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _wrong_usage(_without_values(error))
     except UsageError as error:
         return _wrong_usage(str(error))
+    except (ArchiveError, UnreadableObjectError) as error:
+        sys.stderr.write(f"miso-reserve: {error}\n")
+        return FAILED
     except BrokenPipeError:
         # Whoever read the output has had enough; what is left in the buffer must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -122,6 +155,18 @@ def _without_values(error: CycloptsError) -> str:
 def _wrong_usage(message: str) -> int:
     sys.stderr.write(f"miso-reserve: {message}\nTry miso-reserve --help.\n")
     return WRONG_USAGE
+
+
+def _write_simulated(folder: Path, days: int, seed: int, start: date | None) -> int:
+    from miso_reserve.simulate.archive import FIRST_DAY, write_archive  # noqa: PLC0415 - as for the server
+
+    summary = write_archive(folder, days=days, seed=seed, start=start or FIRST_DAY)
+    name = str(folder) if str(folder).isprintable() else ascii(str(folder))
+    sys.stdout.write(
+        f"{summary.snapshots} snapshots ({summary.quiet} quiet), {summary.revisions} revisions, {summary.gaps} gaps, "
+        f"{summary.refused} refused in {name}: simulated data, not MISO's\n"
+    )
+    return OK
 
 
 def _log_to_stderr(level: str) -> None:

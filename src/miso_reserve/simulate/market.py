@@ -7,7 +7,6 @@ Any interval can be computed by itself. Binding episodes are drawn per market da
 looks at its own day and the day before, because an episode may run past midnight.
 """
 
-import json
 import math
 import random
 import zlib
@@ -15,6 +14,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
+
+import orjson
 
 from miso_reserve.interval import EST, INTERVAL
 
@@ -50,8 +51,6 @@ _QUIET_ROWS: tuple[tuple[str, str | None] | None, ...] = (
     ("None - None", None),
     None,
 )
-
-_compact_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class _Row(NamedTuple):
@@ -106,7 +105,7 @@ def snapshot_body(interval_end: datetime, *, seed: int, revision: int = 0) -> by
         for row in _rows(number, seed, revision)
     ] or _placeholder(number, seed, period)
     ref_id = f"{_date(label)} - Interval {label:%H:%M} EST"
-    return _compact_json({"RefId": ref_id, "Constraint": rows}).encode()
+    return orjson.dumps({"RefId": ref_id, "Constraint": rows})
 
 
 def documented_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
@@ -131,7 +130,7 @@ def documented_body(interval_end: datetime, *, seed: int, revision: int = 0) -> 
     label = interval_end.astimezone(EST)
     period = label.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
     rows = [_documented_row(row, period) for row in _rows(number, seed, revision)]
-    return _compact_json({"RefId": f"{_date(label)}, {label:%H:%M} EST", "Constraint": rows}).encode()
+    return orjson.dumps({"RefId": f"{_date(label)}, {label:%H:%M} EST", "Constraint": rows})
 
 
 def is_quiet(interval_end: datetime, *, seed: int) -> bool:
