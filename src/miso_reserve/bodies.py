@@ -4,17 +4,20 @@ The contract is the one authority on what a body means. Bodies in the live feed'
 row is held against what the contract takes without ado; a body with anything else in it goes through the contract.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date, datetime
+from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
+import orjson
 import polars as pl
 import pyarrow as pa
 import pyarrow.json
 
 from miso_reserve.columns import CONSTRAINTS, LIVE, SNAPSHOTS, TIME
 from miso_reserve.constraint_name import ConstraintName, parse_constraint_name
-from miso_reserve.contract import DOCUMENTED_FIELDS, LIVE_FIELDS, Snapshot, examine
+from miso_reserve.contract import DOCUMENTED_FIELDS, LIVE_FIELDS, MOST_BYTES, Snapshot, examine
 from miso_reserve.findings import shown
 from miso_reserve.interval import INTERVAL, market_day
 
@@ -33,7 +36,10 @@ _LIVE_ARROW: Final = pa.schema(
     [("RefId", pa.string()), ("Constraint", pa.list_(pa.struct([(name, pa.string()) for name in LIVE_FIELDS])))]
 )
 _ONLY_DOCUMENTED: Final = tuple(f'"{name}"'.encode() for name in DOCUMENTED_FIELDS if name not in LIVE_FIELDS)
-_BREAKS_TO_BLANKS: Final = bytes.maketrans(b"\r\n", b"  ")
+# Between JSON's tokens a tab is as good as a line break; within its strings both are errors, and stay so.
+_BREAKS_TO_TABS: Final = bytes.maketrans(b"\r\n", b"\t\t")
+_BLANK: Final = r"\s\x1c-\x1f"
+"""What Python strips, as the contract does: a few separators more than the blanks of regular expressions."""
 _FEWEST_TOGETHER: Final = 16
 
 
@@ -74,13 +80,25 @@ def decode(objects: pl.DataFrame, bodies: Sequence[bytes]) -> Decoded:
 
 def _parsed_together(bodies: Sequence[bytes]) -> pl.DataFrame:
     """Parse what is in the live feed's shape; bodies that are not are left out."""
-    numbers = list(range(len(bodies)))
-    joined = b"\n".join(bodies)
-    if any(name in joined for name in _ONLY_DOCUMENTED):
-        numbers = [number for number in numbers if not any(name in bodies[number] for name in _ONLY_DOCUMENTED)]
+    documented = _documented(bodies)
+    numbers = [n for n, body in enumerate(bodies) if n not in documented and len(body) <= MOST_BYTES]
     parsed = _parsed(numbers, bodies)
     empty = pl.DataFrame(schema=_READ | {"Constraint": pl.List(pl.Struct(dict.fromkeys(LIVE_FIELDS, pl.String)))})
     return pl.concat([empty, *parsed])
+
+
+def _documented(bodies: Sequence[bytes]) -> set[int]:
+    """Find the bodies that name a field which only documented rows have, in one search of all."""
+    ends = list(accumulate(len(body) + 1 for body in bodies))
+    joined = b"\n".join(bodies)
+    found: set[int] = set()
+    for name in _ONLY_DOCUMENTED:
+        at = joined.find(name)
+        while at >= 0:
+            number = bisect_right(ends, at)
+            found.add(number)
+            at = joined.find(name, ends[number])
+    return found
 
 
 def _parsed(numbers: list[int], bodies: Sequence[bytes]) -> list[pl.DataFrame]:
@@ -97,29 +115,59 @@ def _parsed(numbers: list[int], bodies: Sequence[bytes]) -> list[pl.DataFrame]:
 
 
 def _parse(bodies: list[bytes]) -> pl.DataFrame | None:
-    if not bodies:
+    """Parse bodies, one a row; None where one is not a single object, or not all is of the live feed's types."""
+    lines = _lines(bodies)
+    if not lines:
         return None
-    lines = b"\n".join(bodies)
-    if lines.count(b"\n") >= len(bodies) or b"\r" in lines:
-        # Line breaks stand between JSON's tokens only: within its strings they are escaped.
-        lines = b"\n".join(body.translate(_BREAKS_TO_BLANKS) for body in bodies)
-    try:
-        lines.decode()  # Arrow does not look
-        table = pyarrow.json.read_json(
-            pa.BufferReader(lines),
-            # In one block, by this thread alone: the other reads files meanwhile.
-            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
-            parse_options=pyarrow.json.ParseOptions(
-                explicit_schema=_LIVE_ARROW, newlines_in_values=False, unexpected_field_behavior="ignore"
-            ),
-        )
-    except (UnicodeDecodeError, pa.ArrowInvalid):
-        return None
-    if table.num_rows != len(bodies):
+    table = _table(lines, "error")
+    if table is None and all(_is_plain_object(body) for body in bodies):
+        table = _table(lines, "ignore")
+    if table is None or table.num_rows != len(bodies):
         return None
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table makes a frame
     return frame
+
+
+def _lines(bodies: list[bytes]) -> bytes:
+    """Put each body on a line of its own; nothing unless each begins and ends as an object does.
+
+    Between two objects that no comma parts nothing can be open. So no object spans two bodies, and as many objects as
+    bodies means one in each.
+    """
+    lines = b"\n".join(bodies)
+    if lines.count(b"\n") >= len(bodies) or b"\r" in lines:
+        bodies = [body.translate(_BREAKS_TO_TABS).strip() for body in bodies]
+        lines = b"\n".join(bodies)
+    return lines if {body[:1] + body[-1:] for body in bodies} == {b"{}"} else b""
+
+
+def _table(lines: bytes, unexpected_field_behavior: str) -> pa.Table | None:
+    try:
+        lines.decode()  # Arrow does not look
+        return pyarrow.json.read_json(
+            pa.BufferReader(lines),
+            # In one block, by this thread alone: the other reads files meanwhile.
+            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+            parse_options=pyarrow.json.ParseOptions(
+                explicit_schema=_LIVE_ARROW,
+                newlines_in_values=False,
+                unexpected_field_behavior=unexpected_field_behavior,
+            ),
+        )
+    except (UnicodeDecodeError, pa.ArrowInvalid):
+        return None
+
+
+def _is_plain_object(body: bytes) -> bool:
+    """Tell whether Arrow may skip fields that it does not know: it takes more for JSON there than the contract does.
+
+    A name with an escape could be that of a documented field.
+    """
+    try:
+        return b"\\" not in body and isinstance(orjson.loads(body), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _usual(parsed: pl.DataFrame, objects: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -136,8 +184,8 @@ def _usual(parsed: pl.DataFrame, objects: pl.DataFrame) -> tuple[pl.DataFrame, p
         .unnest("Constraint")
         .with_columns(pl.col("Price").cast(pl.Float64, strict=False).alias("shadow_price"))
         .with_columns(
-            binding=pl.col("Name").str.contains(r"\S")
-            & ~pl.col("Name").str.to_lowercase().str.contains(r"^\s*none( - none)?\s*$")
+            binding=pl.col("Name").str.contains(rf"[^{_BLANK}]")
+            & ~pl.col("Name").str.to_lowercase().str.contains(rf"^[{_BLANK}]*none( - none)?[{_BLANK}]*$")
             & pl.col("shadow_price").is_finite()
             & pl.col("Description").is_not_null(),
             quiet=pl.col("Name").is_in(["None", "None - None"]) & (pl.col("Price") == "None"),

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 _ELEMENT: Final = r"(?P<element>[^\s()]+)"
 _DIRECTION: Final = r" \((?P<direction>[^\s()]+)\)"
-_TERMS: Final = r" - (?P<terms>[^\s+]+(?:\+[^\s+]+)*?)(?: Zone_(?P<zone>\d{1,4}))?"
+_TERMS: Final = r" - (?!Zone_\d+$)(?P<terms>[^\s+]+(?:\+[^\s+]+)*?)(?: Zone_(?P<zone>\d{1,4}))?"
 _SHAPE: Final = re.compile(rf"{_ELEMENT}(?:{_DIRECTION}(?:{_TERMS})?|{_TERMS.replace('?P<', '?P<bare_')})", re.ASCII)
 
 

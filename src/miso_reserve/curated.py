@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from miso_reserve.bodies import Skipped
 from miso_reserve.columns import CONSTRAINT_COLUMNS, CONSTRAINTS, SNAPSHOT_COLUMNS, SNAPSHOTS, Column
 from miso_reserve.dataset import Dataset
-from miso_reserve.days import days_between
+from miso_reserve.days import day_named, days_between
 from miso_reserve.objects import Objects
 
 Table = Literal["constraints", "snapshots"]
@@ -84,7 +84,7 @@ def compacted_months(objects: Objects, dataset: Dataset, table: Table) -> list[d
     """Return the months that stand compacted: one listing."""
     [names] = objects.names([_folder(dataset, table)])
     found = [match[1] for name in names if (match := _MONTH.fullmatch(name))]
-    return [date.fromisoformat(f"{month}-01") for month in found if "01" <= month[5:] <= "12" and month[:4] != "0000"]
+    return [month for name in found if (month := day_named(f"{name}-01"))]
 
 
 def _folder(dataset: Dataset, table: Table) -> str:

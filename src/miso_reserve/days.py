@@ -7,10 +7,16 @@ from typing import Final, Self, TypeAlias
 
 import polars as pl
 
+from miso_reserve.interval import YEARS
+
 Day: TypeAlias = date | str
 """A market day (EST): a date, or ``YYYY-MM-DD``."""
 
 ONE_DAY: Final = timedelta(days=1)
+
+# The days that labels can belong to: the first 00:00 ends the day before.
+_FIRST: Final = date(YEARS.start, 1, 1) - ONE_DAY
+_AFTER_LAST: Final = date(YEARS.stop, 1, 1)
 
 
 class WrongDaysError(ValueError):
@@ -48,7 +54,8 @@ class Days:
         """Return every day asked for, or None when a bound is the archive's own."""
         if self.start is None or self.end is None:
             return None
-        return self.among(days_between(self.start, self.end - ONE_DAY))
+        start, end = max(self.start, _FIRST), min(max(self.end, _FIRST), _AFTER_LAST)
+        return self.among(days_between(start, end - ONE_DAY))
 
     def among(self, days: list[date]) -> list[date]:
         """Return those of some days that are asked for, in order."""
@@ -71,22 +78,28 @@ def month_end(month: date) -> date:
 
 
 def day_named(name: str) -> date | None:
-    """Return the day that a folder is named by, ``YYYY-MM-DD``, or None."""
-    try:
-        return date.fromisoformat(name)
-    except ValueError:
-        return None
+    """Return the day that a folder is named by, ``YYYY-MM-DD``, or None where it is no day that a label may name."""
+    day = _read_day(name)
+    return day if day is not None and day.year in YEARS else None
 
 
 def _day(value: Day | None, name: str) -> date | None:
     if isinstance(value, str):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            raise WrongDaysError(f"{name} is a market day, YYYY-MM-DD, not {value!r}") from None
+        day = _read_day(value)
+        if day is None:
+            raise WrongDaysError(f"{name} is a market day, YYYY-MM-DD, not {value!r}")
+        return day
     if isinstance(value, datetime):
         raise WrongDaysError(f"{name} is a market day, not a time: give its date")
     return value
+
+
+def _read_day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if day.isoformat() == text else None  # 20260727 and 2026-W31-1 are ISO too
 
 
 def _conjuncts(predicate: pl.Expr) -> Iterator[pl.Expr]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import groupby
+from operator import itemgetter
 from typing import Final, NamedTuple, TypeAlias
 
 import polars as pl
@@ -100,13 +100,18 @@ def _recognised(prefix: str, names: list[str]) -> tuple[list[_Found], list[str]]
 
 def _in_order(objects: Objects, stem: str, found: list[_Found]) -> list[_Found]:
     """Order the bodies of each interval: the one without a suffix was put first, the others by when each came."""
+    firsts = [one for one in found if one[1] in _ENDINGS]
     revisions = [one for one in found if one[1] not in _ENDINGS]
     several = Counter(minute for minute, _ in revisions)
     unsure = [one for one in revisions if several[one[0]] > 1]
     came = dict(zip(unsure, objects.fetched_at([stem + ending for _, ending in unsure]), strict=True))
-    return sorted(found, key=lambda one: (one[0], one[1] not in _ENDINGS, came.get(one, ""), one[1]))
+    revisions.sort(key=lambda one: (came.get(one, ""), one[1]))
+    return sorted(firsts + revisions, key=itemgetter(0))
 
 
 def _numbers(found: list[_Found]) -> Iterator[int]:
-    for _, group in groupby(found, key=lambda one: one[0]):
-        yield from range(len(list(group)))
+    before, number = -1, 0
+    for minute, _ in found:
+        number = number + 1 if minute == before else 0
+        before = minute
+        yield number

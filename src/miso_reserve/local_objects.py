@@ -41,7 +41,7 @@ class LocalObjects:
     def _names(self, folder: Path) -> list[str]:
         try:
             return sorted(os.listdir(folder))  # noqa: PTH208 - a Path for each name takes four times as long
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise _failed("listed", folder, error) from error
@@ -110,7 +110,7 @@ def _read(name: str, folder: int) -> bytes | OSError:
     if folder < 0:
         return FileNotFoundError(f"its folder cannot be opened: {name}")
     try:
-        descriptor = os.open(name, os.O_RDONLY, dir_fd=folder)
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=folder)  # a pipe would keep it waiting
     except OSError as error:
         return error
     try:

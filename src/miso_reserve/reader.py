@@ -94,18 +94,21 @@ def _scan(  # noqa: PLR0913 - what the two above were given
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         reading = Reading(objects, table, strict=strict, progress=progress)
-        wanted = pl.lit(value=True) if predicate is None else predicate
-        kept = pl.col("is_latest") & wanted if latest_only else wanted
+        columns = with_columns or list(SCHEMAS[table])
+        matching = pl.lit(value=True) if predicate is None else predicate
         left = n_rows
-        for frame in reading.frames(days.where(predicate)):
-            found = frame.lazy().filter(kept).select(with_columns or list(SCHEMAS[table])).collect()
-            if left is not None:
-                found = found.head(left)
-                left -= len(found)
-            yield found
+        # Where both are given polars means the first rows, and then those of them that match.
+        for frame in reading.frames(days.where(predicate) if n_rows is None else days):
+            kept = frame.filter("is_latest") if latest_only else frame
+            if left is None:
+                yield kept.filter(matching).select(columns).collect()
+                continue
+            first = kept.head(left).collect()
+            left -= len(first)
+            yield first.filter(matching).select(columns)
             if left == 0:
                 break
-        yield SCHEMAS[table].to_frame().select(with_columns or list(SCHEMAS[table]))
+        yield SCHEMAS[table].to_frame().select(columns)
         warn_of_skipped(reading.skipped, objects.location)
 
     source: Callable[..., Any] = read

@@ -65,9 +65,7 @@ class Reading:
         """
         months = self._months(days)
         month_of = {day: month for month in months for day in month.compacted.days}
-        wanted = days.all()
-        if wanted is None:
-            wanted = days.among(sorted({*market_days(self._objects, self._dataset), *month_of}))
+        wanted = days.among(sorted({*market_days(self._objects, self._dataset), *month_of}))
         for is_compacted, stretch in groupby(wanted, key=lambda day: day in month_of):
             if is_compacted:
                 asked = list(stretch)
