@@ -24,6 +24,8 @@ Progress = Callable[[int, int], None]
 """Called with how many market days have been read from raw objects, and how many are to be."""
 
 _DAYS_LISTED_TOGETHER: Final = 31
+# Beyond this it is asked first which days there are: each costs a listing.
+_MOST_DAYS_UNSEEN: Final = 400
 _MOST_BODIES: Final = 4096
 _MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
 _GZIP: Final = 31
@@ -65,7 +67,9 @@ class Reading:
         """
         months = self._months(days)
         month_of = {day: month for month in months for day in month.compacted.days}
-        wanted = days.among(sorted({*market_days(self._objects, self._dataset), *month_of}))
+        wanted = days.all()
+        if wanted is None or len(wanted) > _MOST_DAYS_UNSEEN:
+            wanted = days.among(sorted({*market_days(self._objects, self._dataset), *month_of}))
         for is_compacted, stretch in groupby(wanted, key=lambda day: day in month_of):
             if is_compacted:
                 asked = list(stretch)
