@@ -65,11 +65,12 @@ def demo(folder: Path) -> str:
     printed = _output([sys.executable, "-m", "flows.demo", "data"], folder, environment)
     files = sorted(str(path.relative_to(folder)) for path in folder.glob(VALIDATED))
     validated = _output([sys.executable, "-m", "miso_reserve", "validate", *files], folder, environment)
-    covered = _output([sys.executable, "-m", "miso_reserve", "coverage", "--local", "data"], folder, environment)
+    coverage = ("coverage", "--local", "data", "--start", "2001-01-02", "--end", "2001-01-03")
+    covered = _output([sys.executable, "-m", "miso_reserve", *coverage], folder, environment)
     command = "$ .venv/bin/miso-reserve"
     return (
         f"```console\n$ make demo\n{printed}\n{command} validate {VALIDATED}\n{validated}"
-        f"\n{command} coverage --local data\n{covered}```\n"
+        f"\n{command} {' '.join(coverage)}\n{covered}```\n"
     )
 
 
