@@ -151,7 +151,7 @@ class _Month:
     def _refuse_to_shrink(self, snapshots: pl.DataFrame) -> None:
         """Refuse to put less in place of more: what raw objects no longer give, the compacted month still does."""
         readable = set(snapshots["object_key"])
-        for table, file in self._files.items():
+        for table, file in reversed(self._files.items()):  # snapshots know of the quiet ones too
             if self._standing[table] is None or isinstance(file, OSError):
                 continue
             gone = sorted(set(pl.read_parquet(file, columns=["object_key"])["object_key"]) - readable)

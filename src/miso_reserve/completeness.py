@@ -107,7 +107,7 @@ class _Coverage:
         )
 
     def missing(self) -> pl.DataFrame:
-        seen = self._snapshots.filter(_on_grid()).select("interval_end")
+        seen = self._snapshots.select("interval_end")
         ends = [
             (day, _begin(day) + INTERVAL * number) for day in self._days for number in range(1, self._expected(day) + 1)
         ]
