@@ -17,7 +17,7 @@ import pyarrow.json
 
 from miso_reserve.columns import CONSTRAINTS, LIVE, SNAPSHOTS, TIME
 from miso_reserve.constraint_name import ConstraintName, parse_constraint_name
-from miso_reserve.contract import DOCUMENTED_FIELDS, LIVE_FIELDS, MOST_BYTES, Snapshot, examine
+from miso_reserve.contract import DOCUMENTED_FIELDS, LIVE_FIELDS, MOST_BYTES, PLACEHOLDER_NAMES, Snapshot, examine
 from miso_reserve.findings import shown
 from miso_reserve.interval import INTERVAL, market_day
 
@@ -29,17 +29,23 @@ _FROM_CONTRACT: Final = ("description", "shadow_price", *_DOCUMENTED)
 _ROW_COLUMNS: Final = ("constraint_name", *_FROM_CONTRACT)
 _ROWS: Final = pl.Schema([("body", pl.UInt32()), *((name, CONSTRAINTS[name]) for name in _ROW_COLUMNS)])
 _READ: Final = pl.Schema({"body": pl.UInt32, "ref_id": pl.String})
+_PARTS: Final = ["element", "flow_direction", "terms", "zone"]
 _NAMES: Final = pl.Schema(
-    [(name, CONSTRAINTS[name]) for name in ("constraint_name", "element", "flow_direction", "terms", "zone")]
+    [
+        ("Name", pl.String()),
+        ("names_constraint", pl.Boolean()),
+        ("names_nothing", pl.Boolean()),
+        *((name, CONSTRAINTS[name]) for name in _PARTS),
+    ]
 )
+_USUAL_PLACEHOLDERS: Final = frozenset({"None", "None - None"})
+_CLOCK: Final = pl.Series("clock", [f"{minute // 60:02}:{minute % 60:02}" for minute in range(24 * 60)])
 _LIVE_ARROW: Final = pa.schema(
     [("RefId", pa.string()), ("Constraint", pa.list_(pa.struct([(name, pa.string()) for name in LIVE_FIELDS])))]
 )
 _ONLY_DOCUMENTED: Final = tuple(f'"{name}"'.encode() for name in DOCUMENTED_FIELDS if name not in LIVE_FIELDS)
 # Between JSON's tokens a tab is as good as a line break; within its strings both are errors, and stay so.
 _BREAKS_TO_TABS: Final = bytes.maketrans(b"\r\n", b"\t\t")
-_BLANK: Final = r"\s\x1c-\x1f"
-"""What Python strips, as the contract does: a few separators more than the blanks of regular expressions."""
 _FEWEST_TOGETHER: Final = 16
 
 
@@ -65,34 +71,33 @@ def decode(objects: pl.DataFrame, bodies: Sequence[bytes]) -> Decoded:
     All bodies of an interval belong into one call: the last that can be read is its latest.
     """
     read, rows = _usual(_parsed_together(bodies), objects)
-    odd = sorted(set(range(len(bodies))) - set(read["body"]))
-    if odd:
+    skipped: list[Skipped] = []
+    if len(read) < len(bodies):
+        odd = sorted(set(range(len(bodies))) - set(read["body"]))
         odd_read, odd_rows, skipped = _by_contract(odd, objects, bodies)
         read = pl.concat([read, odd_read]).sort("body")
         rows = pl.concat([rows, odd_rows]).sort("body", maintain_order=True)
-    else:
-        skipped = []
     snapshots = _snapshots(read, rows, objects)
     constraints = rows.join(snapshots.drop("constraints", "quiet"), on="body", how="left", maintain_order="left")
-    constraints = constraints.join(_names(rows), on="constraint_name", how="left", maintain_order="left")
     return Decoded(constraints.select(list(CONSTRAINTS)), snapshots.select(list(SNAPSHOTS)), skipped)
 
 
 def _parsed_together(bodies: Sequence[bytes]) -> pl.DataFrame:
     """Parse what is in the live feed's shape; bodies that are not are left out."""
-    documented = _documented(bodies)
+    # A documented row has all of its fields, so one of them finds it.
+    documented = _naming(bodies, _ONLY_DOCUMENTED[:1])
     numbers = [n for n, body in enumerate(bodies) if n not in documented and len(body) <= MOST_BYTES]
     parsed = _parsed(numbers, bodies)
     empty = pl.DataFrame(schema=_READ | {"Constraint": pl.List(pl.Struct(dict.fromkeys(LIVE_FIELDS, pl.String)))})
     return pl.concat([empty, *parsed])
 
 
-def _documented(bodies: Sequence[bytes]) -> set[int]:
-    """Find the bodies that name a field which only documented rows have, in one search of all."""
+def _naming(bodies: Sequence[bytes], fields: Sequence[bytes]) -> set[int]:
+    """Find the bodies that name one of some fields, in one search of all."""
     ends = list(accumulate(len(body) + 1 for body in bodies))
     joined = b"\n".join(bodies)
     found: set[int] = set()
-    for name in _ONLY_DOCUMENTED:
+    for name in fields:
         at = joined.find(name)
         while at >= 0:
             number = bisect_right(ends, at)
@@ -120,7 +125,7 @@ def _parse(bodies: list[bytes]) -> pl.DataFrame | None:
     if not lines:
         return None
     table = _table(lines, "error")
-    if table is None and all(_is_plain_object(body) for body in bodies):
+    if table is None and not _naming(bodies, _ONLY_DOCUMENTED) and all(_is_plain_object(body) for body in bodies):
         table = _table(lines, "ignore")
     if table is None or table.num_rows != len(bodies):
         return None
@@ -172,40 +177,45 @@ def _is_plain_object(body: bytes) -> bool:
 
 def _usual(parsed: pl.DataFrame, objects: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the bodies in which all is as the live feed sends it, and the rows of their binding constraints."""
-    label = objects["interval_end"].gather(parsed["body"])
-    parsed = parsed.with_columns(
-        ref_id_expected=label.dt.strftime("%d-%b-%Y - Interval %H:%M EST"),
-        period=label.dt.strftime("%Y-%m-%dT%H:%M:%S"),
+    parsed = parsed.hstack(_label_texts(objects["interval_end"].gather(parsed["body"])))
+    listed = parsed.filter(pl.col("Constraint").list.len() > 0).select("body", "period", "Constraint")
+    rows = listed.explode("Constraint").unnest("Constraint")
+    rows = rows.join(_names(rows["Name"]), on="Name", how="left", maintain_order="left").with_columns(
+        pl.col("Price").cast(pl.Float64, strict=False).alias("shadow_price")
     )
-    rows = (
-        parsed.filter(pl.col("Constraint").list.len() > 0)
-        .select("body", "period", "Constraint")
-        .explode("Constraint")
-        .unnest("Constraint")
-        .with_columns(pl.col("Price").cast(pl.Float64, strict=False).alias("shadow_price"))
-        .with_columns(
-            binding=pl.col("Name").str.contains(rf"[^{_BLANK}]")
-            & ~pl.col("Name").str.to_lowercase().str.contains(rf"^[{_BLANK}]*none( - none)?[{_BLANK}]*$")
-            & pl.col("shadow_price").is_finite()
-            & pl.col("Description").is_not_null(),
-            quiet=pl.col("Name").is_in(["None", "None - None"]) & (pl.col("Price") == "None"),
-            dated=pl.col("Period") == pl.col("period"),
-        )
-    )
-    odd = rows.filter(~((pl.col("binding") | pl.col("quiet")) & pl.col("dated")).fill_null(value=False))["body"]
+    binding = pl.col("names_constraint") & pl.col("shadow_price").is_finite() & pl.col("Description").is_not_null()
+    quiet = pl.col("names_nothing") & (pl.col("Price") == "None")
+    is_usual = ((binding | quiet) & (pl.col("Period") == pl.col("period"))).fill_null(value=False)
     read = parsed.filter(
-        (pl.col("ref_id") == pl.col("ref_id_expected")).fill_null(value=False)
-        & pl.col("Constraint").is_not_null()
-        & ~pl.col("body").is_in(odd.unique().implode())
+        (pl.col("ref_id") == pl.col("expected_ref_id")).fill_null(value=False) & pl.col("Constraint").is_not_null()
     ).select(list(_READ))
-    binding = rows.filter("binding").join(read, on="body", how="semi", maintain_order="left")
+    odd = rows.filter(~is_usual)["body"].unique()
+    if len(odd):
+        read = read.filter(~pl.col("body").is_in(odd.implode()))
+    bound = rows.filter(binding)
+    if len(read) < len(parsed):
+        bound = bound.join(read, on="body", how="semi", maintain_order="left")
     absent = [pl.lit(None, CONSTRAINTS[name]).alias(name) for name in _DOCUMENTED]
-    return read, binding.select(
-        "body",
-        pl.col("Name").alias("constraint_name"),
-        pl.col("Description").alias("description"),
-        "shadow_price",
-        *absent,
+    named = bound.with_columns(*absent, constraint_name="Name", description="Description")
+    return read, named.select(list(_ROWS) + _PARTS)
+
+
+def _label_texts(labels: pl.Series) -> pl.DataFrame:
+    """Spell labels as the live feed does: ``expected_ref_id`` and ``period``. Days recur, so each is spelled once."""
+    days = labels.dt.date()
+    day = days.rle_id()
+    first = days.gather(day.arg_unique())
+    minute = (labels.dt.hour().cast(pl.Int32) * 60 + labels.dt.minute()).rename("minute")
+    texts = pl.DataFrame(
+        {
+            "clock": _CLOCK.gather(minute),
+            "date": first.dt.strftime("%d-%b-%Y").gather(day),
+            "iso": first.dt.strftime("%Y-%m-%d").gather(day),
+        }
+    )
+    return texts.select(
+        expected_ref_id=pl.concat_str("date", pl.lit(" - Interval "), "clock", pl.lit(" EST")),
+        period=pl.concat_str("iso", pl.lit("T"), "clock", pl.lit(":00")),
     )
 
 
@@ -226,7 +236,10 @@ def _by_contract(
             (number, constraint.name, *(getattr(constraint, name) for name in _FROM_CONTRACT))
             for constraint in snapshot.constraints
         ]
-    return pl.DataFrame(read, _READ, orient="row"), pl.DataFrame(rows, _ROWS, orient="row"), skipped
+    named = pl.DataFrame(rows, _ROWS, orient="row")
+    names = _names(named["constraint_name"]).rename({"Name": "constraint_name"})
+    named = named.join(names, on="constraint_name", how="left", maintain_order="left").select(list(_ROWS) + _PARTS)
+    return pl.DataFrame(read, _READ, orient="row"), named, skipped
 
 
 def _snapshot(body: bytes, label: datetime) -> Snapshot | str:
@@ -241,16 +254,18 @@ def _snapshot(body: bytes, label: datetime) -> Snapshot | str:
 
 
 def _snapshots(read: pl.DataFrame, rows: pl.DataFrame, objects: pl.DataFrame) -> pl.DataFrame:
+    """Return the snapshots that were read, in the columns of SNAPSHOTS and ``body``."""
     counts = rows.group_by("body").agg(pl.len().cast(pl.Int32).alias("constraints"))
+    found = objects.select(list(OBJECTS)) if len(read) == len(objects) else objects[read["body"]].select(list(OBJECTS))
+    end = pl.col("interval_end")
     return (
-        objects.with_row_index("body")
-        .join(read, on="body", how="inner", maintain_order="left")
+        read.hstack(found)
         .join(counts, on="body", how="left", maintain_order="left")
         .with_columns(
             pl.col("constraints").fill_null(0),
             # The label 00:00 ends the last interval of the day before.
-            market_day=(pl.col("interval_end") - pl.duration(microseconds=1)).dt.date(),
-            interval_start=pl.col("interval_end") - INTERVAL,
+            market_day=(end - pl.duration(microseconds=1)).dt.date(),
+            interval_start=end - INTERVAL,
             is_latest=pl.col("revision") == pl.col("revision").max().over("interval_end"),
             source=pl.lit(LIVE),
         )
@@ -258,11 +273,15 @@ def _snapshots(read: pl.DataFrame, rows: pl.DataFrame, objects: pl.DataFrame) ->
     )
 
 
-def _names(rows: pl.DataFrame) -> pl.DataFrame:
-    """Take each name apart once: there are few, and they recur for years."""
-    parsed = {name: parse_constraint_name(name) for name in rows["constraint_name"].unique()}
-    parts = [(name, *_listed(parts)) for name, parts in parsed.items()]
-    return pl.DataFrame(parts, _NAMES, orient="row")
+def _names(names: pl.Series) -> pl.DataFrame:
+    """Look at each name once: there are few, and they recur for years. Columns: ``Name``, what it is, its parts."""
+    seen = [(name, *_kind(name), *_listed(parse_constraint_name(name))) for name in names.unique() if name is not None]
+    return pl.DataFrame(seen, _NAMES, orient="row")
+
+
+def _kind(name: str) -> tuple[bool, bool]:
+    """Tell whether it names a constraint, and whether it is a usual name of nothing; other spellings are neither."""
+    return bool(name.strip()) and name.strip().lower() not in PLACEHOLDER_NAMES, name in _USUAL_PLACEHOLDERS
 
 
 def _listed(parts: ConstraintName) -> tuple[Any, ...]:

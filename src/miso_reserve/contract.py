@@ -38,7 +38,7 @@ DIRECTIONS: Final = frozenset({"UP", "DOWN", "BOTH"})
 
 _ONLY_DOCUMENTED: Final = frozenset(DOCUMENTED_FIELDS) - frozenset(LIVE_FIELDS)
 _KNOWN_FIELDS: Final = frozenset(DOCUMENTED_FIELDS) | frozenset(LIVE_FIELDS)
-_PLACEHOLDER_NAMES: Final = frozenset({"none", "none - none"})
+PLACEHOLDER_NAMES: Final = frozenset({"none", "none - none"})
 _PLACEHOLDER_PRICES: Final = re.compile(r"(?:none|0+(?:\.0*)?)?", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _REFUSALS: Final = {code.value: code for code in RefusalCode}
@@ -347,7 +347,7 @@ def _read_row(row: dict[str, Any], where: str, findings: _Findings) -> BindingCo
 
 def _is_placeholder(row: Mapping[str, Any]) -> bool:
     name, price = row.get("Name"), row.get("Price", "absent")
-    if not isinstance(name, str) or name.strip().lower() not in _PLACEHOLDER_NAMES or isinstance(price, bool):
+    if not isinstance(name, str) or name.strip().lower() not in PLACEHOLDER_NAMES or isinstance(price, bool):
         return False
     return (
         price is None

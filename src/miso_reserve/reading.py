@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 _DAYS_LISTED_TOGETHER: Final = 31
 # Beyond this it is asked first which days there are: each costs a listing.
 _MOST_DAYS_UNSEEN: Final = 400
-_MOST_BODIES: Final = 4096
+_MOST_BODIES: Final = 16384
 _MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
 _GZIP: Final = 31
 # What is smaller cannot unzip to more than some 65 MB.
