@@ -28,7 +28,6 @@ T = TypeVar("T")
 AT_ONCE: Final = 128
 """How many requests are under way at once: more do not make a month of small objects faster."""
 
-_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _CHUNK: Final = 2048
 _FETCHED_AT: Final = "fetched-at"
 _CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
@@ -63,7 +62,8 @@ def _opened(bucket: str, folder: str, session: Callable[[], Any], parameters: di
         client = opened.client("s3", **parameters).meta
         if opened.get_credentials() is None:
             raise ArchiveError(f"no AWS credentials are found for {location}: set them as for any AWS tool")
-        own = (urlsplit(client.endpoint_url).hostname or "").endswith(_AWS)
+        # An endpoint that AWS would be asked at anyway is left to the store; a private or FIPS one is not.
+        own = urlsplit(client.endpoint_url).hostname in {"s3.amazonaws.com", f"s3.{client.region_name}.amazonaws.com"}
         store = S3Store(
             bucket,
             prefix=folder or None,
