@@ -1,0 +1,1 @@
+"""Compaction, promise by promise."""

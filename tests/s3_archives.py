@@ -1,0 +1,64 @@
+"""Archives in S3: the block that leads to one, what is put into it and what is read from it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from prefect_aws import AwsClientParameters, AwsCredentials, MinIOCredentials, S3Bucket
+
+from miso_reserve.archive import store_snapshot
+from miso_reserve.dataset import RESERVE
+from miso_reserve.interval import EST
+from miso_reserve.reader import scan_constraints, scan_snapshots
+from miso_reserve.response import Response
+from miso_reserve.simulate.market import documented_body, snapshot_body
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from miso_reserve.archive import Archive
+    from miso_reserve.archive_address import ArchiveAddress
+    from tests.services.s3 import S3Endpoint
+
+SEED = 307
+
+
+def block(server: S3Endpoint, bucket: str, folder: str = "", kind: str = "aws") -> S3Bucket:
+    """An S3Bucket block with keys and endpoint of its own."""
+    parameters = AwsClientParameters(endpoint_url=server.url)
+    if kind == "minio":
+        credentials: Any = MinIOCredentials(
+            minio_root_user=server.access_key,
+            minio_root_password=server.secret_key,
+            region_name=server.region,
+            aws_client_parameters=parameters,
+        )
+    else:
+        credentials = AwsCredentials(
+            aws_access_key_id=server.access_key,
+            aws_secret_access_key=server.secret_key,
+            region_name=server.region,
+            aws_client_parameters=parameters,
+        )
+    return S3Bucket(bucket_name=bucket, bucket_folder=folder, credentials=credentials)
+
+
+def fill(archive: Archive) -> None:
+    """2026-07-30 to 2026-08-02, two snapshots a day and a revision; live and documented rows, labels at 00:00."""
+    for number in range(4):
+        midnight = datetime(2026, 7, 30, tzinfo=EST) + timedelta(days=number)
+        shape = documented_body if number % 2 else snapshot_body
+        for minutes, revision in ((490, 1), (490, 2), (1440, 0), (1440, 3)):
+            interval_end = midnight + timedelta(minutes=minutes)
+            body = shape(interval_end, seed=SEED, revision=revision)
+            snapshot = RESERVE.examine(body).snapshot
+            assert snapshot is not None
+            fetched_at = interval_end + timedelta(minutes=1 + revision)
+            response = Response(body, fetched_at, "http://127.0.0.1/", "application/json")
+            store_snapshot(archive, RESERVE, snapshot, response)
+
+
+def frames(archive: ArchiveAddress) -> list[pl.DataFrame]:
+    """All rows of both tables."""
+    return [scan(archive, latest_only=False).collect() for scan in (scan_constraints, scan_snapshots)]
