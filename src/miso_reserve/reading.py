@@ -37,6 +37,7 @@ _SMALL: Final = 65536
 class _Month:
     file: bytes
     compacted: Compacted
+    days: list[date]
 
 
 class Reading:
@@ -66,7 +67,7 @@ class Reading:
             UnreadableObjectError: An object cannot be read, and the reading is strict.
         """
         months = self._months(days)
-        month_of = {day: month for month in months for day in month.compacted.days}
+        month_of = {day: month for month in months for day in month.days}
         wanted = days.all()
         if wanted is None or len(wanted) > _MOST_DAYS_UNSEEN:
             wanted = days.among(sorted({*market_days(self._objects, self._dataset), *month_of}))
@@ -101,7 +102,7 @@ class Reading:
         keys = [curated_key(self._dataset, self._table, month) for month in months]
         # A file that is damaged, or of another version, is as good as none: the raw objects are kept for ever.
         return [
-            _Month(file, compacted)
+            _Month(file, compacted, compacted.days)
             for file in self._objects.read(keys)
             if isinstance(file, bytes) and (compacted := Compacted.of(file)) is not None
         ]
@@ -110,7 +111,7 @@ class Reading:
         days = set(asked)
         self._skip([found for month in months for found in month.compacted.skipped if found.market_day in days])
         frame = pl.scan_parquet([month.file for month in months])
-        whole = len(asked) == sum(len(month.compacted.days) for month in months)
+        whole = len(asked) == sum(len(month.days) for month in months)
         return frame if whole else frame.filter(pl.col("market_day").is_in(asked))
 
     def _batches(self, snapshots: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, list[bytes]]]:
