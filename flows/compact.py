@@ -8,7 +8,7 @@ from typing import Any
 from prefect import flow, get_run_logger, task, unmapped
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import as_completed
+from prefect.futures import as_completed, wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from miso_reserve.archive_address import objects_of
@@ -66,6 +66,7 @@ def compact(  # noqa: PLR0913 - one parameter an option, as people set them in t
     months = months_to_compact(objects_of(settings), start=start, end=end)
     futures = compact_one.map(unmapped(settings), months)
     _show_progress(futures)
+    wait(list(futures))
     # A month that failed fails the run, after all others are done; the state names it.
     return [month for month in futures.result() if month is not None]
 

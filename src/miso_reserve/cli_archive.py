@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from miso_reserve.objects import ArchiveError
 from miso_reserve.settings import ArchiveSettings, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from miso_reserve.compaction import CompactedMonth
     from miso_reserve.objects import Objects
 
 Format = Literal["table", "csv", "parquet", "json"]
@@ -119,13 +121,18 @@ def compact(
     objects = _opened(settings)
     with _told_wrong_days():
         months = months_to_compact(objects, start=start, end=end)
+    compacted: list[CompactedMonth | None] = []
+    failed: list[ArchiveError] = []
     with _progress("months compacted") as progress:
-        compacted = []
         for number, month in enumerate(months):
-            compacted.append(compact_month(objects, month))
+            try:
+                compacted.append(compact_month(objects, month))
+            except ArchiveError as error:  # the other months are not to wait for this one
+                failed.append(error)
             progress(number + 1, len(months))
     _write(pl.DataFrame([month.as_dict() for month in compacted if month is not None], RESULTS), format, output)
-    return 0
+    sys.stderr.writelines(f"miso-reserve: {reason}\n" for reason in failed)
+    return 1 if failed else 0
 
 
 def _opened(settings: ArchiveSettings | None) -> "Objects":
@@ -202,7 +209,10 @@ def _formatted(frame: "pl.DataFrame", form: Format) -> bytes:
 def _table(frame: "pl.DataFrame") -> bytes:
     import polars as pl  # noqa: PLC0415 - it takes a while
 
-    readable = frame.with_columns(pl.selectors.datetime().dt.strftime("%Y-%m-%d %H:%M"))
+    readable = frame.with_columns(
+        pl.selectors.datetime().dt.strftime("%Y-%m-%d %H:%M"),
+        pl.selectors.string().str.replace_all(r"\p{Cc}", "\N{REPLACEMENT CHARACTER}"),  # a terminal would obey them
+    )
     with pl.Config(
         tbl_formatting="NOTHING",
         tbl_hide_column_data_types=True,

@@ -66,7 +66,10 @@ class Days:
         ]
         if self.wanted is None or not within:
             return within
-        return pl.DataFrame({"market_day": within}).filter(self.wanted)["market_day"].to_list()
+        try:
+            return pl.DataFrame({"market_day": within}).filter(self.wanted)["market_day"].to_list()
+        except pl.exceptions.PolarsError:  # it may hold on the days that have rows, and that is not known here
+            return within
 
 
 def days_between(first: date, last: date) -> list[date]:

@@ -50,13 +50,17 @@ def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date]) -> 
         found, others = _recognised(prefix, names)
         if day in wanted:
             reason = "its name is not that of a snapshot there"
-            foreign += [Skipped(f"{path}/{name}", day, reason) for name in others]
+            foreign += [Skipped(f"{path}/{_printable(name)}", day, reason) for name in others]
         else:
             found = [snapshot for snapshot in found if snapshot[0] == 0]
         if day - ONE_DAY not in wanted:
             found = [snapshot for snapshot in found if snapshot[0] > 0]
         columns.add(objects, day, f"{path}/{prefix}", found)
     return Listing(columns.frame(), foreign)
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 @dataclass

@@ -34,8 +34,7 @@ def fetch_times(archive: ArchiveAddress, *, start: Day | None = None, end: Day |
     """
     days = Days.of(start, end)
     objects = open_objects(archive)
-    wanted = days.all()
-    listing = list_snapshots(objects, RESERVE, days.among(market_days(objects, RESERVE)) if wanted is None else wanted)
+    listing = list_snapshots(objects, RESERVE, days.among(market_days(objects, RESERVE)))
     fetched_at = pl.Series("fetched_at", objects.fetched_at(listing.snapshots["object_key"].to_list()), pl.String)
     return listing.snapshots.with_columns(
         fetched_at.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_zone="UTC").cast(TIME),

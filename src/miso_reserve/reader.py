@@ -20,6 +20,10 @@ class SkippedObjectsWarning(UserWarning):
     """Objects among the snapshots cannot be read: the message counts and names them. ``strict`` raises instead."""
 
 
+# Each time, not once: a notebook's cell that is run again must not be silently incomplete.
+warnings.simplefilter("always", SkippedObjectsWarning, append=True)
+
+
 def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a default
     archive: ArchiveAddress,
     *,
@@ -65,8 +69,8 @@ def scan_snapshots(  # noqa: PLR0913 - likewise
 ) -> pl.LazyFrame:
     """Scan an archive's snapshots: one row a snapshot, quiet ones included, in time order.
 
-    An interval without a row was not collected, which is not the same as quiet. ``revision`` counts the bodies of an
-    interval from 0; with ``latest_only=False`` each has its row.
+    An interval without a row was not collected, or cannot be read: not the same as quiet. ``revision`` counts the
+    bodies of an interval from 0; with ``latest_only=False`` each has its row.
 
     Arguments and errors are those of ``scan_constraints``.
 

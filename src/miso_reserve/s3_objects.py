@@ -100,9 +100,10 @@ class S3Objects:
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in listed["common_prefixes"])
 
     def names(self, folders: Sequence[str]) -> list[list[str]]:
+        # An object named like the folder itself is what consoles call a folder.
         return [
-            sorted(found["path"].rpartition("/")[2] for found in listed["objects"])
-            for listed in self._run(self._list, folders)
+            sorted(name for found in listed["objects"] if (name := found["path"].removeprefix(f"{folder}/")) != folder)
+            for folder, listed in zip(folders, self._run(self._list, folders), strict=True)
         ]
 
     def read(self, keys: Sequence[str]) -> Iterator[bytes | OSError]:
