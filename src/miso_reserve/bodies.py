@@ -15,11 +15,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.json
 
-from miso_reserve.columns import CONSTRAINTS, LIVE, SNAPSHOTS, TIME
+from miso_reserve.columns import CONSTRAINTS, INTERVAL_START, LIVE, MARKET_DAY, SNAPSHOTS, TIME
 from miso_reserve.constraint_name import ConstraintName, parse_constraint_name
 from miso_reserve.contract import DOCUMENTED_FIELDS, LIVE_FIELDS, MOST_BYTES, PLACEHOLDER_NAMES, Snapshot, examine
 from miso_reserve.findings import shown
-from miso_reserve.interval import INTERVAL, market_day
+from miso_reserve.interval import market_day
 
 OBJECTS: Final = pl.Schema({"object_key": pl.String(), "interval_end": TIME, "revision": pl.Int32()})
 """What is known of archived snapshots before they are read: one row an object."""
@@ -257,15 +257,13 @@ def _snapshots(read: pl.DataFrame, rows: pl.DataFrame, objects: pl.DataFrame) ->
     """Return the snapshots that were read, in the columns of SNAPSHOTS and ``body``."""
     counts = rows.group_by("body").agg(pl.len().cast(pl.Int32).alias("constraints"))
     found = objects.select(list(OBJECTS)) if len(read) == len(objects) else objects[read["body"]].select(list(OBJECTS))
-    end = pl.col("interval_end")
     return (
         read.hstack(found)
         .join(counts, on="body", how="left", maintain_order="left")
         .with_columns(
             pl.col("constraints").fill_null(0),
-            # The label 00:00 ends the last interval of the day before.
-            market_day=(end - pl.duration(microseconds=1)).dt.date(),
-            interval_start=end - INTERVAL,
+            MARKET_DAY,
+            INTERVAL_START,
             is_latest=pl.col("revision") == pl.col("revision").max().over("interval_end"),
             source=pl.lit(LIVE),
         )

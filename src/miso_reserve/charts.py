@@ -32,7 +32,8 @@ from miso_reserve.drawing import (
     wall,
     with_demand_value,
 )
-from miso_reserve.observation import INTERVALS_A_DAY, Frame, observe
+from miso_reserve.interval import INTERVALS_A_DAY
+from miso_reserve.observation import Frame, observe
 from miso_reserve.profiles import hourly_profile
 
 __all__ = [

@@ -21,7 +21,7 @@ from miso_reserve import __version__, cli_archive
 from miso_reserve.contract import MOST_BYTES, Verdict, examine
 from miso_reserve.findings import Finding, RefusalCode
 from miso_reserve.objects import ArchiveError, UnreadableObjectError
-from miso_reserve.settings import Settings, UsageError, explained
+from miso_reserve.settings import Settings, UsageError, explained, given_in
 
 OK: Final = 0
 FAILED: Final = 1
@@ -42,8 +42,7 @@ def collect(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
 
     Exit code 0 when nothing failed, 1 when something did, 2 for wrong usage. Logs go to stderr.
     """
-    given = {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
-    resolved = Settings.resolve(given, os.environ)
+    resolved = Settings.resolve(given_in(settings), os.environ)
     _log_to_stderr(resolved.log_level)
     # Only this command needs the network's and Redis' libraries; validate starts without them.
     from miso_reserve.runner import run  # noqa: PLC0415 - as said

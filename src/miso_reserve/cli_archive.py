@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from miso_reserve.objects import ArchiveError
-from miso_reserve.settings import ArchiveSettings, UsageError
+from miso_reserve.settings import ArchiveSettings, UsageError, given_in
 
 if TYPE_CHECKING:
     import polars as pl
@@ -138,8 +138,7 @@ def compact(
 def _opened(settings: ArchiveSettings | None) -> "Objects":
     from miso_reserve.archive_address import objects_of  # noqa: PLC0415 - polars takes a while
 
-    given = {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
-    return objects_of(ArchiveSettings.resolve(given, os.environ))
+    return objects_of(ArchiveSettings.resolve(given_in(settings), os.environ))
 
 
 @contextmanager

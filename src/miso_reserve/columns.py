@@ -4,12 +4,20 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
+from miso_reserve.interval import INTERVAL
+
 EST_NAME: Final = "Etc/GMT+5"
 """The time zone database's name of EST, UTC-5 all year (its sign is reversed). Never ``US/Eastern``."""
 
 TIME: Final = pl.Datetime("us", EST_NAME)
 LIVE: Final = "live"
 """The source of a row that MISO's live feed showed."""
+
+
+MARKET_DAY: Final = (pl.col("interval_end") - pl.duration(microseconds=1)).dt.date().alias("market_day")
+"""The market day of ``interval_end``: the label 00:00 ends the last interval of the day before."""
+
+INTERVAL_START: Final = (pl.col("interval_end") - INTERVAL).alias("interval_start")
 
 
 class Column(NamedTuple):

@@ -7,14 +7,13 @@ from typing import Final
 import polars as pl
 
 from miso_reserve.archive_address import ArchiveAddress, open_objects
-from miso_reserve.columns import COVERAGE, SNAPSHOTS, TIME
+from miso_reserve.columns import COVERAGE, INTERVAL_START, SNAPSHOTS, TIME
 from miso_reserve.dataset import RESERVE
 from miso_reserve.days import ONE_DAY, Day, Days, day_named
-from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY
 from miso_reserve.objects import Objects
 from miso_reserve.reading import Progress, Reading
 
-INTERVALS_A_DAY: Final = ONE_DAY // INTERVAL
 MISSING: Final = pl.Schema({"market_day": pl.Date(), "interval_start": TIME, "interval_end": TIME})
 
 
@@ -113,7 +112,7 @@ class _Coverage:
         ]
         expected = pl.DataFrame(ends, {"market_day": pl.Date, "interval_end": TIME}, orient="row")
         absent = expected.join(seen, on="interval_end", how="anti", maintain_order="left")
-        return absent.with_columns(interval_start=pl.col("interval_end") - INTERVAL).select(list(MISSING))
+        return absent.with_columns(INTERVAL_START).select(list(MISSING))
 
     def _expected(self, day: date) -> int:
         ended = (self._horizon - _begin(day)) // INTERVAL

@@ -31,7 +31,7 @@ from miso_reserve.drawing import (
     state_colour,
     whole_axis,
 )
-from miso_reserve.interval import INTERVAL
+from miso_reserve.interval import INTERVAL, INTERVALS_A_DAY
 from miso_reserve.observation import Frame
 
 _MOST_LAG: Final = 10.0  # minutes; later fetches are counted in the last bar
@@ -102,7 +102,7 @@ def collection_runs(snapshots: Frame, missing: pl.DataFrame, coverage: pl.DataFr
         pl.col("interval_start").dt.minute() // 5
     )
     known = pl.concat([seen, unseen]).select("market_day", number.alias("number"), "state")
-    every = days.join(pl.int_range(288, dtype=pl.Int32, eager=True).alias("number").to_frame(), how="cross")
+    every = days.join(pl.int_range(INTERVALS_A_DAY, dtype=pl.Int32, eager=True).alias("number").to_frame(), how="cross")
     runs = (
         every.join(known, on=["market_day", "number"], how="left")
         .with_columns(pl.col("state").fill_null(TO_COME))

@@ -15,6 +15,9 @@ EST: Final = timezone(timedelta(hours=-5), "EST")
 INTERVAL: Final = timedelta(minutes=5)
 """The length of one interval of the feed."""
 
+INTERVALS_A_DAY: Final = timedelta(days=1) // INTERVAL
+"""The intervals of a market day: 288, all year, as EST has no daylight saving time."""
+
 YEARS: Final = range(2000, 2200)
 """The years a label may name; others are typing errors, and some could not be converted to UTC."""
 

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias, get_args
 import polars as pl
 
 from miso_reserve.columns import TIME
-from miso_reserve.interval import INTERVAL
+from miso_reserve.interval import INTERVALS_A_DAY
 
 Frame: TypeAlias = pl.LazyFrame | pl.DataFrame
 """A frame of the reader, whole or filtered: ``CONSTRAINTS`` or ``SNAPSHOTS`` of ``columns``."""
@@ -22,9 +22,6 @@ MarketDay: TypeAlias = date | str
 
 Grouping: TypeAlias = Literal["constraint_name", "element", "zone", "term", "flow_direction", "reserve_type"]
 """By what constraints are taken together; ``term`` counts a constraint under each of its terms."""
-
-INTERVALS_A_DAY: Final = timedelta(days=1) // INTERVAL
-"""The intervals of a market day: 288, all year, as EST has no daylight saving time."""
 
 PRICE: Final = pl.col("shadow_price")
 """$/MW, the sign as published."""

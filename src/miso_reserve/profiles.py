@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from miso_reserve.observation import INTERVALS_A_DAY, PRICE, Frame, MarketDay, Observation, observe
+from miso_reserve.interval import INTERVALS_A_DAY
+from miso_reserve.observation import PRICE, Frame, MarketDay, Observation, observe
 
 
 def hourly_profile(

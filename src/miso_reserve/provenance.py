@@ -3,10 +3,9 @@
 import polars as pl
 
 from miso_reserve.archive_address import ArchiveAddress, open_objects
-from miso_reserve.columns import SNAPSHOTS, TIME
+from miso_reserve.columns import INTERVAL_START, MARKET_DAY, SNAPSHOTS, TIME
 from miso_reserve.dataset import RESERVE
 from miso_reserve.days import Day, Days
-from miso_reserve.interval import INTERVAL
 from miso_reserve.listing import list_snapshots, market_days
 
 FETCH_TIMES = pl.Schema(
@@ -38,8 +37,8 @@ def fetch_times(archive: ArchiveAddress, *, start: Day | None = None, end: Day |
     fetched_at = pl.Series("fetched_at", objects.fetched_at(listing.snapshots["object_key"].to_list()), pl.String)
     return listing.snapshots.with_columns(
         fetched_at.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_zone="UTC").cast(TIME),
-        market_day=(pl.col("interval_end") - pl.duration(microseconds=1)).dt.date(),
-        interval_start=pl.col("interval_end") - INTERVAL,
+        MARKET_DAY,
+        INTERVAL_START,
     ).select(pl.col(name) if name != "lag_minutes" else _lag().alias(name) for name in FETCH_TIMES)
 
 

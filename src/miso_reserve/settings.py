@@ -155,6 +155,11 @@ class Settings(ArchiveSettings):
         return parse_kafka_address(self.kafka_connection_string.get_secret_value(), default_topic=RESERVE.name)
 
 
+def given_in(settings: ArchiveSettings | None) -> dict[str, Any]:
+    """Return what a command line set itself, for ``resolve``."""
+    return {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
+
+
 def option_name(field: str) -> str:
     """Return the option that sets a field: ``s3_bucket`` is ``--s3-bucket``."""
     return "--" + field.replace("_", "-")

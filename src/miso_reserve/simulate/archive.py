@@ -23,7 +23,7 @@ from miso_reserve import __version__
 from miso_reserve.archive import Archive, provenance_key, sha256_unzipped, store_refused, store_snapshot, zipped
 from miso_reserve.contract import Snapshot
 from miso_reserve.dataset import RESERVE
-from miso_reserve.interval import EST, INTERVAL, YEARS
+from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY, YEARS
 from miso_reserve.response import Response
 from miso_reserve.simulate.faults import fault_reply
 from miso_reserve.simulate.market import documented_body, is_quiet, snapshot_body
@@ -39,7 +39,6 @@ SOURCE: Final = "simulated"
 
 _MOST_OPEN: Final = 8
 _ARCHIVE_FOLDERS: Final = ("sourcing", "provenance", "quarantine")
-_INTERVALS_A_DAY: Final = timedelta(days=1) // INTERVAL
 _LAST_DAY: Final = date(YEARS.stop - 1, 12, 31)
 
 _OUTAGE_SHARE: Final = 0.009
@@ -131,7 +130,7 @@ def _fill(  # noqa: PLR0913, PLR0917 - what write_archive was given
     archive: Archive, days: int, seed: int, start: date, documented_share: float, progress: Callable[[int, int], None]
 ) -> ArchiveSummary:
     snapshots = quiet = documented = revisions = gaps = refused = 0
-    for number, interval in enumerate(_intervals(days * _INTERVALS_A_DAY, seed, start, documented_share), 1):
+    for number, interval in enumerate(_intervals(days * INTERVALS_A_DAY, seed, start, documented_share), 1):
         if interval.fault is not None:
             _store_refused(archive, interval.fault, interval.fetched[0])
             refused += 1
@@ -143,9 +142,9 @@ def _fill(  # noqa: PLR0913, PLR0917 - what write_archive was given
             revisions += len(interval.fetched) - 1
         else:
             gaps += 1
-        if number % _INTERVALS_A_DAY == 0:
-            progress(number // _INTERVALS_A_DAY, days)
-    return ArchiveSummary(days * _INTERVALS_A_DAY, snapshots, quiet, documented, revisions, gaps, refused)
+        if number % INTERVALS_A_DAY == 0:
+            progress(number // INTERVALS_A_DAY, days)
+    return ArchiveSummary(days * INTERVALS_A_DAY, snapshots, quiet, documented, revisions, gaps, refused)
 
 
 def _check(days: int, start: date, documented_share: float) -> None:

@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 import orjson
 
-from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY
 
-_INTERVALS_A_DAY = 288
 # Labels name an interval's end, so the first interval of a market day is the one that ends at 00:05.
 _FIRST_END = datetime(2000, 1, 1, 0, 5, tzinfo=EST)
 
@@ -206,7 +205,7 @@ def _rows(number: int, seed: int, revision: int) -> Sequence[_Row]:
 
 
 def _published_first(number: int, seed: int) -> Sequence[_Row]:
-    day = number // _INTERVALS_A_DAY
+    day = number // INTERVALS_A_DAY
     for episode in (*_episodes(seed, day), *_episodes(seed, day - 1)):
         position = number - episode.first
         if 0 <= position < len(episode.rows):
@@ -223,7 +222,7 @@ def _episodes(seed: int, day: int) -> Sequence[_Episode]:
 
 
 def _episode(generator: random.Random, day: int) -> _Episode:
-    first = day * _INTERVALS_A_DAY + generator.randrange(_INTERVALS_A_DAY)
+    first = day * INTERVALS_A_DAY + generator.randrange(INTERVALS_A_DAY)
     length = generator.randint(_SHORTEST_EPISODE, _LONGEST_EPISODE)
     [element] = generator.choices((_SOUTH_TO_NORTH, _NORTH_TO_SOUTH), (3, 1))
     [terms] = generator.choices(("STR+Lost_Gen", "STR"), (9, 1))
