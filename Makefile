@@ -9,7 +9,7 @@ BENCH_ROUNDS ?= 5
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo collect notebook notebooks test test-services check format lock bench readme clean
+.PHONY: help setup demo collect notebook notebooks jitter test test-services check format lock bench readme clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ format: setup ## Format the code
 bench: setup ## Measure a run's own work and the reader, beside their rivals
 	@$(BIN)/python -m tests.bench
 	@$(BIN)/python -m tests.bench_read --days $(BENCH_DAYS) --rounds $(BENCH_ROUNDS)
+
+jitter: setup ## Show, on a virtual clock, how many intervals a month's polling keeps
+	@$(BIN)/python -m tests.jitter
 
 readme: setup ## Write README's generated parts anew
 	$(BIN)/python -m tests.readme

@@ -12,9 +12,8 @@ from prefect import Task, flow, get_run_logger, runtime, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.states import Failed
+from prefect.states import Completed, Failed
 
-from miso_reserve import feed
 from miso_reserve.archive import Stored
 from miso_reserve.collection import (
     Candidate,
@@ -22,23 +21,26 @@ from miso_reserve.collection import (
     RunResult,
     Steps,
     failed_before_start,
+    feed_retries,
+    fetch_in_slot,
     generate_candidates,
     open_parts,
 )
 from miso_reserve.collection import collect as collect_candidates
-from miso_reserve.contract import Snapshot
+from miso_reserve.contract import Snapshot, Verdict
 from miso_reserve.dataset import RESERVE
-from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, RetryPolicy
+from miso_reserve.failure import ARCHIVE_RETRIES, CollectionError, Retries
 from miso_reserve.findings import Finding
 from miso_reserve.interval import EST
 from miso_reserve.notify import Announcer
+from miso_reserve.pace import Clock, Pace, SystemClock
 from miso_reserve.response import Response
 from miso_reserve.settings import Environment, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _retries(policy: RetryPolicy) -> dict[str, Any]:
+def _retries(policy: Retries) -> dict[str, Any]:
     """Return a policy as task options: Prefect waits and counts, the policy decides."""
 
     def condition(this_task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
@@ -53,7 +55,7 @@ def _retries(policy: RetryPolicy) -> dict[str, Any]:
         this_task.retry_delay_seconds = [delay]
         return True
 
-    return {"retries": policy.tries - 1, "retry_delay_seconds": policy.first_delay, "retry_condition_fn": condition}
+    return {"retries": policy.most_tries() - 1, "retry_condition_fn": condition}
 
 
 # A retried run, also in a new process, takes the body it has; a new run asks the feed anew.
@@ -61,13 +63,12 @@ def _retries(policy: RetryPolicy) -> dict[str, Any]:
     name="fetch snapshot",
     task_run_name="fetch snapshot, poll {poll}",
     # The poll tells a run's fetches apart; an environment that changed before a retry must not cost the body.
-    cache_policy=RUN_ID + (INPUTS - "url" - "timeout") + TASK_SOURCE,
+    cache_policy=RUN_ID + (INPUTS - "candidate" - "pace" - "clock") + TASK_SOURCE,
     persist_result=True,
-    **_retries(FEED_RETRIES),
 )
-def fetch_snapshot(url: str, timeout: float, poll: int) -> Response:  # noqa: ARG001 - the poll makes the cache key
-    """Ask the feed for the present snapshot."""
-    return feed.fetch(url, timeout)
+def fetch_snapshot(candidate: Candidate, poll: int, pace: Pace, clock: Clock) -> Response | None:  # noqa: ARG001 - the poll makes the cache key
+    """Ask the feed for the present snapshot, in the run's next slot; None when there is none left."""
+    return fetch_in_slot(candidate, pace, clock)
 
 
 # No retries: without an answer the snapshot is archived all the same, and the registration tries again.
@@ -87,6 +88,13 @@ def archive_snapshot(parts: Parts, snapshot: Snapshot, response: Response) -> St
 def quarantine_body(parts: Parts, response: Response, reasons: tuple[Finding, ...]) -> str:
     """Keep a refused body with its reasons."""
     return parts.quarantine(response, reasons)
+
+
+# No retries: librdkafka tries again by itself until its deadline, and the marks stay for the next run.
+@task(name="announce what is left", task_run_name="announce what is left", cache_policy=NO_CACHE)
+def announce_what_is_left(parts: Parts, announcer: Announcer) -> None:
+    """Tell Kafka of what earlier runs stored and could not announce."""
+    parts.catch_up(announcer)
 
 
 # No retries: librdkafka tries again by itself until its deadline.
@@ -135,6 +143,8 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     redis_db: int | None = None,
     api_url: str | None = None,
     timeout: float | None = None,
+    polls: int | None = None,
+    poll_gap: float | None = None,
 ) -> dict[str, Any]:
     """Collect the present snapshot of MISO's reserve binding constraints.
 
@@ -142,29 +152,40 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     why in its message, and keeps its result; a retry of it takes the body already fetched.
     """
     given = locals()
-    result = run(Settings.resolve(given, os.environ))
+    settings = Settings.resolve(given, os.environ)
+    clock = SystemClock()
+    now = clock.now()
+    pace = Pace.of(runtime.flow_run.scheduled_start_time or now, now, settings.polls, settings.poll_gap)
+    # A worker that was down starts its whole backlog at once. A retry keeps its old due time and must run.
+    if pace.is_stale(now) and runtime.flow_run.run_count == 1:
+        message = f"due at {_told(pace.due)}, started at {_told(now)}: the next run is due; nothing was fetched"
+        return Completed(name="Skipped", message=message, data=RunResult().as_dict())  # type: ignore[return-value]
+    result = run(settings, pace, clock)
     if result.failed:
         # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
         return Failed(message=result.why_failed, data=result.as_dict())  # type: ignore[return-value]
     return result.as_dict()
 
 
-def run(settings: Settings) -> RunResult:
+def run(settings: Settings, pace: Pace, clock: Clock) -> RunResult:
     """Run the library's steps as tasks, within a flow run."""
-    candidates = generate_candidates(settings)
     try:
         with open_parts(settings, RESERVE) as parts:
-            return collect_candidates(candidates, RESERVE, _task_steps(parts))
+            return collect_candidates(generate_candidates(settings), RESERVE, _task_steps(parts, pace, clock), pace)
     except CollectionError as error:
-        return failed_before_start(candidates, error)
+        return failed_before_start(error)
 
 
-def _task_steps(parts: Parts) -> Steps:
+def _told(time: datetime) -> str:
+    return f"{time.astimezone(EST):%Y-%m-%d %H:%M:%S} EST"
+
+
+def _task_steps(parts: Parts, pace: Pace, clock: Clock) -> Steps:
     # Copies: a retry's delay is set on the task, and must not reach into another run of this process.
-    fetch = fetch_snapshot.with_options()
+    fetch = fetch_snapshot.with_options(**_retries(feed_retries(pace, clock)))
 
-    def fetch_candidate(candidate: Candidate) -> Response:
-        return fetch(candidate.url, candidate.timeout, candidate.poll)
+    def fetch_candidate(candidate: Candidate) -> Response | None:
+        return fetch(candidate, candidate.poll, pace, clock)
 
     return Steps(
         fetch=fetch_candidate,
@@ -174,11 +195,15 @@ def _task_steps(parts: Parts) -> Steps:
         announce=partial(announce_snapshot, parts, parts.announcer) if parts.announcer else None,
         register=partial(register_snapshot.with_options(), parts),
         show=partial(_show_constraints, parts),
+        catch_up=partial(announce_what_is_left, parts, parts.announcer) if parts.announcer else None,
     )
 
 
-def _show_constraints(parts: Parts, snapshot: Snapshot, stored: Stored) -> None:
+def _show_constraints(parts: Parts, verdict: Verdict, stored: Stored) -> None:
     """Publish a stored snapshot's binding constraints as a table, largest shadow price first."""
+    snapshot = verdict.snapshot
+    if snapshot is None:
+        return
     quiet = " (quiet: nothing binds)" if snapshot.quiet else ""
     table = [{"Constraint": row.name, "Shadow price ($/MW)": row.shadow_price} for row in snapshot.ranked]
     description = (

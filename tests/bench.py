@@ -26,6 +26,7 @@ from confluent_kafka import Producer
 
 from miso_reserve.collection import collect, generate_candidates, open_parts, plain_steps
 from miso_reserve.dataset import RESERVE
+from miso_reserve.pace import Pace, SystemClock
 from miso_reserve.settings import Settings
 from tests.services.kafka import mock_cluster
 from tests.services.process import free_port, listening, running
@@ -64,8 +65,10 @@ def s3_server() -> Iterator[S3Endpoint]:
 
 def one_run(settings: Settings) -> None:
     """Do what one run does: open the parts, take the snapshot through every step, close."""
+    clock = SystemClock()
+    pace = Pace(clock.now())
     with open_parts(settings, RESERVE) as parts:
-        result = collect(generate_candidates(settings), RESERVE, plain_steps(parts))
+        result = collect(generate_candidates(settings), RESERVE, plain_steps(parts, pace, clock), pace)
     if result.collected != 1:
         raise RuntimeError(f"the run did not collect: {result.as_dict()}")
 

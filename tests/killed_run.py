@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from miso_reserve.collection import collect, generate_candidates, open_parts, plain_steps
 from miso_reserve.dataset import RESERVE
+from miso_reserve.pace import Pace, SystemClock
 from miso_reserve.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ def killing(step: Callable[..., Any], moment: str) -> Callable[..., Any]:
 def main(step: str, moment: str, **given: str) -> None:
     """Run once, with the settings given by name, and die at the step."""
     settings = Settings.resolve(given, os.environ)
+    clock = SystemClock()
+    pace = Pace(clock.now(), settings.polls, settings.poll_gap)
     with open_parts(settings, RESERVE) as parts:
-        steps = plain_steps(parts)
+        steps = plain_steps(parts, pace, clock)
         fatal = replace(steps, **{step: killing(getattr(steps, step), moment)})
-        collect(generate_candidates(settings), RESERVE, fatal)
+        collect(generate_candidates(settings), RESERVE, fatal, pace)
 
 
 if __name__ == "__main__":

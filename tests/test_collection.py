@@ -28,6 +28,7 @@ from miso_reserve.dedup import Registry
 from miso_reserve.failure import CollectionError, RetryPolicy
 from miso_reserve.findings import FailureCode
 from miso_reserve.local_archive import open_folder
+from miso_reserve.pace import Pace, SystemClock
 from miso_reserve.response import Response
 from miso_reserve.settings import Settings
 from tests.services.process import free_port
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from miso_reserve.findings import Finding
 
 T = TypeVar("T")
+AT_ONCE = Pace(datetime(2026, 7, 27, 13, 50, tzinfo=UTC))
 
 ROW = {"Name": "A - B", "Period": "2026-07-27T08:10:00", "Price": "-1", "Description": "B"}
 GOOD = json.dumps({"RefId": "27-Jul-2026 - Interval 08:10 EST", "Constraint": [ROW]}).encode()
@@ -69,7 +71,8 @@ class World:
 
     def collect(self, candidates: int = 1) -> RunResult:
         """Run once."""
-        return collect([replace(CANDIDATE, poll=poll) for poll in range(1, candidates + 1)], RESERVE, self.steps())
+        polls = [replace(CANDIDATE, poll=poll) for poll in range(1, candidates + 1)]
+        return collect(polls, RESERVE, self.steps(), AT_ONCE)
 
     def _note(self, step: str, answer: T) -> T:
         self.calls.append(step)
@@ -132,7 +135,7 @@ class TestOrder:
     def test_without_kafka_nothing_is_announced(self) -> None:
         """Where no Kafka is named a snapshot is stored and registered."""
         world = World()
-        result = collect([CANDIDATE], RESERVE, replace(world.steps(), announce=None))
+        result = collect([CANDIDATE], RESERVE, replace(world.steps(), announce=None), AT_ONCE)
         assert world.calls == ["fetch", "is_registered", "store", "register"]
         assert result.collected == 1
 
@@ -172,7 +175,7 @@ class TestOrder:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            collect([CANDIDATE], RESERVE, replace(World().steps(), fetch=broken))
+            collect([CANDIDATE], RESERVE, replace(World().steps(), fetch=broken), AT_ONCE)
 
 
 class TestRefused:
@@ -223,7 +226,7 @@ class TestSeveral:
             return world.fetch(candidate)
 
         candidates = [replace(CANDIDATE, poll=poll) for poll in (1, 2, 3)]
-        result = collect(candidates, RESERVE, replace(steps, fetch=fetch))
+        result = collect(candidates, RESERVE, replace(steps, fetch=fetch), AT_ONCE)
         assert polls == [1, 2, 3]
         assert (result.total_candidates, result.collected, result.skipped_duplicate, result.failed) == (3, 1, 1, 1)
         assert result.objects == ["the key"]
@@ -260,10 +263,10 @@ class TestRunResult:
         assert world.collect(2).why_failed == "archive_refused: store failed; archive_refused: store failed"
         assert RunResult(collected=1).why_failed == ""
 
-    def test_a_run_that_could_not_start_failed_for_every_candidate(self) -> None:
-        """Parts that cannot be opened fail every candidate, for one reason."""
-        result = failed_before_start([CANDIDATE, CANDIDATE], error_of("Redis"))
-        assert (result.total_candidates, result.failed, result.collected) == (2, 2, 0)
+    def test_a_run_that_could_not_start_failed(self) -> None:
+        """Parts that cannot be opened fail the run before its first poll, for one reason."""
+        result = failed_before_start(error_of("Redis"))
+        assert (result.total_candidates, result.failed, result.collected) == (1, 1, 0)
         assert result.why_failed == "archive_refused: Redis failed"
 
 
@@ -273,10 +276,10 @@ class TestCandidateGeneration:
         settings = Settings(local="data", api_url="http://127.0.0.1:1/feed", timeout=7)
         assert generate_candidates(settings) == [Candidate("http://127.0.0.1:1/feed", 7.0, 1)]
 
-    @pytest.mark.parametrize("polls", [0, 1, 3])
+    @pytest.mark.parametrize("polls", [1, 3, 5])
     def test_each_poll_is_a_candidate(self, polls: int) -> None:
         """Each poll of a run is a candidate with a number of its own, from 1 on, all of one address."""
-        candidates = generate_candidates(Settings(), polls)
+        candidates = generate_candidates(Settings(polls=polls))
         assert [candidate.poll for candidate in candidates] == list(range(1, polls + 1))
         assert {candidate.url for candidate in candidates} <= {RESERVE.url}
         assert len(set(candidates)) == polls
@@ -303,8 +306,8 @@ class TestParts:
 
     def test_a_run_stores_and_registers(self, parts: Parts, redis: redis_client.Redis, tmp_path: Path) -> None:
         """The plain steps archive a body and register it under its key and location; a second run skips it."""
-        steps = replace(plain_steps(parts), fetch=World().fetch)
-        (key,) = collect([CANDIDATE], RESERVE, steps).objects
+        steps = replace(plain_steps(parts, AT_ONCE, SystemClock()), fetch=World().fetch)
+        (key,) = collect([CANDIDATE], RESERVE, steps, AT_ONCE).objects
         assert (tmp_path / "data" / key).exists()
         (name,) = redis.keys()
         assert name == f"hash:staging:miso_binding_constraints_reserve:{World().fetch(CANDIDATE).sha256}"
@@ -313,13 +316,13 @@ class TestParts:
             "location": parts.archive.location,
             "ref_id": "27-Jul-2026 - Interval 08:10 EST",
         }
-        assert collect([CANDIDATE], RESERVE, steps) == RunResult(total_candidates=1, skipped_duplicate=1)
+        assert collect([CANDIDATE], RESERVE, steps, AT_ONCE) == RunResult(total_candidates=1, skipped_duplicate=1)
 
     def test_the_announcement_says_what_was_stored(self, parts: Parts) -> None:
         """The message carries the run's environment, the object's place, and the snapshot's own words."""
         announced: Any = Announced()
-        steps = replace(plain_steps(replace(parts, announcer=announced)), fetch=World().fetch)
-        (key,) = collect([CANDIDATE], RESERVE, steps).objects
+        steps = replace(plain_steps(replace(parts, announcer=announced), AT_ONCE, SystemClock()), fetch=World().fetch)
+        (key,) = collect([CANDIDATE], RESERVE, steps, AT_ONCE).objects
         assert announced.announcements == [
             {
                 "dataset": "miso_binding_constraints_reserve",
@@ -341,7 +344,7 @@ class TestParts:
         monkeypatch.setattr("miso_reserve.collection.ARCHIVE_RETRIES", RetryPolicy(3, 0.0, 0.0, 60.0))
         seen: list[tuple[object, ...]] = []
         parts: Any = Failing(step, partial(fail_twice, seen))
-        getattr(plain_steps(parts), step)("first", "second")
+        getattr(plain_steps(parts, AT_ONCE, SystemClock()), step)("first", "second")
         assert seen == [("first", "second")] * 3
 
     def test_a_lookup_is_not_tried_again(self) -> None:
@@ -349,7 +352,7 @@ class TestParts:
         seen: list[tuple[object, ...]] = []
         parts: Any = Failing("is_registered", partial(fail_twice, seen))
         with pytest.raises(CollectionError):
-            plain_steps(parts).is_registered(World().fetch(CANDIDATE))
+            plain_steps(parts, AT_ONCE, SystemClock()).is_registered(World().fetch(CANDIDATE))
         assert len(seen) == 1
 
     def test_the_feed_is_tried_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,7 +361,7 @@ class TestParts:
         seen: list[tuple[object, ...]] = []
         monkeypatch.setattr("miso_reserve.feed.fetch", partial(fail_twice, seen))
         parts: Any = Failing("", print)
-        plain_steps(parts).fetch(CANDIDATE)
+        plain_steps(parts, AT_ONCE, SystemClock()).fetch(CANDIDATE)
         assert seen == [("https://feed.test/", 30.0)] * 3
 
     def test_nothing_is_opened_without_redis(self, tmp_path: Path) -> None:

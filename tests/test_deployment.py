@@ -31,7 +31,7 @@ def test_the_deployments_collect_every_300_seconds_and_compact_daily(prefect_ser
     assert schedule.schedule.interval == timedelta(seconds=300)
     assert schedule.schedule.anchor_date.timestamp() % 300 == 0
     assert deployment.entrypoint == "flows/collect.py:collect"
-    assert deployment.parameters == {"environment": "dev"}
+    assert deployment.parameters == {"environment": "dev", "polls": 5}
     (at_night,) = daily.schedules
     assert at_night.active
     assert isinstance(at_night.schedule, CronSchedule)

@@ -35,6 +35,8 @@ TABLE: list[tuple[str, str | None, object, str, object]] = [
     ("--s3-block", "MISO_S3_BLOCK", None, "block", "block"),
     ("--redis-url", "REDIS_URL", None, "rediss://cache:6390/2", SecretStr("rediss://cache:6390/2")),
     ("--local", "MISO_LOCAL", None, "data", Path("data")),
+    ("--polls", None, 1, "5", 5),
+    ("--poll-gap", None, 60.0, "90", 90.0),
 ]
 FIELDS = {option: option.removeprefix("--").replace("-", "_") for option, *_ in TABLE}
 OF_THE_ENVIRONMENT = [row for row in TABLE if row[1] is not None]

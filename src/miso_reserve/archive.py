@@ -2,9 +2,10 @@
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, Protocol
 
 import orjson
@@ -22,8 +23,8 @@ REVISION_DIGITS: Final = 12
 _CHUNK: Final = 1024 * 1024
 
 
-class Archive(Protocol):
-    """One place of objects.
+class Store(Protocol):
+    """What it takes to store a body: one place of objects.
 
     ``location`` is its address, without secrets: ``s3://bucket/folder`` or ``file:///folder``. ``identity`` tells it
     from every other place: the location, and the S3 endpoint when it is not AWS's.
@@ -45,6 +46,22 @@ class Archive(Protocol):
         ...
 
 
+class Archive(Store, Protocol):
+    """A store that can be looked into, for marks: objects that come and go."""
+
+    def keys(self, folder: str) -> list[str]:
+        """Return the keys of the objects directly in a folder, sorted; none when it is absent."""
+        ...
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object as it stands; None when there is none."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove an object; there need not be one. Only marks are ever removed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """Where a snapshot stands, and whether this call put it there."""
@@ -61,6 +78,21 @@ def snapshot_key(dataset: Dataset, interval_end: datetime, revision_of: str | No
     label = interval_end.astimezone(EST)
     suffix = f".{revision_of[:REVISION_DIGITS]}" if revision_of else ""
     return f"sourcing/{dataset.name}/{label:%Y-%m-%d}/{dataset.file_stem}_{label:%Y%m%d_%H%M}{suffix}.json.gz"
+
+
+def report_key(dataset: Dataset, report: str, market_day: date, file_name: str, revision_of: str | None = None) -> str:
+    """Return the key of a report (``rt_rpe``): in the folder of its market day, under the file's own name.
+
+    With the SHA-256 of a report, the key of that report as a revision.
+    """
+    stem, _, ending = file_name.rpartition(".")
+    suffix = f".{revision_of[:REVISION_DIGITS]}" if revision_of else ""
+    return f"{reports_folder(dataset, report)}/{market_day}/{stem}{suffix}.{ending}.gz"
+
+
+def reports_folder(dataset: Dataset, report: str) -> str:
+    """Return the folder of all reports of a kind (``rt_rpe``): it has one folder a market day."""
+    return f"reports/{dataset.name}/{report}"
 
 
 def provenance_key(key: str) -> str:
@@ -86,7 +118,7 @@ def provenance_of(response: Response) -> dict[str, str]:
     }
 
 
-def store_snapshot(archive: Archive, dataset: Dataset, snapshot: Snapshot, response: Response) -> Stored:
+def store_snapshot(archive: Store, dataset: Dataset, snapshot: Snapshot, response: Response) -> Stored:
     """Put a snapshot's body, byte for byte, under its interval's key; beside it, when other bytes stand there.
 
     Safe to repeat and to run many times at once: the same body ends in one object.
@@ -102,7 +134,7 @@ def store_snapshot(archive: Archive, dataset: Dataset, snapshot: Snapshot, respo
     return Stored(revision, written=archive.put_if_absent(revision, data, provenance))
 
 
-def store_refused(archive: Archive, dataset: Dataset, response: Response, reasons: tuple[Finding, ...]) -> str:
+def store_refused(archive: Store, dataset: Dataset, response: Response, reasons: tuple[Finding, ...]) -> str:
     """Keep a refused body and, beside it, the reasons; return the body's key."""
     stem = quarantine_key(dataset, response)
     key = f"{stem}.body.gz"
@@ -122,10 +154,13 @@ def zipped(body: bytes) -> bytes:
     return gzip.compress(body, mtime=0)
 
 
-def sha256_unzipped(file: Any) -> str:  # noqa: ANN401 - a file, or botocore's body
-    """Return the SHA-256 of a gzip file's content, read in pieces; damaged files raise gzip's own errors."""
+def sha256_unzipped(file: Any) -> str | None:  # noqa: ANN401 - a file, or botocore's body
+    """Return the SHA-256 of a gzip file's content, read in pieces; None when it is no whole gzip file."""
     digest = hashlib.sha256()
-    with gzip.GzipFile(fileobj=file) as unzipped:
-        while chunk := unzipped.read(_CHUNK):
-            digest.update(chunk)
+    try:
+        with gzip.GzipFile(fileobj=file) as unzipped:
+            while chunk := unzipped.read(_CHUNK):
+                digest.update(chunk)
+    except (gzip.BadGzipFile, zlib.error, EOFError):
+        return None
     return digest.hexdigest()

@@ -1,28 +1,31 @@
 """One run: the order of its steps, which is what loses nothing and doubles nothing, and its result.
 
-Check Redis, put if absent, notify, register. Killed anywhere between, a rerun finds the object and goes on: one object,
-at least one message, and a registration only for what is archived and announced.
+Check Redis, mark, put if absent, notify, register. Killed anywhere between, a rerun finds the object and goes on: one
+object, at least one message, and a registration only for what is archived and announced. Where no rerun comes while the
+feed shows the interval, the mark tells a later run that the object is still to be announced.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
 from pydantic import BaseModel, Field
 
-from miso_reserve import __version__, feed
+from miso_reserve import feed
 from miso_reserve.archive import Archive, Stored, store_refused, store_snapshot
-from miso_reserve.contract import Snapshot
+from miso_reserve.contract import Snapshot, Verdict
 from miso_reserve.dataset import Dataset
 from miso_reserve.dedup import Registration, Registry
 from miso_reserve.embedded_valkey import embedded_valkey
-from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
+from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, Retries
 from miso_reserve.findings import Finding
-from miso_reserve.interval import as_utc
-from miso_reserve.notify import DELIVERY_SECONDS, Announcement, Announcer
+from miso_reserve.notify import DELIVERY_SECONDS, Announcer
+from miso_reserve.outbox import Outbox
+from miso_reserve.pace import Clock, NextSlot, Pace, await_slot
 from miso_reserve.response import Response
 from miso_reserve.settings import Settings
 
@@ -42,7 +45,9 @@ class RunError(BaseModel):
 class RunResult(BaseModel):
     """What a run did. Every candidate is counted once: collected, skipped or failed."""
 
-    total_candidates: int = Field(default=0, description="Polls of the feed that the run was to make.")
+    total_candidates: int = Field(
+        default=0, description="Polls of the feed that the run made; one that was tried again counts once."
+    )
     collected: int = Field(default=0, description="New snapshots archived, announced and registered.")
     skipped_duplicate: int = Field(default=0, description="Snapshots that the archive held already.")
     failed: int = Field(default=0, description="Candidates that failed; `errors` says why.")
@@ -72,13 +77,14 @@ class Candidate:
 class Steps:
     """What a run does to the world, each step one call: plain functions, or Prefect's tasks over them."""
 
-    fetch: Callable[[Candidate], Response]
+    fetch: Callable[[Candidate], Response | None]
     is_registered: Callable[[Response], bool]
     store: Callable[[Snapshot, Response], Stored]
     quarantine: Callable[[Response, tuple[Finding, ...]], str]
     announce: Callable[[Snapshot, Response, Stored], None] | None
     register: Callable[[Snapshot, Response, Stored], None]
-    show: Callable[[Snapshot, Stored], None] | None = None
+    show: Callable[[Verdict, Stored], None] | None = None
+    catch_up: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +97,19 @@ class Parts:
     registry: Registry
     announcer: Announcer | None
 
+    @property
+    def outbox(self) -> Outbox:
+        """The marks of what is stored and not announced."""
+        return Outbox(self.archive, self.dataset, self.environment)
+
     def is_registered(self, response: Response) -> bool:
         """Ask Redis whether the body is archived and announced."""
         return self.registry.holds(response.sha256, self.archive.identity)
 
     def store(self, snapshot: Snapshot, response: Response) -> Stored:
-        """Put the snapshot into the archive unless it stands there."""
+        """Put the snapshot into the archive unless it stands there; first a mark, if it is to be announced."""
+        if self.announcer is not None:
+            self.outbox.mark(snapshot, response)
         return store_snapshot(self.archive, self.dataset, snapshot, response)
 
     def quarantine(self, response: Response, reasons: tuple[Finding, ...]) -> str:
@@ -104,20 +117,16 @@ class Parts:
         return store_refused(self.archive, self.dataset, response, reasons)
 
     def announce_in(self, announcer: Announcer, snapshot: Snapshot, response: Response, stored: Stored) -> None:
-        """Tell Kafka of the snapshot."""
-        announcement = Announcement(
-            dataset=self.dataset.name,
-            environment=self.environment,
-            location=self.archive.location,
-            key=stored.key,
-            sha256=response.sha256,
-            ref_id=snapshot.ref_id,
-            interval_end=snapshot.interval_end.isoformat(),
-            constraint_count=len(snapshot.constraints),
-            fetched_at=as_utc(response.fetched_at),
-            collector_version=__version__,
-        )
-        announcer.announce(announcement)
+        """Tell Kafka of the snapshot, then take its mark away."""
+        announcer.announce(self.outbox.announcement(snapshot, response, stored.key))
+        self.outbox.unmark(response.sha256)
+
+    def catch_up(self, announcer: Announcer) -> None:
+        """Announce what runs before this one stored and could not announce."""
+        for announcement in self.outbox.unannounced():
+            announcer.announce(announcement)
+            self.outbox.unmark(announcement.sha256)
+            logger.info("%s, stored by a run before this one, is announced", announcement.key)
 
     def register(self, snapshot: Snapshot, response: Response, stored: Stored) -> None:
         """Remember the body in Redis, as archived and announced."""
@@ -156,11 +165,21 @@ def _open_archive(settings: Settings) -> Archive:
     return open_bucket(settings)
 
 
-def plain_steps(parts: Parts) -> Steps:
+def fetch_in_slot(candidate: Candidate, pace: Pace, clock: Clock) -> Response | None:
+    """Wait until the run may ask, then ask the feed; None when the run's time is over."""
+    return feed.fetch(candidate.url, candidate.timeout) if await_slot(pace, clock, candidate.poll) else None
+
+
+def feed_retries(pace: Pace, clock: Clock) -> Retries:
+    """Return how a failed request is tried again: in the next slot, or, by a run with one poll, soon."""
+    return FEED_RETRIES if pace.polls == 1 else NextSlot(pace, clock)
+
+
+def plain_steps(parts: Parts, pace: Pace, clock: Clock) -> Steps:
     """Return the steps as plain calls with their retries, for a run without Prefect's engine."""
 
-    def fetch(candidate: Candidate) -> Response:
-        return FEED_RETRIES.call(partial(feed.fetch, candidate.url, candidate.timeout))
+    def fetch(candidate: Candidate) -> Response | None:
+        return feed_retries(pace, clock).call(partial(fetch_in_slot, candidate, pace, clock), wait=clock.sleep)
 
     def retried(step: Callable[..., T]) -> Callable[..., T]:
         return lambda *arguments: ARCHIVE_RETRIES.call(partial(step, *arguments))
@@ -173,38 +192,43 @@ def plain_steps(parts: Parts) -> Steps:
         # librdkafka tries again by itself until its deadline
         announce=partial(parts.announce_in, parts.announcer) if parts.announcer else None,
         register=retried(parts.register),
+        catch_up=partial(parts.catch_up, parts.announcer) if parts.announcer else None,
     )
 
 
-def generate_candidates(settings: Settings, polls: int = 1) -> list[Candidate]:
-    """Return the polls that a run is to make."""
-    return [Candidate(settings.api_url, settings.timeout, poll) for poll in range(1, polls + 1)]
+def generate_candidates(settings: Settings) -> list[Candidate]:
+    """Return the polls that a run is to make, at most."""
+    return [Candidate(settings.api_url, settings.timeout, poll) for poll in range(1, settings.polls + 1)]
 
 
-def collect(candidates: list[Candidate], dataset: Dataset, steps: Steps) -> RunResult:
+def collect(candidates: list[Candidate], dataset: Dataset, steps: Steps, pace: Pace) -> RunResult:
     """Take each candidate through the steps, in the order that loses nothing; failures are counted, not raised."""
-    result = RunResult(total_candidates=len(candidates))
+    result = RunResult()
     for candidate in candidates:
+        newest = None
         try:
-            _collect_one(candidate, dataset, steps, result)
+            response = steps.fetch(candidate)
+            if response is None:
+                break
+            newest = _collect_one(response, dataset, steps, result)
         except CollectionError as error:
             logger.error("%s", error)  # noqa: TRY400 - the message says it all; a traceback would not help
             result.failed += 1
             result.errors.append(_run_error(error))
+        result.total_candidates += 1
+        if newest is not None and pace.is_enough(newest):
+            break
+    _catch_up(steps)
     return result
 
 
-def failed_before_start(candidates: list[Candidate], error: CollectionError) -> RunResult:
-    """Return the result of a run whose parts could not be opened: every candidate failed, nothing was fetched."""
-    return RunResult(
-        total_candidates=len(candidates),
-        failed=len(candidates),
-        errors=[_run_error(error)],
-    )
+def failed_before_start(error: CollectionError) -> RunResult:
+    """Return the result of a run whose parts could not be opened: nothing was fetched."""
+    return RunResult(total_candidates=1, failed=1, errors=[_run_error(error)])
 
 
-def _collect_one(candidate: Candidate, dataset: Dataset, steps: Steps, result: RunResult) -> None:
-    response = steps.fetch(candidate)
+def _collect_one(response: Response, dataset: Dataset, steps: Steps, result: RunResult) -> datetime | None:
+    """Take one body through the steps; return its interval's end, or None when it is refused."""
     verdict = dataset.examine(response.body)
     for warning in verdict.warnings:
         logger.warning("%s at %s: %s", warning.code.value, warning.where, warning.message)
@@ -215,11 +239,11 @@ def _collect_one(candidate: Candidate, dataset: Dataset, steps: Steps, result: R
             logger.error("refused, kept as %s", steps.quarantine(response, verdict.reasons))
         except CollectionError as error:
             result.errors.append(_run_error(error))
-        return
+        return None
     if _is_known(steps, response):
         logger.info("%s is archived and announced already", verdict.snapshot.ref_id)
         result.skipped_duplicate += 1
-        return
+        return verdict.snapshot.interval_end
     stored = steps.store(verdict.snapshot, response)
     logger.info("%s %s %s", verdict.snapshot.ref_id, "stored as" if stored.written else "stands as", stored.key)
     if stored.written:
@@ -229,11 +253,22 @@ def _collect_one(candidate: Candidate, dataset: Dataset, steps: Steps, result: R
         steps.announce(verdict.snapshot, response, stored)
     steps.register(verdict.snapshot, response, stored)
     if steps.show is not None:
-        steps.show(verdict.snapshot, stored)
+        steps.show(verdict, stored)
     if stored.written:
         result.collected += 1
     else:
         result.skipped_duplicate += 1
+    return verdict.snapshot.interval_end
+
+
+def _catch_up(steps: Steps) -> None:
+    if steps.catch_up is None:
+        return
+    try:
+        steps.catch_up()
+    except CollectionError as error:
+        # This run's own snapshots are not concerned, and the marks stay for the next one.
+        logger.warning("%s; what is still to be announced waits for the next run", error)
 
 
 def _is_known(steps: Steps, response: Response) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -33,27 +34,16 @@ class CollectionError(Exception):
         return f"{self.code.value}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Exponential backoff with jitter, bounded in tries and in time; all times in seconds."""
+class Retries(ABC):
+    """When a step that failed is tried again; all times in seconds."""
 
-    tries: int
-    first_delay: float
-    longest_delay: float
-    within: float
+    @abstractmethod
+    def most_tries(self) -> int:
+        """Return how many tries there are at most, the first included."""
 
-    def delay(self, failures: int, retry_after: float | None = None) -> float:
-        """Return how long to wait after this many failures: jittered by half, and never less than was asked."""
-        backoff = min(self.longest_delay, self.first_delay * 2.0 ** (failures - 1))
-        jittered = backoff * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, guards nothing
-        return max(jittered, retry_after or 0.0)
-
+    @abstractmethod
     def next_delay(self, error: BaseException, failures: int, elapsed: float) -> float | None:
         """Return the wait before the next try, or None when there must be none."""
-        if not isinstance(error, CollectionError) or not error.transient or failures >= self.tries:
-            return None
-        delay = self.delay(failures, error.retry_after)
-        return delay if elapsed + delay <= self.within else None
 
     def call(
         self,
@@ -73,8 +63,35 @@ class RetryPolicy:
                 delay = self.next_delay(error, failures, clock() - started)
                 if delay is None:
                     raise
-                logger.warning("%s; try %d of %d in %.1f s", error, failures + 1, self.tries, delay)
+                logger.warning("%s; try %d of %d in %.1f s", error, failures + 1, self.most_tries(), delay)
             wait(delay)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy(Retries):
+    """Exponential backoff with jitter, bounded in tries and in time; all times in seconds."""
+
+    tries: int
+    first_delay: float
+    longest_delay: float
+    within: float
+
+    def most_tries(self) -> int:
+        """Return how many tries there are at most, the first included."""
+        return self.tries
+
+    def delay(self, failures: int, retry_after: float | None = None) -> float:
+        """Return how long to wait after this many failures: jittered by half, and never less than was asked."""
+        backoff = min(self.longest_delay, self.first_delay * 2.0 ** (failures - 1))
+        jittered = backoff * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, guards nothing
+        return max(jittered, retry_after or 0.0)
+
+    def next_delay(self, error: BaseException, failures: int, elapsed: float) -> float | None:
+        """Return the wait before the next try, or None when there must be none."""
+        if not isinstance(error, CollectionError) or not error.transient or failures >= self.tries:
+            return None
+        delay = self.delay(failures, error.retry_after)
+        return delay if elapsed + delay <= self.within else None
 
 
 FEED_RETRIES: Final = RetryPolicy(tries=5, first_delay=1.0, longest_delay=20.0, within=120.0)

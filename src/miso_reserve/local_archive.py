@@ -1,10 +1,8 @@
 """The archive in a folder on disk."""
 
 import errno
-import gzip
 import os
 import tempfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,8 +44,29 @@ class LocalArchive:
         try:
             with (self._root / key).open("rb") as file:
                 return sha256_unzipped(file)
-        except (gzip.BadGzipFile, zlib.error, EOFError):
+        except OSError as error:
+            raise self._refused(key, error) from error
+
+    def keys(self, folder: str) -> list[str]:
+        try:
+            names = sorted(path.name for path in (self._root / folder).iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._refused(folder, error) from error
+        return [f"{folder}/{name}" for name in names if not name.startswith(".")]  # those are being written
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return (self._root / key).read_bytes()
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._refused(key, error) from error
+
+    def remove(self, key: str) -> None:
+        try:
+            (self._root / key).unlink(missing_ok=True)
         except OSError as error:
             raise self._refused(key, error) from error
 

@@ -1,9 +1,7 @@
 """The archive in an S3 bucket."""
 
-import gzip
 import os
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -79,9 +77,9 @@ class S3Archive:
 
     def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
         # S3Bucket's own methods cannot put conditionally; the client beneath it can.
-        response = self._call(
-            "put_object",
+        response = self._on(
             key,
+            "put_object",
             absent_status=_PRECONDITION_FAILED,
             Body=data,
             IfNoneMatch="*",
@@ -91,25 +89,49 @@ class S3Archive:
         return response is not None
 
     def sha256_of(self, key: str) -> str | None:
-        head = self._call("head_object", key, absent_status=_NOT_FOUND)
+        head = self._on(key, "head_object", absent_status=_NOT_FOUND)
         if head is None:
             message = f"{self.location}/{key} stood there and is gone"
             raise CollectionError(FailureCode.ARCHIVE_UNAVAILABLE, message, transient=True)
         recorded = head["Metadata"].get("sha256")
         if recorded is not None:
             return str(recorded)
-        found = self._call("get_object", key, absent_status=_NOT_FOUND)
+        found = self._get(key, sha256_unzipped)
+        return None if found is None else str(found)
+
+    def keys(self, folder: str) -> list[str]:
+        keys: list[str] = []
+        token: dict[str, Any] = {}
+        while True:
+            page = self._call("list_objects_v2", folder, Prefix=self._full(f"{folder}/"), Delimiter="/", **token)
+            keys += [item["Key"].removeprefix(self._full("")) for item in page.get("Contents", [])]
+            if not page.get("IsTruncated"):
+                return sorted(key for key in keys if not key.endswith("/"))  # folder markers of S3 browsers
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def read(self, key: str) -> bytes | None:
+        data = self._get(key, lambda body: body.read())
+        return None if data is None else bytes(data)
+
+    def remove(self, key: str) -> None:
+        self._on(key, "delete_object")
+
+    def _get(self, key: str, take: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what is taken of the body
+        found = self._on(key, "get_object", absent_status=_NOT_FOUND)
         try:
-            return None if found is None else sha256_unzipped(found["Body"])
-        except (gzip.BadGzipFile, zlib.error, EOFError):
-            return None
+            return None if found is None else take(found["Body"])
         except BotoCoreError as error:
             raise self._failed("get_object", key, shown(str(error), 300), transient=True) from error
 
-    def _call(self, method: str, key: str, *, absent_status: int, **arguments: object) -> Any:  # noqa: ANN401 - as boto
-        full_key = f"{self._folder}/{key}" if self._folder else key
+    def _full(self, key: str) -> str:
+        return f"{self._folder}/{key}" if self._folder else key
+
+    def _on(self, key: str, method: str, **arguments: Any) -> Any:  # noqa: ANN401 - as boto
+        return self._call(method, key, Key=self._full(key), **arguments)
+
+    def _call(self, method: str, key: str, *, absent_status: int | None = None, **arguments: object) -> Any:  # noqa: ANN401 - as boto
         try:
-            return getattr(self._client, method)(Bucket=self._bucket, Key=full_key, **arguments)
+            return getattr(self._client, method)(Bucket=self._bucket, **arguments)
         except ClientError as error:
             status = error.response["ResponseMetadata"].get("HTTPStatusCode", _SERVER_ERROR)
             if status == absent_status:

@@ -6,15 +6,27 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from miso_reserve.dataset import RESERVE
 from miso_reserve.kafka_address import KafkaAddress, parse_kafka_address
+from miso_reserve.pace import MOST_POLLS, POLITE_GAP
 
 Environment = Literal["dev", "staging", "prod"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 DESTINATIONS: Final = ("s3_bucket", "s3_block", "local")
+_THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
 _REDIS_PARTS: Final = ("redis_host", "redis_port", "redis_db")
 
 
@@ -133,6 +145,21 @@ class Settings(ArchiveSettings):
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = _option(
         None, "Instead of host, port and db, for passwords and TLS: redis:// or rediss://.", "REDIS_URL"
     )
+    polls: Annotated[int, Field(ge=1, le=MOST_POLLS)] = _option(
+        1,
+        "How often a run asks the feed at most, at 20 seconds past each minute, until it has the interval that ended "
+        f"last; {MOST_POLLS} skip no interval.",
+    )
+    poll_gap: Annotated[float, Field(gt=0)] = _option(
+        POLITE_GAP, "Seconds between polls; fewer than 60 only for a feed on this machine."
+    )
+
+    @field_validator("poll_gap")
+    @classmethod
+    def _polite(cls, gap: float, others: ValidationInfo) -> float:
+        if gap < POLITE_GAP and urlsplit(others.data.get("api_url", "")).hostname not in _THIS_MACHINE:
+            raise ValueError("MISO asks for at most one request a minute: give 60 or more")
+        return gap
 
     @property
     def embeds_valkey(self) -> bool:
@@ -201,3 +228,23 @@ def _refuse_two_redis(given: Mapping[str, Any]) -> None:
     parts = [option_name(name) for name in _REDIS_PARTS if name in given]
     if parts and "redis_url" in given:
         raise UsageError(f"name Redis in one way: --redis-url stands instead of {' and '.join(parts)}")
+
+
+class BackfillSettings(ArchiveSettings):
+    """What a backfill from MISO's reports needs to know."""
+
+    reports_url: Annotated[str, AfterValidator(_http_url)] = _option(
+        "https://docs.misoenergy.org/marketreports/", "Where MISO's market reports are.", "MISO_REPORTS_URL"
+    )
+    timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
+        30.0, "Seconds for one whole request for a report, body included.", "MISO_TIMEOUT"
+    )
+    pause: Annotated[float, Field(ge=1, le=3600)] = _option(5.0, "Seconds from one request to the next, at least.")
+
+    @classmethod
+    def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
+        """Fill what was not given, as ``ArchiveSettings`` does."""
+        own = {name: cls.model_fields[name].default for name in ("reports_url", "pause")}
+        if environ.get("MISO_REPORTS_URL"):
+            own["reports_url"] = environ["MISO_REPORTS_URL"]
+        return super().resolve(own | {name: value for name, value in given.items() if value is not None}, environ)

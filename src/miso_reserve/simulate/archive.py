@@ -20,7 +20,7 @@ from typing import Final
 import orjson
 
 from miso_reserve import __version__
-from miso_reserve.archive import Archive, provenance_key, sha256_unzipped, store_refused, store_snapshot, zipped
+from miso_reserve.archive import Store, provenance_key, sha256_unzipped, store_refused, store_snapshot, zipped
 from miso_reserve.contract import Snapshot
 from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY, YEARS
@@ -127,7 +127,7 @@ def write_archive(  # noqa: PLR0913 - all but the folder by keyword
 
 
 def _fill(  # noqa: PLR0913, PLR0917 - what write_archive was given
-    archive: Archive, days: int, seed: int, start: date, documented_share: float, progress: Callable[[int, int], None]
+    archive: Store, days: int, seed: int, start: date, documented_share: float, progress: Callable[[int, int], None]
 ) -> ArchiveSummary:
     snapshots = quiet = documented = revisions = gaps = refused = 0
     for number, interval in enumerate(_intervals(days * INTERVALS_A_DAY, seed, start, documented_share), 1):
@@ -228,7 +228,7 @@ def _revised_after(first: datetime, generator: random.Random) -> list[datetime]:
     return [second, third] if generator.random() < _REVISED_AGAIN_SHARE else [second]
 
 
-def _store_bodies(archive: Archive, interval: _Interval, seed: int) -> None:
+def _store_bodies(archive: Store, interval: _Interval, seed: int) -> None:
     body_of = documented_body if interval.documented else snapshot_body
     first, *later = interval.fetched
     _store_first(archive, interval.end, body_of(interval.end, seed=seed), first)
@@ -240,7 +240,7 @@ def _store_bodies(archive: Archive, interval: _Interval, seed: int) -> None:
         store_snapshot(archive, RESERVE, snapshot, Response(body, fetched_at, SOURCE, "application/json"))
 
 
-def _store_first(archive: Archive, interval_end: datetime, body: bytes, fetched_at: datetime) -> None:
+def _store_first(archive: Store, interval_end: datetime, body: bytes, fetched_at: datetime) -> None:
     """Do what `store_snapshot` does where nothing stands, in half the time: nearly all bodies pass here."""
     provenance = {
         "sha256": hashlib.sha256(body).hexdigest(),
@@ -260,7 +260,7 @@ def _ref_id(body: bytes) -> str:
     return ref_id
 
 
-def _store_refused(archive: Archive, fault: str, fetched_at: datetime) -> None:
+def _store_refused(archive: Store, fault: str, fetched_at: datetime) -> None:
     reply = fault_reply(fault, port=0)
     body = reply.body or b""
     content_type = reply.headers.get("Content-Type", "")

@@ -1,0 +1,95 @@
+"""What is stored and not announced yet: a mark in the archive for each, put before the snapshot is.
+
+The feed moves on, and Redis may forget; so it is the archive that remembers what a run which died, or found Kafka away,
+has left to be announced. Marks are made only by runs that announce.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Final
+
+import orjson
+from pydantic import ValidationError
+
+from miso_reserve import __version__
+from miso_reserve.archive import Archive, sha256_unzipped, snapshot_key
+from miso_reserve.contract import Snapshot
+from miso_reserve.dataset import Dataset
+from miso_reserve.interval import as_utc
+from miso_reserve.notify import Announcement
+from miso_reserve.response import Response
+
+logger = logging.getLogger(__name__)
+
+_ABANDONED_AFTER: Final = timedelta(hours=1)
+"""A mark without its snapshot is a run's that died before it stored; a living one stores within minutes."""
+
+
+class Outbox:
+    """The marks of one environment and dataset: ``unannounced/{dataset}/{environment}/{sha256}.json``."""
+
+    def __init__(self, archive: Archive, dataset: Dataset, environment: str) -> None:
+        self._archive = archive
+        self._dataset = dataset
+        self._environment = environment
+        self._folder = f"unannounced/{dataset.name}/{environment}"
+
+    def announcement(self, snapshot: Snapshot, response: Response, key: str) -> Announcement:
+        """Return the message that announces a snapshot."""
+        return Announcement(
+            dataset=self._dataset.name,
+            environment=self._environment,
+            location=self._archive.location,
+            key=key,
+            sha256=response.sha256,
+            ref_id=snapshot.ref_id,
+            interval_end=snapshot.interval_end.isoformat(),
+            constraint_count=len(snapshot.constraints),
+            fetched_at=as_utc(response.fetched_at),
+            collector_version=__version__,
+        )
+
+    def mark(self, snapshot: Snapshot, response: Response) -> None:
+        """Remember that a snapshot is to be announced, under the key it gets unless other bytes stand there."""
+        announcement = self.announcement(snapshot, response, snapshot_key(self._dataset, snapshot.interval_end))
+        self._archive.put_if_absent(self._mark(response.sha256), orjson.dumps(announcement.model_dump()), {})
+
+    def unmark(self, sha256: str) -> None:
+        """Forget a mark; there need not be one."""
+        self._archive.remove(self._mark(sha256))
+
+    def marks(self) -> list[str]:
+        """Return the keys of all marks."""
+        return self._archive.keys(self._folder)
+
+    def unannounced(self, now: datetime | None = None) -> Iterator[Announcement]:
+        """Yield what is stored and marked, and take away the marks of what was never stored."""
+        for key in self.marks():
+            data = self._archive.read(key)
+            if data is None:  # another run has announced it since
+                continue
+            try:
+                marked = Announcement.model_validate_json(data)
+            except ValidationError:
+                logger.warning("%s/%s is no mark that can be read: look at it, then remove it", self._folder, key)
+                continue
+            stored = self._stored(marked)
+            if stored is not None:
+                yield stored
+            elif (now or datetime.now(UTC)) - datetime.fromisoformat(marked.fetched_at) > _ABANDONED_AFTER:
+                self._archive.remove(key)
+
+    def _stored(self, marked: Announcement) -> Announcement | None:
+        """Return the announcement with the key under which the snapshot stands."""
+        interval_end = datetime.fromisoformat(marked.interval_end)
+        for revision_of in (None, marked.sha256):
+            key = snapshot_key(self._dataset, interval_end, revision_of)
+            data = self._archive.read(key)
+            if data is not None and sha256_unzipped(BytesIO(data)) == marked.sha256:
+                return marked.model_copy(update={"key": key, "location": self._archive.location})
+        return None
+
+    def _mark(self, sha256: str) -> str:
+        return f"{self._folder}/{sha256}.json"

@@ -1,0 +1,50 @@
+"""No interval skipped, on a virtual clock: what ``make jitter`` shows of a month, held for three days."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from miso_reserve.pace import MOST_POLLS
+from tests.jitter import LAGS, Collector, Publications, Tally
+
+
+@pytest.fixture(autouse=True)
+def _no_word_of_each_failure(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "miso_reserve")
+
+
+def collected(name: str, phase: int, polls: int = MOST_POLLS, *, unavailable: float = 0.0) -> Tally:
+    """Three days of one lag model, one of them with a collector that is down for two hours."""
+    publications = Publications(LAGS[name], 3, seed=11)
+    return Collector(publications, phase, polls, 3, unavailable, outages=((1.3, 2.0),)).month()
+
+
+@pytest.mark.parametrize("phase", [0, 75, 160, 240, 299])
+@pytest.mark.parametrize("name", LAGS)
+def test_no_interval_is_skipped(name: str, phase: int) -> None:
+    """Whatever the lag and the phase, all but those published as the collector went down are archived."""
+    tally = collected(name, phase)
+    assert tally.published > 820
+    assert tally.published - tally.captured <= 2
+
+
+@pytest.mark.parametrize("name", LAGS)
+def test_no_two_requests_are_less_than_a_minute_apart(name: str) -> None:
+    """Also with a tenth of the requests failing, within a run and from one run to the next."""
+    tally = collected(name, 0, unavailable=0.1)
+    assert tally.shortest_gap >= 60
+    assert 0.2 < tally.rate <= 1
+
+
+def test_a_plain_poll_skips_what_the_pace_does_not() -> None:
+    """The comparison is a real one: one poll every five minutes loses a tenth of the same publications and more."""
+    name = "uniform 0 to 4 min"
+    assert collected(name, 90, polls=1).share < 0.9
+    assert collected(name, 90).share > 0.99
+
+
+def test_polling_ends_with_what_can_be_seen() -> None:
+    """Where the lag is a minute, a run on the grid asks twice, not five times."""
+    assert collected("1 min, tail to 12 min", 0).rate < 0.55

@@ -1,0 +1,175 @@
+"""What is stored and not announced: marks, and the run that makes it good."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from miso_reserve.archive import Archive, snapshot_key, store_snapshot
+from miso_reserve.cli import main
+from miso_reserve.collection import open_parts
+from miso_reserve.contract import Snapshot, examine
+from miso_reserve.dataset import RESERVE
+from miso_reserve.local_archive import open_folder
+from miso_reserve.outbox import Outbox
+from miso_reserve.response import Response
+from miso_reserve.settings import Settings
+from miso_reserve.simulate import snapshot_body
+from tests.services.kafka import read_messages
+from tests.services.process import free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import redis as redis_client
+
+    from miso_reserve.simulate import SimulatedFeed
+    from tests.conftest import Bucket
+
+END = datetime(2001, 1, 2, 12, 15, tzinfo=UTC)
+FETCHED = datetime(2001, 1, 2, 12, 17, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body of one interval, examined."""
+
+    snapshot: Snapshot
+    response: Response
+
+    @classmethod
+    def of(cls, revision: int = 0) -> Body:
+        """Make one."""
+        body = snapshot_body(END, seed=307, revision=revision)
+        snapshot = examine(body).snapshot
+        assert snapshot is not None
+        return cls(snapshot, Response(body, FETCHED, "http://feed.test/", "application/json"))
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path, bucket: Bucket) -> Archive:
+    """An archive of each kind."""
+    if request.param == "folder":
+        return open_folder(tmp_path / "data")
+    from miso_reserve.s3_archive import open_bucket  # noqa: PLC0415 - slow to import
+
+    return open_bucket(Settings(s3_bucket=bucket.name))
+
+
+@pytest.fixture
+def outbox(archive: Archive) -> Outbox:
+    """Its outbox."""
+    return Outbox(archive, RESERVE, "staging")
+
+
+class TestMarks:
+    def test_what_is_stored_and_marked_is_to_be_announced(self, archive: Archive, outbox: Outbox) -> None:
+        """A marked snapshot that stands is yielded with all that its announcement says; unmarked, it is not."""
+        body = Body.of()
+        outbox.mark(body.snapshot, body.response)
+        outbox.mark(body.snapshot, body.response)
+        stored = store_snapshot(archive, RESERVE, body.snapshot, body.response)
+        assert list(outbox.unannounced()) == [outbox.announcement(body.snapshot, body.response, stored.key)]
+        assert outbox.marks() == [f"unannounced/{RESERVE.name}/staging/{body.response.sha256}.json"]
+        outbox.unmark(body.response.sha256)
+        outbox.unmark(body.response.sha256)
+        assert list(outbox.unannounced()) == []
+        assert outbox.marks() == []
+
+    def test_a_revision_is_announced_by_its_own_key(self, archive: Archive, outbox: Outbox) -> None:
+        """Of two bodies of one interval each is announced under the key where it stands."""
+        bodies = [Body.of(), Body.of(revision=1)]
+        for body in bodies:
+            outbox.mark(body.snapshot, body.response)
+        keys = {store_snapshot(archive, RESERVE, body.snapshot, body.response).key for body in bodies}
+        assert {found.key for found in outbox.unannounced()} == keys
+        assert len(keys) == 2
+
+    def test_a_mark_without_a_snapshot_is_not_announced(self, outbox: Outbox) -> None:
+        """What was never stored is not announced; its mark goes after an hour, when no run can be about it."""
+        body = Body.of()
+        outbox.mark(body.snapshot, body.response)
+        assert list(outbox.unannounced(now=FETCHED + timedelta(minutes=59))) == []
+        assert len(outbox.marks()) == 1
+        assert list(outbox.unannounced(now=FETCHED + timedelta(minutes=61))) == []
+        assert outbox.marks() == []
+
+    def test_other_bytes_under_the_key_are_not_announced(self, archive: Archive, outbox: Outbox) -> None:
+        """Where another body, or a damaged one, stands under the interval's key, the mark is not taken for it."""
+        body = Body.of()
+        outbox.mark(body.snapshot, body.response)
+        archive.put_if_absent(snapshot_key(RESERVE, body.snapshot.interval_end), b"not gzip", {})
+        assert list(outbox.unannounced(now=FETCHED)) == []
+
+    def test_environments_are_apart(self, archive: Archive, outbox: Outbox) -> None:
+        """The marks of one environment are none of another's business."""
+        body = Body.of()
+        outbox.mark(body.snapshot, body.response)
+        assert Outbox(archive, RESERVE, "prod").marks() == []
+
+    def test_what_is_no_mark_stays_and_is_told(
+        self, archive: Archive, outbox: Outbox, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A file that is no mark is named in a warning and left where it is."""
+        key = f"unannounced/{RESERVE.name}/staging/stray.json"
+        archive.put_if_absent(key, b"{}", {})
+        assert list(outbox.unannounced()) == []
+        assert key in caplog.text
+        assert outbox.marks() == [key]
+
+
+class TestRuns:
+    @pytest.fixture
+    def options(self, feed: SimulatedFeed, tmp_path: Path, redis_url: str) -> list[str]:
+        """The command line of a run into a folder."""
+        return ["--local", str(tmp_path / "data"), "--redis-url", redis_url, "--api-url", feed.url]
+
+    def test_what_was_stored_without_kafka_is_announced_by_a_later_run(  # noqa: PLR0913, PLR0917 - the parts of the whole
+        self,
+        feed: SimulatedFeed,
+        tmp_path: Path,
+        options: list[str],
+        redis: redis_client.Redis,
+        kafka_topic: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Stored while Kafka is away, the feed moved on, Redis emptied: the next run announces both snapshots."""
+        monkeypatch.setattr("miso_reserve.collection.DELIVERY_SECONDS", 0.3)
+        away = f"127.0.0.1:{free_port()}/away"
+        assert main(["collect", *options, "--kafka-connection-string", away]) == 1
+        (left,) = json.loads(capsys.readouterr().out)["objects"]
+        feed.advance()
+        redis.flushdb()
+        monkeypatch.setattr("miso_reserve.collection.DELIVERY_SECONDS", 20.0)
+        assert main(["collect", *options, "--kafka-connection-string", kafka_topic]) == 0
+        (new,) = json.loads(capsys.readouterr().out)["objects"]
+        broker, topic = kafka_topic.split("/")
+        messages = read_messages(broker, topic, expected=2)
+        assert sorted(json.loads(message.value() or b"")["key"] for message in messages) == sorted([left, new])
+        assert not list((tmp_path / "data" / "unannounced").rglob("*.json"))
+
+    def test_a_run_that_cannot_catch_up_says_so(
+        self, feed: SimulatedFeed, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With nothing new and Kafka away, what is left keeps its mark and the run does not fail for it."""
+        monkeypatch.setattr("miso_reserve.collection.DELIVERY_SECONDS", 0.3)
+        away = ("--kafka-connection-string", f"127.0.0.1:{free_port()}/away")
+        assert main(["collect", *options]) == 0
+        settings = Settings(local=tmp_path / "data", redis_url=options[3], kafka_connection_string=away[1])
+        body = feed.requests[0].body
+        snapshot = examine(body).snapshot
+        assert snapshot is not None
+        with open_parts(settings, RESERVE) as parts:
+            parts.outbox.mark(snapshot, replace(Body.of().response, body=body))
+            assert main(["collect", *options, *away]) == 0
+            assert len(parts.outbox.marks()) == 1
+
+    def test_without_kafka_nothing_is_marked(self, options: list[str], tmp_path: Path) -> None:
+        """A run that announces nothing leaves no marks."""
+        assert main(["collect", *options]) == 0
+        assert not (tmp_path / "data" / "unannounced").exists()
