@@ -89,6 +89,18 @@ class Announcer:
         if trouble is not None or not reports:
             raise self._undelivered(trouble.name() if trouble is not None else "no answer")
 
+    def reach(self) -> int:
+        """Ask Kafka for its brokers and return how many there are.
+
+        Raises:
+            CollectionError: There is no answer in time.
+        """
+        try:
+            return len(self._producer.list_topics(timeout=self._delivery_seconds).brokers)
+        except KafkaException as error:
+            message = f"Kafka at {self._brokers} does not answer: {shown(str(error), 200)}"
+            raise CollectionError(FailureCode.KAFKA_UNDELIVERED, message) from error
+
     def close(self) -> None:
         """Let the producer go; nothing is on its way any more."""
         self._producer.flush(0)

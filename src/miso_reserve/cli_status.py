@@ -1,0 +1,35 @@
+"""The command that tells how the collection stands: ``miso-reserve status``."""
+
+import os
+import sys
+from datetime import timedelta
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from miso_reserve.settings import Settings, given_in
+
+
+def status(
+    *,
+    settings: Annotated[Settings | None, Parameter(name="*")] = None,
+    stale_after: Annotated[float, Parameter(validator=Number(gt=0))] = 15.0,
+    json: bool = False,
+) -> int:
+    """Tell the last archived interval and its age, the day's coverage, refusals, drift, and whether all parts answer.
+
+    Exit code 0 when the archive is fresh and every configured part answers, 1 when not. The feed is not asked.
+
+    Args:
+        settings: The collector's own options.
+        stale_after: Minutes after its end at which the last interval is too old.
+        json: Print one JSON object instead, for monitors.
+    """
+    from miso_reserve.status import status as look  # noqa: PLC0415 - polars takes a while
+    from miso_reserve.status import told  # noqa: PLC0415 - likewise
+
+    found = look(Settings.resolve(given_in(settings), os.environ), stale_after=timedelta(minutes=stale_after))
+    sys.stdout.write(found.model_dump_json() + "\n" if json else told(found))
+    sys.stdout.flush()
+    return 0 if found.healthy else 1
