@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
 SEED = 307
 FIVE_MINUTES = timedelta(minutes=5)
-COUNTS = ("expected", "collected", "quiet", "binding", "missing", "refused", "revised", "unreadable", "off_grid")
+COUNTS = (
+    "expected",
+    "collected",
+    "quiet",
+    "binding",
+    "missing",
+    "healed",
+    "refused",
+    "revised",
+    "unreadable",
+    "off_grid",
+)
 
 
 def at(text: str) -> datetime:

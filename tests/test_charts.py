@@ -39,7 +39,7 @@ def live(*interval_ends: datetime) -> pl.DataFrame:
 def missing(*interval_ends: datetime) -> pl.DataFrame:
     """Return the frame of missing intervals."""
     ends = [(end - FIVE_MINUTES, end) for end in interval_ends]
-    return pl.DataFrame([(start.date(), start, end) for start, end in ends], schema=MISSING, orient="row")
+    return pl.DataFrame([(start.date(), start, end, False) for start, end in ends], schema=MISSING, orient="row")
 
 
 def coverage(**figures: int) -> pl.DataFrame:

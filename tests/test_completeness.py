@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 SPRING, AUTUMN = date(2026, 3, 8), date(2026, 11, 1)
 """The days on which US clocks change."""
-MISSING = {"market_day": pl.Date(), "interval_start": TIME, "interval_end": TIME}
+MISSING = {"market_day": pl.Date(), "interval_start": TIME, "interval_end": TIME, "healed": pl.Boolean()}
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ class TestMissing:
         for path in (archived / "sourcing").rglob("*.json.gz"):
             if str(path.relative_to(archived)) not in damaged_keys():
                 held.add(label_of(path))
-        expected = [(day, end - FIVE_MINUTES, end) for day in DAYS for end in ends_of(day) if end not in held]
+        expected = [(day, end - FIVE_MINUTES, end, False) for day in DAYS for end in ends_of(day) if end not in held]
         frame = missing_intervals(archived, now=at("2027-01-01 00:00"))
         assert dict(frame.schema) == MISSING
         assert frame.rows() == expected

@@ -62,14 +62,17 @@ def test_labels_are_interval_ends_in_est(tmp_path: Path) -> None:
 
 
 def test_revisions_are_numbered_by_when_they_were_fetched(tmp_path: Path) -> None:
-    """The body without a suffix comes first, then the others as they were fetched, not as their names sort."""
+    """The bodies of an interval come as they were fetched, not as their names sort, nor as they were archived.
+
+    A refused body that is replayed after another was archived has a revision's name and was fetched before.
+    """
     late = snapshot(tmp_path, "2026-07-27 08:10", "0" * 12, "2026-07-27T13:30:00Z")
     early = snapshot(tmp_path, "2026-07-27 08:10", "f" * 12, "2026-07-27T13:20:00Z")
-    first = snapshot(tmp_path, "2026-07-27 08:10", fetched_at="2026-07-27T13:40:00Z")
+    last = snapshot(tmp_path, "2026-07-27 08:10", fetched_at="2026-07-27T13:40:00Z")
     before = snapshot(tmp_path, "2026-07-27 08:05")
     alone = snapshot(tmp_path, "2026-07-27 08:15", "a" * 12)
     found = listed(tmp_path, JULY_27).snapshots
-    assert found.select("object_key", "revision").rows() == [(before, 0), (first, 0), (early, 1), (late, 2), (alone, 0)]
+    assert found.select("object_key", "revision").rows() == [(before, 0), (early, 0), (late, 1), (last, 2), (alone, 0)]
     assert found["interval_end"].is_sorted()
 
 

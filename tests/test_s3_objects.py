@@ -255,7 +255,7 @@ class TestRequests:
         counting.requests.clear()
         found = coverage(f"s3://{bucket.name}", start="2026-07-01", end="2026-08-01", now=AFTER)
         assert found["collected"].sum() == 20
-        assert counting.counts() == (2, 1)
+        assert counting.counts() == (3, 1)
 
     def test_nothing_is_asked_before_collecting(self, bucket: Bucket, counting: CountingProxy) -> None:
         """A scan is lazy: making it is no request."""

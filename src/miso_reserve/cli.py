@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import logging
 import os
 import re
@@ -9,7 +10,7 @@ import signal
 import sys
 import zlib
 from contextlib import nullcontext
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,7 +18,7 @@ import orjson
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic import ValidationError
 
-from miso_reserve import __version__, cli_archive
+from miso_reserve import __version__, cli_archive, cli_backfill, cli_replay, cli_status
 from miso_reserve.contract import MOST_BYTES, Verdict, examine
 from miso_reserve.findings import Finding, RefusalCode
 from miso_reserve.objects import ArchiveError, UnreadableObjectError
@@ -43,7 +44,7 @@ def collect(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     Exit code 0 when nothing failed, 1 when something did, 2 for wrong usage. Logs go to stderr.
     """
     resolved = Settings.resolve(given_in(settings), os.environ)
-    _log_to_stderr(resolved.log_level)
+    _log_to_stderr(resolved)
     # Only this command needs the network's and Redis' libraries; validate starts without them.
     from miso_reserve.runner import run  # noqa: PLC0415 - as said
 
@@ -120,7 +121,15 @@ def simulate(  # noqa: PLR0913 - all by keyword, all with a default
         raise UsageError(str(error)) from error
 
 
-for command in (cli_archive.read, cli_archive.coverage, cli_archive.compact):
+_OTHER_COMMANDS = (
+    cli_archive.read,
+    cli_archive.coverage,
+    cli_archive.compact,
+    cli_status.status,
+    cli_backfill.backfill,
+    cli_replay.replay,
+)
+for command in _OTHER_COMMANDS:
     app.command(command)
 
 
@@ -168,12 +177,35 @@ def _write_simulated(folder: Path, days: int, seed: int, start: date | None) -> 
     return OK
 
 
-def _log_to_stderr(level: str) -> None:
+class _JsonLines(logging.Formatter):
+    """One JSON object a line: ``time`` in UTC, ``level``, ``logger``, ``message``, and what tells runs apart."""
+
+    def __init__(self, run: dict[str, object]) -> None:
+        super().__init__()
+        self._run = run
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self._run,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _log_to_stderr(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    if settings.log_format == "json":
+        handler.setFormatter(_JsonLines({"environment": settings.environment, "process": os.getpid()}))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("miso_reserve")
     logger.handlers = [handler]
-    logger.setLevel(level)
+    logger.setLevel(settings.log_level)
     logger.propagate = False
 
 

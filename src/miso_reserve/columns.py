@@ -13,6 +13,11 @@ TIME: Final = pl.Datetime("us", EST_NAME)
 LIVE: Final = "live"
 """The source of a row that MISO's live feed showed."""
 
+NEXT_DAY_REPORT: Final = "next_day_report"
+"""The source of a row of MISO's real-time report of the day after, ``rt_rpe``."""
+
+DAY_AHEAD_REPORT: Final = "day_ahead_report"
+"""The source of a row of MISO's day-ahead report, ``da_rpe``: another market than that of the live feed."""
 
 MARKET_DAY: Final = (pl.col("interval_end") - pl.duration(microseconds=1)).dt.date().alias("market_day")
 """The market day of ``interval_end``: the label 00:00 ends the last interval of the day before."""
@@ -40,7 +45,12 @@ _TIMES: Final = (
 _ORIGIN: Final = (
     Column("revision", pl.Int32(), "", "0 for the first body archived for the interval, 1 for the next, and so on."),
     Column("is_latest", pl.Boolean(), "", "Whether no later readable body is archived for the interval."),
-    Column("source", pl.String(), "", "Where the row comes from: `live`, the live feed."),
+    Column(
+        "source",
+        pl.String(),
+        "",
+        "`live`: the live feed; `next_day_report`, `day_ahead_report`: MISO's reports, if asked for.",
+    ),
     Column("object_key", pl.String(), "", "The key of the archived object, below the archive's root."),
 )
 
@@ -85,6 +95,12 @@ COVERAGE_COLUMNS: Final = (
     Column("quiet", pl.Int32(), "", "Intervals in which nothing binds, by the latest body."),
     Column("binding", pl.Int32(), "", "Intervals in which something binds, by the latest body."),
     Column("missing", pl.Int32(), "", "Intervals without a snapshot: expected less collected. Not known to be quiet."),
+    Column(
+        "healed",
+        pl.Int32(),
+        "",
+        "Of the missing, how many MISO's next-day report covers, archived and readable: inferred.",
+    ),
     Column("refused", pl.Int32(), "", "Bodies that were refused and are kept, by the EST day of the fetch."),
     Column("revised", pl.Int32(), "", "Intervals with more than one body."),
     Column("unreadable", pl.Int32(), "", "Objects among the snapshots that cannot be read."),

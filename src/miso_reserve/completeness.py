@@ -13,8 +13,12 @@ from miso_reserve.days import ONE_DAY, Day, Days, day_named
 from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY
 from miso_reserve.objects import Objects
 from miso_reserve.reading import Progress, Reading
+from miso_reserve.report import REAL_TIME
+from miso_reserve.report_archive import Reports
 
-MISSING: Final = pl.Schema({"market_day": pl.Date(), "interval_start": TIME, "interval_end": TIME})
+MISSING: Final = pl.Schema(
+    {"market_day": pl.Date(), "interval_start": TIME, "interval_end": TIME, "healed": pl.Boolean()}
+)
 
 
 def coverage(
@@ -59,7 +63,9 @@ def missing_intervals(
     Arguments and errors are those of ``coverage``.
 
     Returns:
-        A frame of ``market_day``, ``interval_start`` and ``interval_end`` (EST, UTC-5 all year).
+        A frame of ``market_day``, ``interval_start``, ``interval_end`` (EST, UTC-5 all year) and ``healed``: whether
+        MISO's next-day report covers the interval, archived and readable. What the report says is not what the live
+        feed said: a healed interval stays missing.
     """
     return _Coverage(archive, Days.of(start, end), now, progress).missing()
 
@@ -75,6 +81,7 @@ class _Coverage:
         self._snapshots = pl.concat([SNAPSHOTS.to_frame(), *frames])
         self._unreadable = Counter(found.market_day for found in reading.skipped)
         self._refused = _count_refused(objects, days)
+        self._covered = {report.market_day: report.covered for report in Reports(objects, REAL_TIME).read(days)}
         self._days = self._between(days)
         ends = self._snapshots["interval_end"].max()
         self._horizon = max(now, ends) if isinstance(ends, datetime) else now
@@ -98,21 +105,28 @@ class _Coverage:
             },
             schema_overrides={"market_day": pl.Date},
         )
+        of_reports = self._missing([day for day in self._days if day in self._covered])
+        healed = of_reports.group_by("market_day").agg(pl.col("healed").sum())
         return (
             days.join(counted, on="market_day", how="left", maintain_order="left")
-            .with_columns(pl.col("collected", "quiet", "binding", "revised", "off_grid").fill_null(0))
+            .join(healed, on="market_day", how="left", maintain_order="left")
+            .with_columns(pl.col("collected", "quiet", "binding", "revised", "off_grid", "healed").fill_null(0))
             .with_columns(missing=pl.col("expected").cast(pl.Int64) - pl.col("collected"))
             .select(pl.col(name).cast(dtype) for name, dtype in COVERAGE.items())
         )
 
     def missing(self) -> pl.DataFrame:
+        return self._missing(self._days)
+
+    def _missing(self, days: list[date]) -> pl.DataFrame:
         seen = self._snapshots.select("interval_end")
-        ends = [
-            (day, _begin(day) + INTERVAL * number) for day in self._days for number in range(1, self._expected(day) + 1)
-        ]
+        ends = [(day, _begin(day) + INTERVAL * number) for day in days for number in range(1, self._expected(day) + 1)]
         expected = pl.DataFrame(ends, {"market_day": pl.Date, "interval_end": TIME}, orient="row")
         absent = expected.join(seen, on="interval_end", how="anti", maintain_order="left")
-        return absent.with_columns(INTERVAL_START).select(list(MISSING))
+        covered = pl.concat([SNAPSHOTS.to_frame().select("interval_end"), *self._covered.values()])["interval_end"]
+        return absent.with_columns(INTERVAL_START, healed=pl.col("interval_end").is_in(covered.implode())).select(
+            list(MISSING)
+        )
 
     def _expected(self, day: date) -> int:
         ended = (self._horizon - _begin(day)) // INTERVAL
@@ -123,7 +137,7 @@ class _Coverage:
         asked = days.all()
         if asked is not None:
             return asked
-        known = {*self._snapshots["market_day"], *self._unreadable, *self._refused}
+        known = {*self._snapshots["market_day"], *self._unreadable, *self._refused, *self._covered}
         first, last = days.start or min(known, default=None), max(known, default=None)
         if first is None or (last is None and days.end is None):
             return []

@@ -5,7 +5,8 @@ from typing import Final, NamedTuple
 
 _ELEMENT: Final = r"(?P<element>[^\s()]+)"
 _DIRECTION: Final = r" \((?P<direction>[^\s()]+)\)"
-_TERMS: Final = r" - (?!Zone_\d+$)(?P<terms>[^\s+]+(?:\+[^\s+]+)*?)(?: Zone_(?P<zone>\d{1,4}))?"
+# Possessive, or a name of 5 MB would cost 500 MB: no part can give back what it took and still match.
+_TERMS: Final = r" - (?!Zone_\d+$)(?P<terms>[^\s+]++(?:\+[^\s+]++)*+)(?: Zone_(?P<zone>\d{1,4}))?"
 _SHAPE: Final = re.compile(rf"{_ELEMENT}(?:{_DIRECTION}(?:{_TERMS})?|{_TERMS.replace('?P<', '?P<bare_')})", re.ASCII)
 
 

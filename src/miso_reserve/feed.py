@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import io
+import logging
 import threading
 import time
 import zlib
@@ -13,6 +14,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
 import urllib3
+from urllib3.util import parse_url
 
 from miso_reserve import __version__
 from miso_reserve.contract import MOST_BYTES
@@ -28,8 +30,23 @@ _CHUNK: Final = 64 * 1024
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERRORS: Final = range(500, 600)
 
+# Of a header that it cannot read it warns with a traceback and the whole address, which may hold a secret.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
-def fetch(url: str, timeout: float) -> Response:
+
+class NotFoundError(CollectionError):
+    """There is nothing at the address: 404."""
+
+
+def fetch_if_published(url: str, timeout: float) -> Response | None:
+    """Get a file as ``fetch`` does; None when there is none at the address (404)."""
+    try:
+        return fetch(url, timeout, accept="*/*")
+    except NotFoundError:
+        return None
+
+
+def fetch(url: str, timeout: float, accept: str = "application/json") -> Response:
     """Get the feed's present body, in at most ``timeout`` seconds for everything, body included.
 
     Raises:
@@ -42,7 +59,7 @@ def fetch(url: str, timeout: float) -> Response:
 
     def work() -> None:
         try:
-            outcome.append(_request(url, time.monotonic() + timeout))
+            outcome.append(_request(url, time.monotonic() + timeout, accept))
         except Exception as error:  # noqa: BLE001 - carried over to the caller's thread and raised there
             outcome.append(error)
 
@@ -70,16 +87,31 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", "")).encode("ascii", "backslashreplace").decode()
 
 
+class _WithoutCookies(requests.adapters.HTTPAdapter):
+    """Drops cookies unread: of one that it cannot read, http.cookiejar warns with a traceback."""
+
+    def build_response(self, req: requests.PreparedRequest, resp: urllib3.BaseHTTPResponse) -> requests.Response:
+        original = getattr(resp, "_original_response", None)
+        if original is not None:
+            del original.msg["Set-Cookie"]
+        return super().build_response(req, resp)
+
+
 class _Session(requests.Session):
     """A session that leaves redirects to us: requests reads a redirect's whole body, followed or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for prefix in ("http://", "https://"):
+            self.mount(prefix, _WithoutCookies())
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests calls it so
         return None
 
 
-def _request(url: str, deadline: float) -> Response:
+def _request(url: str, deadline: float, accept: str) -> Response:
     with _Session() as session:
-        session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
+        session.headers.update({"User-Agent": USER_AGENT, "Accept": accept, "Accept-Encoding": "gzip"})
         at = url
         for _ in range(_MOST_REDIRECTS + 1):
             left = max(deadline - time.monotonic(), 0.001)
@@ -94,8 +126,10 @@ def _redirected(url: str, response: requests.Response) -> str:
     location = response.headers["Location"]
     try:
         target = urljoin(url, location)
-        here, there = urlsplit(url), urlsplit(target)
-        same_host = (here.hostname, here.port) == (there.hostname, there.port)
+        here, there, connecting = urlsplit(url), urlsplit(target), parse_url(target)
+        # urllib3, which connects, reads http://one\@two/ as one, urlsplit as two.
+        read_twice = {(there.hostname, there.port), ((connecting.host or "").strip("[]"), connecting.port)}
+        same_host = read_twice == {(here.hostname, here.port)}
     except ValueError as error:
         message = f"{without_secrets(url)} redirects to {shown(location)}, which is no address"
         raise CollectionError(FailureCode.FEED_REDIRECT, message) from error
@@ -112,7 +146,8 @@ def _read(response: requests.Response, url: str, deadline: float) -> Response:
         retry_after = _retry_after(response.headers.get("Retry-After"))
         raise CollectionError(FailureCode.FEED_UNAVAILABLE, message, transient=True, retry_after=retry_after)
     if status != requests.codes.ok:
-        raise CollectionError(FailureCode.FEED_STATUS, f"{without_secrets(url)} answers {status}, not 200")
+        error = NotFoundError if status == requests.codes.not_found else CollectionError
+        raise error(FailureCode.FEED_STATUS, f"{without_secrets(url)} answers {status}, not 200")
     return Response(
         body=_decoded(_raw_body(response, deadline), response.headers.get("Content-Encoding", ""), url),
         fetched_at=datetime.now(UTC),
@@ -161,7 +196,7 @@ def _retry_after(header: str | None) -> float | None:
         return None
     try:
         seconds = float(header) if header.strip().isdecimal() else _seconds_until(header)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an offset too large for any date
         return None
     return max(seconds, 0.0)
 

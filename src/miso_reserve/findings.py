@@ -24,7 +24,7 @@ class RefusalCode(_Code):
 
     EMPTY_BODY = "empty_body", "The body has no bytes, or white space only."
     BODY_TOO_LARGE = "body_too_large", "The body is larger than 5 MiB after decompression; what was read of it is kept."
-    HTML_PAGE = "html_page", "An HTML (or XML) page where JSON belongs, for example a maintenance page."
+    HTML_PAGE = "html_page", "An HTML (or XML) page where data belong, for example a maintenance page."
     NOT_JSON = "not_json", "The body is not valid JSON in UTF-8 (`NaN` and `Infinity` are not JSON)."
     ERROR_PAYLOAD = "error_payload", 'An error message in place of data, as in `{"error":"no data"}`.'
     NOT_AN_OBJECT = "not_an_object", "JSON, but not an object; or a row that is not an object."
@@ -40,6 +40,10 @@ class RefusalCode(_Code):
     BAD_QUANTITY = "bad_quantity", "`Quantity` is not a finite number (a number or a numeric string, in MW)."
     BAD_OVERRIDE = "bad_override", '`OVERRIDE` is not a boolean, 0, 1, "0" or "1".'
     BAD_BREAK_POINT = "bad_break_point", "`BP1`, `PC1`, `BP2` or `PC2` is neither a finite number nor null."
+    NOT_A_WORKBOOK = "not_a_workbook", "A report that is no legacy Excel workbook (`.xls`), or a damaged one."
+    REPORT_LAYOUT = "report_layout", "A report without the header, the columns or the closing disclaimer row it has."
+    REPORT_MARKET_DAY = "report_market_day", "A report of another market day than its file's date stands for."
+    UNREADABLE_TIME = "unreadable_time", "A report's time or hour cannot be read."
     UNREADABLE_FILE = "unreadable_file", "A file given to `miso-reserve validate` cannot be read."
     MORE_REASONS = "more_reasons", f"More than {MOST_FINDINGS} reasons: the message counts those not listed."
 

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from operator import itemgetter
 from typing import Final, NamedTuple, TypeAlias
 
 import polars as pl
@@ -103,14 +102,24 @@ def _recognised(prefix: str, names: list[str]) -> tuple[list[_Found], list[str]]
 
 
 def _in_order(objects: Objects, stem: str, found: list[_Found]) -> list[_Found]:
-    """Order the bodies of each interval: the one without a suffix was put first, the others by when each came."""
-    firsts = [one for one in found if one[1] in _ENDINGS]
-    revisions = [one for one in found if one[1] not in _ENDINGS]
-    several = Counter(minute for minute, _ in revisions)
-    unsure = [one for one in revisions if several[one[0]] > 1]
+    """Order the bodies of each interval by when each was fetched: a replayed one comes late and was fetched before.
+
+    Where no provenance tells, the one without a suffix was put first.
+    """
+    several = Counter(minute for minute, _ in found)
+    unsure = [one for one in found if several[one[0]] > 1]
     came = dict(zip(unsure, objects.fetched_at([stem + ending for _, ending in unsure]), strict=True))
-    revisions.sort(key=lambda one: (came.get(one, ""), one[1]))
-    return sorted(firsts + revisions, key=itemgetter(0))
+    untold = {minute for (minute, _), fetched_at in came.items() if not fetched_at}
+    return sorted(
+        found,
+        key=lambda one: (
+            one[0],
+            one[0] in untold and one[1] not in _ENDINGS,
+            came.get(one, ""),
+            one[1] not in _ENDINGS,
+            one[1],
+        ),
+    )
 
 
 def _numbers(found: list[_Found]) -> Iterator[int]:

@@ -12,10 +12,11 @@ from typing import Final
 import polars as pl
 
 from miso_reserve.bodies import Decoded, Skipped, decode
+from miso_reserve.columns import SNAPSHOTS
 from miso_reserve.contract import MOST_BYTES
 from miso_reserve.curated import Compacted, Table, compacted_months, curated_key
 from miso_reserve.dataset import RESERVE, Dataset
-from miso_reserve.days import Days, days_between, month_end
+from miso_reserve.days import ONE_DAY, Days, days_between, month_end
 from miso_reserve.interval import market_day
 from miso_reserve.listing import list_snapshots, market_days
 from miso_reserve.objects import Objects, UnreadableObjectError
@@ -79,6 +80,12 @@ class Reading:
                 for decoded in self.raw(list(stretch)):
                     yield getattr(decoded, self._table).lazy()
 
+    def labels(self, days: Sequence[date]) -> pl.DataFrame:
+        """Return the ends of the intervals of some market days that have a readable snapshot, as ``interval_end``."""
+        among = Days(min(days), max(days) + ONE_DAY, pl.col("market_day").is_in(list(days)))
+        frames = Reading(self._objects, "snapshots", dataset=self._dataset).frames(among)
+        return pl.concat([SNAPSHOTS.to_frame().lazy(), *frames]).select("interval_end").collect()
+
     def raw(self, days: Sequence[date]) -> Iterator[Decoded]:
         """Yield what the raw objects of some market days hold, batch after batch."""
         # Files are read and unzipped here while the batch before is decoded there.
@@ -126,7 +133,7 @@ class Reading:
                 yield snapshots[rows], bodies
                 rows, bodies, size = [], [], 0
             try:
-                body = _unzipped(data)
+                body = unzipped(data)
             except (zlib.error, OSError) as error:
                 self._skip(
                     [Skipped(keys[row], market_day(snapshots["interval_end"][row]), f"it cannot be read: {error}")]
@@ -148,7 +155,13 @@ class Reading:
         self.skipped += skipped
 
 
-def _unzipped(data: bytes | OSError) -> bytes:
+def unzipped(data: bytes | OSError) -> bytes:
+    """Unzip an object as it was read, as far as it takes to see that it is too large, or unzips to some 65 MB.
+
+    Raises:
+        OSError: The object could not be read.
+        zlib.error: It is damaged.
+    """
     if isinstance(data, OSError):
         raise data
     if len(data) < _SMALL:
