@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
+SIMULATED ?= simulated
+FEED ?= simulated
+SPEED ?= 1
 # Fewer try the bench out; README quotes a year.
 BENCH_DAYS ?= 365
 BENCH_ROUNDS ?= 5
@@ -9,7 +12,7 @@ BENCH_ROUNDS ?= 5
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo collect notebook notebooks jitter test test-services check format lock bench readme clean
+.PHONY: help setup demo collect up notebook notebooks jitter test test-services check format lock bench readme clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +32,9 @@ demo: setup ## Collect a simulated hour into ./data: no service, no internet
 
 collect: setup ## Collect one live snapshot into ./data
 	@$(BIN)/miso-reserve collect --local "$(DATA)"
+
+up: setup ## Run the whole system until Ctrl-C: FEED=simulated (into ./simulated) or FEED=live (into ./data)
+	@exec $(BIN)/python -m flows.up "$(if $(filter live,$(FEED)),$(DATA),$(SIMULATED))" --feed $(FEED) --speed $(SPEED)
 
 notebook: setup ## Open the notebooks in JupyterLab, on ./data (the demo's, unless something is there)
 	@test -d "$(DATA)/sourcing" || $(BIN)/python -m flows.demo "$(DATA)"

@@ -88,6 +88,7 @@ class Pace:
         next_run = _first_slot(self.due + INTERVAL, self.gap)
         return next_run + timedelta(seconds=_SPARE * self.gap) - 2 * INTERVAL <= newest <= next_run
 
+
 @dataclass(frozen=True, slots=True)
 class NextSlot(Retries):
     """A failed request of a run with several polls is tried again in the run's next slot, and in no other."""

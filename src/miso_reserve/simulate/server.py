@@ -6,7 +6,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 from time import monotonic
 from typing import Self
@@ -56,6 +56,7 @@ class SimulatedFeed:
         seed: names the simulated market and the sequence of faults.
         start: the END of the first interval served, aware, on the 5-minute grid.
         speed: simulated seconds per real second, counted from construction; 0 stands still until `advance`.
+        ahead: simulated time that has passed at construction already.
         revision_rate: the chance, 0 to 1, that a request for an interval already served finds it revised.
         faults: the share of requests, 0 to 1, that each fault befalls.
         compress: gzip the body for clients that accept it.
@@ -73,6 +74,7 @@ class SimulatedFeed:
         seed: int = 0,
         start: datetime = DEFAULT_START,
         speed: float = 0.0,
+        ahead: timedelta = timedelta(),
         revision_rate: float = 0.0,
         faults: Mapping[str, float] | None = None,
         compress: bool = False,
@@ -87,6 +89,7 @@ class SimulatedFeed:
         self._seed = seed
         self._start = start.astimezone(EST)
         self._speed = speed
+        self._ahead = ahead
         self._revision_rate = revision_rate
         self._compress = compress
 
@@ -136,8 +139,8 @@ class SimulatedFeed:
     @property
     def interval_end(self) -> datetime:
         """The END of the interval that is served at present, in EST (fixed UTC-5)."""
-        moved = (monotonic() - self._began) * self._speed // INTERVAL.total_seconds()
-        return self._start + (self._advanced + int(moved)) * INTERVAL
+        moved = self._ahead + timedelta(seconds=(monotonic() - self._began) * self._speed)
+        return self._start + (self._advanced + moved // INTERVAL) * INTERVAL
 
     def advance(self, intervals: int = 1) -> None:
         """Move the simulated clock on by that many 5-minute intervals."""

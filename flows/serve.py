@@ -1,0 +1,58 @@
+"""The deployments without a work pool: one process that schedules and runs them, for half of a worker's CPU."""
+
+import os
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from cyclopts import App
+from prefect import serve
+from prefect.deployments.runner import RunnerDeployment
+from prefect.schedules import Cron, Interval
+
+from flows.collect import collect
+from flows.compact import compact
+from flows.gaps import gaps
+from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.pace import MOST_POLLS, POLITE_GAP
+
+EST_NAME = "Etc/GMT+5"
+ON_THE_GRID = datetime(2026, 1, 1, tzinfo=EST)
+
+app = App(help="Serve the deployments until interrupted. What runs need comes from the environment, as for a worker.")
+
+
+def deployments(every: float, poll_gap: float, environment: str) -> list[RunnerDeployment]:
+    """Return what prefect.yaml deploys, with the seconds between runs and between polls.
+
+    A feed on this machine is simulated, and MISO's reports say nothing of its intervals: without reports of its own,
+    named by MISO_REPORTS_URL, its gaps stay.
+    """
+    pace: dict[str, Any] = {"environment": environment, "polls": MOST_POLLS, "poll_gap": poll_gap}
+    interval = Interval(timedelta(seconds=every), anchor_date=ON_THE_GRID, timezone=EST_NAME)
+    made: list[Any] = [
+        collect.to_deployment("served", schedule=interval, parameters=pace, tags=["miso", "reserve"]),
+        compact.to_deployment("served", schedule=Cron("30 1 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
+    ]
+    simulated = urlsplit(os.environ.get("MISO_API_URL", "")).hostname in {"localhost", "127.0.0.1", "::1"}
+    if os.environ.get("MISO_REPORTS_URL") or not simulated:
+        # A day's report is out on the next day; the hour of 13:00 is inferred, not known.
+        daily = Cron("0 13 * * *", timezone=EST_NAME)
+        made.append(gaps.to_deployment("served", schedule=daily, tags=["miso", "reserve"]))
+    return made
+
+
+@app.default
+def main(*, every: float = INTERVAL.total_seconds(), poll_gap: float = POLITE_GAP, environment: str = "dev") -> None:
+    """Serve until interrupted.
+
+    Args:
+        every: Seconds from one run to the next.
+        poll_gap: Seconds between the polls of a run.
+        environment: The namespace: dev, staging or prod.
+    """
+    serve(*deployments(every, poll_gap, environment))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,134 @@
+"""``make up``: the whole system on one machine, at ten times the speed, killed in the middle and started again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import polars as pl
+import psutil
+import pytest
+import requests
+
+from flows.up import MARK, SimulatedTime
+from miso_reserve.completeness import coverage, missing_intervals
+from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.reader import scan_snapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SPEED = 10.0
+ROOT = Path(__file__).parent.parent
+
+
+@contextmanager
+def up(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the system; whatever is left of it at the end is killed."""
+    command = [sys.executable, "-m", "flows.up", str(folder), "--speed", str(SPEED), "--port", "0"]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        for left in (process.pid, *(found.pid for found in members(folder))):
+            if psutil.pid_exists(left):
+                psutil.Process(left).kill()
+        process.wait(60)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def members(folder: Path) -> list[psutil.Process]:
+    """The processes of a folder's system, but for the one that started them."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(folder):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def until(output: IO[str] | None, *words: str) -> list[str]:
+    """Read lines until one holds all the words; return those read."""
+    assert output is not None
+    lines = []
+    for line in output:
+        lines.append(line)
+        if all(word in line for word in words):
+            return lines
+    pytest.fail(f"the output ended before {words}: {lines}")
+
+
+def newest(folder: Path) -> datetime:
+    """The newest interval end in the archive."""
+    ends = scan_snapshots(folder).collect()["interval_end"].to_list()
+    return max(ends).astimezone(EST)  # type: ignore[no-any-return]
+
+
+@pytest.mark.services
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into the environment of processes")
+def test_killed_and_started_again_it_has_all_but_the_time_it_was_down(tmp_path: Path) -> None:
+    """After kill -9 the next start ends what is left, goes on, and misses only intervals of the time it was down."""
+    folder = tmp_path / "simulated"
+    with up(folder) as first:
+        told = until(first.stdout, "market day", " 3 of ")
+        ui = next(line.split()[1] for line in told if line.startswith("Prefect"))
+        assert "<title>" in requests.get(ui, timeout=10).text
+        first.send_signal(signal.SIGKILL)
+        first.wait(60)
+        down = datetime.now(UTC)
+        last_before = newest(folder)
+    with up(folder) as second:
+        until(second.stdout, "last interval")
+        while newest(folder) <= last_before + 2 * INTERVAL:
+            until(second.stdout, "last interval")
+        second.send_signal(signal.SIGINT)
+        until(second.stdout, "stopped; start it again")
+        assert second.wait(60) == 0
+        assert members(folder) == []
+    clock = SimulatedTime.kept_in(folder / ".up" / "simulated-time.json", SPEED)
+    times = scan_snapshots(folder).collect()["interval_end"]
+    first_after = min(end.astimezone(EST) for end in times.to_list() if end.astimezone(EST) > last_before)
+    gap = missing_intervals(folder).filter(pl.col("interval_end").is_between(times.min(), times.max()))["interval_end"].to_list()
+    outside = [end for end in gap if not clock.at(down) - 2 * INTERVAL < end.astimezone(EST) < first_after]
+    assert outside == []
+    [day] = coverage(folder).to_dicts()
+    assert day["collected"] == len(times)
+    assert day["revised"] == day["refused"] == day["unreadable"] == 0
+
+
+def test_a_simulated_clock_goes_on_while_the_system_is_down(tmp_path: Path) -> None:
+    """Kept in a folder, the clock is the same for every start, and another speed goes on from where it stands."""
+    path = tmp_path / "time.json"
+    first = SimulatedTime.kept_in(path, SPEED)
+    assert SimulatedTime.kept_in(path, SPEED) == first
+    assert first.at(first.real + timedelta(minutes=1)) - first.simulated == timedelta(minutes=10)
+    assert first.simulated.year == 2001
+    slower = SimulatedTime.kept_in(path, 1.0)
+    assert slower.simulated == first.at(slower.real)
+    path.write_text("{}")
+    assert SimulatedTime.kept_in(path, 2.0).speed == 2.0
+
+
+def test_the_simulated_feed_shows_the_clocks_interval(tmp_path: Path) -> None:
+    """The feed of a clock shows the interval that ended last at the clock's time."""
+    clock = SimulatedTime.kept_in(tmp_path / "time.json", 1.0)
+    with clock.feed() as feed:
+        now = clock.at(datetime.now(UTC))
+        assert now - INTERVAL <= feed.interval_end <= now + timedelta(seconds=5)
+
+
+def test_the_live_feed_has_one_speed(tmp_path: Path) -> None:
+    """Another speed with MISO's feed is refused before anything is started."""
+    command = [sys.executable, "-m", "flows.up", str(tmp_path), "--feed", "live", "--speed", "2"]
+    completed = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
+    assert completed.returncode == 1
+    assert "one speed" in completed.stderr
+    assert list(tmp_path.iterdir()) == []
