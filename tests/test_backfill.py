@@ -364,5 +364,5 @@ def test_settings_come_from_options_environment_and_defaults() -> None:
     assert BackfillSettings.resolve(place, environ).timeout == 7
     given = BackfillSettings.resolve({**place, "reports_url": "http://127.0.0.1:2/", "pause": None}, environ)
     assert (given.reports_url, given.pause) == ("http://127.0.0.1:2/", 5.0)
-    with pytest.raises(UsageError, match="reports-url"):
+    with pytest.raises(UsageError, match="MISO_REPORTS_URL: "):
         BackfillSettings.resolve(place, {"MISO_REPORTS_URL": "nowhere"})

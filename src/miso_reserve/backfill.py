@@ -27,7 +27,7 @@ from miso_reserve.report import REAL_TIME, Report
 from miso_reserve.report_archive import Reports, store_refused_report, store_report
 from miso_reserve.report_check import Checked, check_report
 from miso_reserve.response import Response
-from miso_reserve.settings import ArchiveSettings, BackfillSettings, Settings
+from miso_reserve.settings import BackfillSettings
 
 logger = logging.getLogger(__name__)
 
@@ -149,11 +149,11 @@ def backfill(  # noqa: PLR0913 - all but the settings by keyword, with a default
         CollectionError: The archive cannot be opened for writing.
         ValueError: The days are no days, or end before they start.
     """
-    from miso_reserve.collection import _open_archive  # noqa: PLC0415 - it brings all that a collector needs
+    from miso_reserve.collection import open_archive  # noqa: PLC0415 - it brings all that a collector needs
 
     clock = clock or SystemClock()
     objects, reporter = objects_of(settings), Reporter(settings, clock)
-    archive = _open_archive(Settings(**{name: getattr(settings, name) for name in ArchiveSettings.model_fields}))
+    archive = open_archive(settings)
     days = days_to_backfill(objects, report, start=start, end=end, now=clock.now())
     archived = {found.market_day for found in Reports(objects, report).read(Days.of(start, end))}
     done: list[BackfilledDay] = []

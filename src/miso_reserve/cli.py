@@ -22,7 +22,7 @@ from miso_reserve import __version__, cli_archive, cli_backfill, cli_replay, cli
 from miso_reserve.contract import MOST_BYTES, Verdict, examine
 from miso_reserve.findings import Finding, RefusalCode
 from miso_reserve.objects import ArchiveError, UnreadableObjectError
-from miso_reserve.settings import Settings, UsageError, explained, given_in
+from miso_reserve.settings import BackfillSettings, Settings, UsageError, explained, given_in
 
 OK: Final = 0
 FAILED: Final = 1
@@ -154,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _without_values(error: CycloptsError) -> str:
     """Say what is wrong without repeating what was given, which may be a password."""
     if isinstance(error.__cause__, ValidationError):
-        return explained(error.__cause__, Settings.model_fields)
+        return explained(error.__cause__, {*Settings.model_fields, *BackfillSettings.model_fields})
     if isinstance(error, UnusedCliTokensError):
         return "there are arguments too many: an option takes one value, quoted if it has blanks"
     return re.sub(r"=\S+", "=...", str(error))

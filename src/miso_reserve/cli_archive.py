@@ -56,7 +56,7 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
 
     table = "snapshots" if snapshots else "constraints"
     scan = scan_snapshots if snapshots else scan_constraints
-    with _told_wrong_days(), _progress("days read") as progress, _told_warnings():
+    with told_wrong_days(), progress_bar("days read") as progress, _told_warnings():
         frame = scan(
             _opened(settings),
             start=start,
@@ -65,7 +65,7 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
             strict=strict,
             progress=progress,
         ).collect()
-    _write(frame.select(_SHOWN[table]) if format == "table" else frame, format, output)
+    write_frame(frame.select(_SHOWN[table]) if format == "table" else frame, format, output)
     return 0
 
 
@@ -91,9 +91,9 @@ def coverage(  # noqa: PLR0913 - likewise
     from miso_reserve import completeness  # noqa: PLC0415 - polars takes a while
 
     count = completeness.missing_intervals if missing else completeness.coverage
-    with _told_wrong_days(), _progress("days read") as progress:
+    with told_wrong_days(), progress_bar("days read") as progress:
         frame = count(_opened(settings), start=start, end=end, progress=progress)
-    _write(frame, format, output)
+    write_frame(frame, format, output)
     return 0
 
 
@@ -119,18 +119,18 @@ def compact(
     from miso_reserve.compaction import RESULTS, compact_month, months_to_compact  # noqa: PLC0415 - likewise
 
     objects = _opened(settings)
-    with _told_wrong_days():
+    with told_wrong_days():
         months = months_to_compact(objects, start=start, end=end)
     compacted: list[CompactedMonth | None] = []
     failed: list[ArchiveError] = []
-    with _progress("months compacted") as progress:
+    with progress_bar("months compacted") as progress:
         for number, month in enumerate(months):
             try:
                 compacted.append(compact_month(objects, month))
             except ArchiveError as error:  # the other months are not to wait for this one
                 failed.append(error)
             progress(number + 1, len(months))
-    _write(pl.DataFrame([month.as_dict() for month in compacted if month is not None], RESULTS), format, output)
+    write_frame(pl.DataFrame([month.as_dict() for month in compacted if month is not None], RESULTS), format, output)
     sys.stderr.writelines(f"miso-reserve: {reason}\n" for reason in failed)
     return 1 if failed else 0
 
@@ -142,7 +142,8 @@ def _opened(settings: ArchiveSettings | None) -> "Objects":
 
 
 @contextmanager
-def _told_wrong_days() -> Iterator[None]:
+def told_wrong_days() -> Iterator[None]:
+    """Say of wrong market days that they are wrong usage."""
     from miso_reserve.days import WrongDaysError  # noqa: PLC0415 - polars takes a while
 
     try:
@@ -152,7 +153,7 @@ def _told_wrong_days() -> Iterator[None]:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on a terminal, and nothing elsewhere."""
     from rich.console import Console  # noqa: PLC0415 - only long work needs it
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415 - likewise
@@ -173,7 +174,8 @@ def _told_warnings() -> Iterator[None]:
         sys.stderr.write(f"miso-reserve: warning: {warning.message}\n")
 
 
-def _write(frame: "pl.DataFrame", form: Format, output: Path | None) -> None:
+def write_frame(frame: "pl.DataFrame", form: Format, output: Path | None) -> None:
+    """Write a frame in a format, to a file or to standard output."""
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet is not for a terminal: give --output FILE, or pipe it")
     data = _formatted(frame, form)

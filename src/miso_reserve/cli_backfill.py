@@ -3,20 +3,20 @@
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from miso_reserve.cli_archive import Format, Where, _progress, _told_wrong_days, _write
+from cyclopts import Parameter
+
+from miso_reserve.cli_archive import Format, progress_bar, told_wrong_days, write_frame
 from miso_reserve.settings import BackfillSettings, given_in
 
 
 def backfill(  # noqa: PLR0913 - all by keyword, all with a default
     *,
-    settings: Where = None,
+    settings: Annotated[BackfillSettings | None, Parameter(name="*")] = None,
     start: str | None = None,
     end: str | None = None,
     day_ahead: bool = False,
-    reports_url: str | None = None,
-    timeout: float | None = None,
-    pause: float | None = None,
     format: Format = "table",  # noqa: A002 - the option's name
     output: Path | None = None,
 ) -> int:
@@ -25,13 +25,10 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
     Exit code 0 when nothing failed, 1 when something did. A report that is not published yet is no failure.
 
     Args:
-        settings: Where the archive is.
+        settings: Where the archive is, and where the reports are.
         start: The first market day, YYYY-MM-DD; the archive's first unless given.
         end: The market day after the last; today unless given.
         day_ahead: The day-ahead reports instead, of every day that has none.
-        reports_url: Where the reports are, instead of MISO_REPORTS_URL or MISO's own address.
-        timeout: Seconds for one whole request, body included; MISO_TIMEOUT or 30 unless given.
-        pause: Seconds from one request to the next, at least; 5 unless given.
         format: What became of each day, as a table, CSV, Parquet or a JSON array.
         output: A file to write instead of standard output.
     """
@@ -40,16 +37,15 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
     from miso_reserve.objects import ArchiveError  # noqa: PLC0415 - likewise
     from miso_reserve.report import DAY_AHEAD, REAL_TIME  # noqa: PLC0415 - likewise
 
-    given = {**given_in(settings), "reports_url": reports_url, "timeout": timeout, "pause": pause}
-    resolved = BackfillSettings.resolve(given, os.environ)
+    resolved = BackfillSettings.resolve(given_in(settings), os.environ)
     report = DAY_AHEAD if day_ahead else REAL_TIME
-    with _told_wrong_days(), _progress("days backfilled") as progress:
+    with told_wrong_days(), progress_bar("days backfilled") as progress:
         try:
             result = backfilling.backfill(resolved, start=start, end=end, report=report, progress=progress)
         except CollectionError as error:
             raise ArchiveError(error.message) from error
     frame = result.frame()
-    _write(frame.drop("object_key", "message") if format == "table" else frame, format, output)
+    write_frame(frame.drop("object_key", "message") if format == "table" else frame, format, output)
     sys.stderr.writelines(
         f"miso-reserve: {day.market_day} {day.outcome}: {day.code}: {day.message}\n"
         for day in result.days

@@ -8,7 +8,7 @@ import orjson
 from cyclopts import Parameter
 
 from miso_reserve.objects import ArchiveError
-from miso_reserve.settings import ArchiveSettings, Settings, UsageError, given_in
+from miso_reserve.settings import ArchiveSettings, UsageError, given_in
 
 
 def replay(
@@ -30,7 +30,7 @@ def replay(
         dry_run: Write nothing; print what would be archived.
     """
     from miso_reserve.archive_address import objects_of  # noqa: PLC0415 - polars takes a while
-    from miso_reserve.collection import _open_archive  # noqa: PLC0415 - likewise
+    from miso_reserve.collection import open_archive  # noqa: PLC0415 - likewise
     from miso_reserve.days import WrongDaysError  # noqa: PLC0415 - likewise
     from miso_reserve.failure import CollectionError  # noqa: PLC0415 - likewise
     from miso_reserve.replay import replay as replay_refused  # noqa: PLC0415 - likewise
@@ -38,7 +38,7 @@ def replay(
     resolved = ArchiveSettings.resolve(given_in(settings), os.environ)
     objects = objects_of(resolved)
     try:
-        archive = None if dry_run else _open_archive(Settings(**resolved.model_dump()))
+        archive = None if dry_run else open_archive(resolved)
         result = replay_refused(objects, archive, start=start, end=end)
     except WrongDaysError as error:
         raise UsageError(str(error)) from error

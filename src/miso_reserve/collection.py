@@ -27,7 +27,7 @@ from miso_reserve.notify import DELIVERY_SECONDS, Announcer
 from miso_reserve.outbox import Outbox
 from miso_reserve.pace import Clock, NextSlot, Pace, await_slot
 from miso_reserve.response import Response
-from miso_reserve.settings import Settings
+from miso_reserve.settings import ArchiveSettings, Settings
 
 T = TypeVar("T")
 
@@ -151,10 +151,15 @@ def open_parts(settings: Settings, dataset: Dataset) -> Iterator[Parts]:
         announcer = None if settings.kafka is None else Announcer(settings.kafka, DELIVERY_SECONDS)
         if announcer is not None:
             stack.callback(announcer.close)
-        yield Parts(dataset, settings.environment, _open_archive(settings), registry, announcer)
+        yield Parts(dataset, settings.environment, open_archive(settings), registry, announcer)
 
 
-def _open_archive(settings: Settings) -> Archive:
+def open_archive(settings: ArchiveSettings) -> Archive:
+    """Open the archive that settings name, to put objects into.
+
+    Raises:
+        CollectionError: The block cannot be loaded, or AWS knows no such profile.
+    """
     # Prefect's blocks take one to two seconds to import, and a run needs one kind only.
     if settings.local is not None:
         from miso_reserve.local_archive import open_folder  # noqa: PLC0415 - slow to import

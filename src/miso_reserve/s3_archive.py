@@ -13,7 +13,7 @@ from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 from miso_reserve.archive import Archive, sha256_unzipped
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode, shown
-from miso_reserve.settings import Settings
+from miso_reserve.settings import ArchiveSettings
 
 _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _PRECONDITION_FAILED: Final = 412
@@ -23,7 +23,7 @@ _TRANSIENT_STATUS: Final = frozenset({408, 409, 429})
 _TRANSIENT_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "Throttling", "InternalError"})
 
 
-def open_bucket(settings: Settings) -> Archive:
+def open_bucket(settings: ArchiveSettings) -> Archive:
     """Return the archive in the bucket or saved block that the settings name.
 
     Raises:
@@ -37,7 +37,7 @@ def open_bucket(settings: Settings) -> Archive:
         raise CollectionError(FailureCode.ARCHIVE_REFUSED, message) from error
 
 
-def _bucket(settings: Settings) -> S3Bucket:
+def _bucket(settings: ArchiveSettings) -> S3Bucket:
     # boto3 takes an empty variable for a profile without a name; elsewhere an empty one counts as not set.
     if not os.environ.get("AWS_PROFILE"):
         os.environ.pop("AWS_PROFILE", None)

@@ -24,6 +24,7 @@ from miso_reserve.pace import MOST_POLLS, POLITE_GAP
 
 Environment = Literal["dev", "staging", "prod"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat = Literal["text", "json"]
 
 DESTINATIONS: Final = ("s3_bucket", "s3_block", "local")
 _THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
@@ -153,6 +154,7 @@ class Settings(ArchiveSettings):
     poll_gap: Annotated[float, Field(gt=0)] = _option(
         POLITE_GAP, "Seconds between polls; fewer than 60 only for a feed on this machine."
     )
+    log_format: LogFormat = _option("text", "How it is logged: as lines for people, or as one JSON object a line.")
 
     @field_validator("poll_gap")
     @classmethod
@@ -194,7 +196,7 @@ def option_name(field: str) -> str:
 
 def environment_variable(field: str) -> str | None:
     """Return the environment variable that sets a field, or None."""
-    extra = Settings.model_fields[field].json_schema_extra
+    extra = (Settings.model_fields.get(field) or BackfillSettings.model_fields[field]).json_schema_extra
     name = extra.get("environment_variable") if isinstance(extra, dict) else None
     return name if isinstance(name, str) else None
 
@@ -240,11 +242,3 @@ class BackfillSettings(ArchiveSettings):
         30.0, "Seconds for one whole request for a report, body included.", "MISO_TIMEOUT"
     )
     pause: Annotated[float, Field(ge=1, le=3600)] = _option(5.0, "Seconds from one request to the next, at least.")
-
-    @classmethod
-    def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
-        """Fill what was not given, as ``ArchiveSettings`` does."""
-        own = {name: cls.model_fields[name].default for name in ("reports_url", "pause")}
-        if environ.get("MISO_REPORTS_URL"):
-            own["reports_url"] = environ["MISO_REPORTS_URL"]
-        return super().resolve(own | {name: value for name, value in given.items() if value is not None}, environ)
