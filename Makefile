@@ -12,7 +12,7 @@ BENCH_ROUNDS ?= 5
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo collect up notebook notebooks jitter test test-services check format lock bench readme clean
+.PHONY: help setup demo collect up notebook notebooks jitter soak test test-services check format lock bench readme clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,12 +66,15 @@ bench: setup ## Measure a run's own work and the reader, beside their rivals
 jitter: setup ## Show, on a virtual clock, how many intervals a month's polling keeps
 	@$(BIN)/python -m tests.jitter
 
+soak: setup ## Make a thousand runs among faults: nothing lost, nothing doubled, nothing unannounced
+	@$(BIN)/python -m tests.soak --runs 1000
+
 readme: setup ## Write README's generated parts anew
 	$(BIN)/python -m tests.readme
 
 lock: setup ## Lock the newest versions that go together
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --extra notebooks --group dev pyproject.toml --output-file requirements.lock
+		--no-emit-index-url --no-header --extra notebooks --extra dask --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## Remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

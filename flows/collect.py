@@ -3,17 +3,18 @@
 import inspect
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prefect import Task, flow, get_run_logger, runtime, task
-from prefect.artifacts import create_table_artifact
+from prefect import Task, flow, runtime, task
 from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed, Failed
 
+from flows.show import Show
 from miso_reserve.archive import Stored
 from miso_reserve.collection import (
     Candidate,
@@ -27,7 +28,7 @@ from miso_reserve.collection import (
     open_parts,
 )
 from miso_reserve.collection import collect as collect_candidates
-from miso_reserve.contract import Snapshot, Verdict
+from miso_reserve.contract import Snapshot
 from miso_reserve.dataset import RESERVE
 from miso_reserve.failure import ARCHIVE_RETRIES, CollectionError, Retries
 from miso_reserve.findings import Finding
@@ -35,6 +36,7 @@ from miso_reserve.interval import EST
 from miso_reserve.notify import Announcer
 from miso_reserve.pace import Clock, Pace, SystemClock
 from miso_reserve.response import Response
+from miso_reserve.run_report import SKIPPED, failure_message, name_at_start
 from miso_reserve.settings import Environment, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -124,7 +126,7 @@ def _described_by_settings(function: Function) -> Function:
 def _run_name() -> str:
     scheduled = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
     environment = runtime.flow_run.parameters.get("environment", "dev")
-    return f"collect {environment} {scheduled.astimezone(EST):%Y-%m-%d %H:%M:%S} EST"
+    return name_at_start(environment, scheduled)
 
 
 # The settings' options but the secrets: these come from the worker's environment (REDIS_URL,
@@ -156,22 +158,27 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     clock = SystemClock()
     now = clock.now()
     pace = Pace.of(runtime.flow_run.scheduled_start_time or now, now, settings.polls, settings.poll_gap)
+    show = Show(settings, pace.due)
     # A worker that was down starts its whole backlog at once. A retry keeps its old due time and must run.
     if pace.is_stale(now) and runtime.flow_run.run_count == 1:
+        show.name(SKIPPED)
         message = f"due at {_told(pace.due)}, started at {_told(now)}: the next run is due; nothing was fetched"
         return Completed(name="Skipped", message=message, data=RunResult().as_dict())  # type: ignore[return-value]
-    result = run(settings, pace, clock)
+    result = run(settings, pace, clock, show)
+    show.end(result)
     if result.failed:
         # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
-        return Failed(message=result.why_failed, data=result.as_dict())  # type: ignore[return-value]
+        return Failed(message=failure_message(result), data=result.as_dict())  # type: ignore[return-value]
     return result.as_dict()
 
 
-def run(settings: Settings, pace: Pace, clock: Clock) -> RunResult:
+def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
     """Run the library's steps as tasks, within a flow run."""
+    dataset = replace(RESERVE, examine=show.examine)
     try:
-        with open_parts(settings, RESERVE) as parts:
-            return collect_candidates(generate_candidates(settings), RESERVE, _task_steps(parts, pace, clock), pace)
+        with open_parts(settings, dataset) as parts:
+            steps = _task_steps(parts, pace, clock, show)
+            return collect_candidates(generate_candidates(settings), dataset, steps, pace)
     except CollectionError as error:
         return failed_before_start(error)
 
@@ -180,7 +187,7 @@ def _told(time: datetime) -> str:
     return f"{time.astimezone(EST):%Y-%m-%d %H:%M:%S} EST"
 
 
-def _task_steps(parts: Parts, pace: Pace, clock: Clock) -> Steps:
+def _task_steps(parts: Parts, pace: Pace, clock: Clock, show: Show) -> Steps:
     # Copies: a retry's delay is set on the task, and must not reach into another run of this process.
     fetch = fetch_snapshot.with_options(**_retries(feed_retries(pace, clock)))
 
@@ -194,24 +201,6 @@ def _task_steps(parts: Parts, pace: Pace, clock: Clock) -> Steps:
         quarantine=partial(quarantine_body.with_options(), parts),
         announce=partial(announce_snapshot, parts, parts.announcer) if parts.announcer else None,
         register=partial(register_snapshot.with_options(), parts),
-        show=partial(_show_constraints, parts),
+        show=partial(show.stored, parts),
         catch_up=partial(announce_what_is_left, parts, parts.announcer) if parts.announcer else None,
     )
-
-
-def _show_constraints(parts: Parts, verdict: Verdict, stored: Stored) -> None:
-    """Publish a stored snapshot's binding constraints as a table, largest shadow price first."""
-    snapshot = verdict.snapshot
-    if snapshot is None:
-        return
-    quiet = " (quiet: nothing binds)" if snapshot.quiet else ""
-    table = [{"Constraint": row.name, "Shadow price ($/MW)": row.shadow_price} for row in snapshot.ranked]
-    description = (
-        f"Reserve binding constraints of the interval ending {snapshot.interval_end:%Y-%m-%d %H:%M} EST"
-        f"{quiet}, archived as `{parts.archive.location}/{stored.key}`"
-    )
-    try:
-        create_table_artifact(key=f"binding-constraints-{parts.environment}", table=table, description=description)
-    except Exception:  # noqa: BLE001 - the server may answer anything
-        # The snapshot is archived, announced and registered; a picture of it is not worth a failed run.
-        get_run_logger().warning("the table of binding constraints could not be published", exc_info=True)

@@ -9,14 +9,11 @@ from prefect import flow, get_run_logger, task, unmapped
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed, wait
-from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.task_runner import task_runner
 from miso_reserve.archive_address import objects_of
 from miso_reserve.compaction import compact_month, months_to_compact
 from miso_reserve.settings import ArchiveSettings
-
-# A month holds its bodies in memory while it is compacted; more at once than this gain nothing.
-_THREADS: Any = ThreadPoolTaskRunner(max_workers=4)  # its type names no future
 
 
 # The archive is opened anew in each task: a runner may carry tasks into other processes.
@@ -36,7 +33,7 @@ def compact_one(settings: ArchiveSettings, month: date) -> dict[str, Any] | None
 @flow(
     name="compact",
     flow_run_name="compact closed market days",
-    task_runner=_THREADS,
+    task_runner=task_runner(os.environ),
     persist_result=True,
 )
 def compact(  # noqa: PLR0913 - one parameter an option, as people set them in the UI

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ from prefect.client.schemas.filters import (
 
 import miso_reserve as mr
 from flows.compact import compact, compact_one
+from flows.task_runner import VARIABLE, task_runner
 from miso_reserve.archive import snapshot_key
 from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
 from miso_reserve.simulate.market import snapshot_body
+from tests.test_backfill import files_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +85,27 @@ def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "curated").rglob("*.parquet")}
     assert not any(month["written"] for month in compact(local=tmp_path))
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "curated").rglob("*.parquet")} == before
+
+
+@pytest.mark.services
+def test_dask_compacts_the_same(tmp_path: Path) -> None:
+    """On two processes of Dask the archive becomes the same byte for byte, and the progress ends at 100."""
+    archives = []
+    write(tmp_path / "raw")
+    for runner in ("threads", "dask"):
+        folder = tmp_path / runner
+        shutil.copytree(tmp_path / "raw", folder)
+        state = compact.with_options(task_runner=task_runner({VARIABLE: runner}))(local=folder, return_state=True)
+        assert [month["written"] for month in state.result()] == [True, True]
+        with get_client(sync_client=True) as client:
+            artifacts = client.read_artifacts(
+                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id_of(state)]))
+            )
+        assert [artifact.data for artifact in artifacts if artifact.key == "compaction"] == [100]
+        archives.append({key: (folder / key).read_bytes() for key in files_in(folder)})
+    in_threads, by_dask = archives
+    assert len(in_threads) == len(snapshots()) + 4
+    assert by_dask == in_threads
 
 
 def test_a_bucket_is_compacted_by_its_name(bucket: Bucket) -> None:

@@ -1,4 +1,4 @@
-"""The deployment that ships, on a real Prefect server."""
+"""The deployments that ship, on a real Prefect server."""
 
 from __future__ import annotations
 
@@ -6,14 +6,29 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
+import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.settings import Settings
+
+from flows.sweep import sweep
+from miso_reserve.run_report import DRIFT_LABEL, DRIFTED, STORED
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.responses import DeploymentResponse
+
+FLOWS = Path("flows")
 
 
-def test_the_deployments_collect_every_300_seconds_and_compact_daily(prefect_server: dict[str, str]) -> None:
-    """``prefect deploy --all`` makes both: collecting every 300 s on the feed's grid, compacting at 01:30 EST."""
+@pytest.fixture(scope="module")
+def deployments(prefect_server: dict[str, str]) -> dict[str, DeploymentResponse]:
+    """What ``prefect deploy --all`` makes, by name."""
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name="miso-reserve", type="process"))
         subprocess.run(
@@ -23,17 +38,81 @@ def test_the_deployments_collect_every_300_seconds_and_compact_daily(prefect_ser
             capture_output=True,
             timeout=120,
         )
-        deployment = client.read_deployment_by_name("collect/reserve")
-        daily = client.read_deployment_by_name("compact/daily")
+        return {deployment.name: deployment for deployment in client.read_deployments()}
+
+
+@pytest.mark.parametrize(("name", "environment"), [("", "dev"), ("-staging", "staging"), ("-prod", "prod")])
+def test_each_environment_collects_every_300_seconds(
+    deployments: dict[str, DeploymentResponse], name: str, environment: str
+) -> None:
+    """The deployment of an environment collects every 300 s on the feed's grid, and polls five times at most."""
+    deployment = deployments[f"reserve{name}"]
     (schedule,) = deployment.schedules
-    assert schedule.active
     assert isinstance(schedule.schedule, IntervalSchedule)
     assert schedule.schedule.interval == timedelta(seconds=300)
     assert schedule.schedule.anchor_date.timestamp() % 300 == 0
     assert deployment.entrypoint == "flows/collect.py:collect"
-    assert deployment.parameters == {"environment": "dev", "polls": 5}
-    (at_night,) = daily.schedules
-    assert at_night.active
-    assert isinstance(at_night.schedule, CronSchedule)
-    assert (at_night.schedule.cron, at_night.schedule.timezone) == ("30 1 * * *", "Etc/GMT+5")
-    assert daily.entrypoint == "flows/compact.py:compact"
+    assert deployment.parameters == {"environment": environment, "polls": 5}
+
+
+def test_one_deployment_alone_collects_unasked(deployments: dict[str, DeploymentResponse]) -> None:
+    """Of the environments' schedules one is active: deploying all asks MISO no more than once a minute."""
+    collecting = {name: one for name, one in deployments.items() if one.entrypoint == "flows/collect.py:collect"}
+    assert {name for name, one in collecting.items() if one.schedules[0].active} == {"reserve"}
+    assert len(collecting) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "cron", "entrypoint"),
+    [
+        ("daily", "30 1 * * *", "flows/compact.py:compact"),
+        ("nightly", "30 2 * * *", "flows/sweep.py:sweep"),
+        ("gaps", "0 13 * * *", "flows/gaps.py:gaps"),
+    ],
+)
+def test_what_runs_once_a_day(
+    deployments: dict[str, DeploymentResponse], name: str, cron: str, entrypoint: str
+) -> None:
+    """Compacting runs at 01:30 EST, once the market day is closed, sweeping at 02:30, and healing gaps at 13:00."""
+    (schedule,) = deployments[name].schedules
+    assert schedule.active
+    assert isinstance(schedule.schedule, CronSchedule)
+    assert (schedule.schedule.cron, schedule.schedule.timezone) == (cron, "Etc/GMT+5")
+    assert deployments[name].entrypoint == entrypoint
+
+
+def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:
+    """Sweeping deletes results older than its days, no younger ones, nothing else that lies there, and never all."""
+    storage = Path(prefect_server["PREFECT_LOCAL_STORAGE_PATH"])
+    storage.mkdir(exist_ok=True)
+    for name, days in (("a" * 32, 15), ("b" * 64, 15), ("c" * 32, 13), ("notes.txt", 15)):
+        (storage / name).write_bytes(b"{}")
+        written = (storage / name).stat().st_mtime - days * 86400
+        os.utime(storage / name, (written, written))
+    before = set(storage.iterdir())
+    assert sweep() == 2
+    assert before - set(storage.iterdir()) == {storage / ("a" * 32), storage / ("b" * 64)}
+    with pytest.raises(ValueError, match="at least 1"):
+        sweep(days=0)
+
+
+def test_the_servers_settings_bound_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What flows/server.env sets is read by Prefect: runs go after as long as their results, and events go too."""
+    lines = (FLOWS / "server.env").read_text().splitlines()
+    for name, value in (line.split("=") for line in lines if line and not line.startswith("#")):
+        monkeypatch.setenv(name, value)
+    server = Settings().server
+    assert {"flow_runs", "orphans", "events"} <= server.services.db_vacuum.enabled_vacuum_types
+    assert server.services.db_vacuum.retention_period == timedelta(days=14)
+    assert server.events.retention_period == timedelta(days=3)
+
+
+def test_the_automations_wait_for_the_events_that_are_sent() -> None:
+    """Both automations are such as Prefect takes, watch each environment apart, and name events that runs send."""
+    automations = yaml.safe_load((FLOWS / "automations.yaml").read_text())["automations"]
+    triggers = [AutomationCore.model_validate(automation).trigger for automation in automations]
+    stopped, drifted = (trigger for trigger in triggers if isinstance(trigger, EventTrigger))
+    assert (stopped.posture.value, stopped.within) == ("Proactive", timedelta(minutes=15))
+    assert stopped.after == stopped.expect == {STORED}
+    assert (drifted.posture.value, drifted.within, drifted.expect) == ("Reactive", timedelta(days=1), {DRIFTED})
+    assert drifted.for_each == stopped.for_each | {DRIFT_LABEL} == {"prefect.resource.id", DRIFT_LABEL}

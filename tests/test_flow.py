@@ -9,19 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
+from prefect.events.filters import EventFilter, EventNameFilter, EventRelatedFilter
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
 from flows.collect import collect
 from miso_reserve.simulate import Reply
+from miso_reserve.simulate.market import snapshot_body
 from tests.services.kafka import mock_cluster, read_messages
 from tests.services.process import free_port
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import redis as redis_client
-    from prefect.client.schemas.objects import FlowRun, State, TaskRun
+    from prefect.client.schemas.objects import Artifact, FlowRun, State, TaskRun
+    from prefect.events.schemas.events import ReceivedEvent
 
     from miso_reserve.simulate import SimulatedFeed
     from tests.conftest import Bucket, Services
@@ -63,6 +72,32 @@ def task_runs_of(state: State[Any]) -> dict[str, TaskRun]:
     return {run.name: run for run in runs}
 
 
+def artifacts_of(state: State[Any]) -> dict[str, Artifact]:
+    """The artifacts that a flow run published, by key; a persisted result is one without."""
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+        )
+    return {artifact.key: artifact for artifact in found if artifact.key}
+
+
+def events_of(state: State[Any], expected: int) -> list[ReceivedEvent]:
+    """The project's own events of a flow run, oldest first, as soon as the server has as many as expected."""
+    of_the_run = EventRelatedFilter(id=[f"prefect.flow-run.{state.state_details.flow_run_id}"])
+    wanted = EventFilter(event=EventNameFilter(prefix=["miso-reserve."]), related=of_the_run)
+    events: list[ReceivedEvent] = []
+
+    def arrived() -> bool:
+        with get_client(sync_client=True) as client:
+            events[:] = client.read_events(wanted, limit=50).events
+        return len(events) >= expected
+
+    assert until(arrived)
+    return sorted(events, key=lambda event: event.occurred)
+
+
 def retry_in_a_new_process(state: State[Any], server: dict[str, str]) -> str:
     """Retry a flow run as ``prefect flow-run retry`` does; return the type of the state it ends in."""
     run_id = state.state_details.flow_run_id
@@ -87,23 +122,39 @@ def test_a_run_completes_with_the_result_as_a_dictionary(feed: SimulatedFeed, tm
 
 
 def test_names_can_be_read_by_a_person(feed: SimulatedFeed, tmp_path: Path) -> None:
-    """Flow and task runs are named for the environment, the time in EST and what they do."""
+    """A flow run is named for environment, interval in EST and outcome, its task runs for what they do."""
     state = run(feed, local=tmp_path, environment="staging")
-    name = flow_run_of(state).name
-    assert name.startswith("collect staging 20")
-    assert name.endswith(" EST")
+    assert flow_run_of(state).name == "collect staging 2001-01-02 07:05 EST: stored, quiet"
     tasks = {"fetch snapshot, poll 1", "look up in Redis", "archive snapshot", "register in Redis"}
     assert set(task_runs_of(state)) == tasks
 
 
 def test_a_refused_body_fails_the_run_and_says_why(feed: SimulatedFeed, tmp_path: Path) -> None:
-    """A refused body makes a Failed run whose message starts with the reason code, with the result attached."""
+    """A refused body makes a Failed run named and explained by the reason code, with the result attached."""
     feed.script(Reply(body=b'{"error":"no data"}'))
     state = run(feed, local=tmp_path)
     assert state.is_failed()
     assert (state.message or "").startswith("error_payload: ")
+    assert flow_run_of(state).name.endswith(" EST: error_payload")
     assert result_of(state)["errors"][0]["code"] == "error_payload"
     assert len(list(tmp_path.glob("quarantine/*/*/*.body.gz"))) == 1
+
+
+def test_what_alerts_go_by_is_told_once_a_run(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """A refused body, a drifted one and a stored one are an event each, however often the run polls them."""
+    refused = Reply(body=b'{"error":"no data"}')
+    drifted = Reply(body=snapshot_body(feed.interval_end, seed=1).replace(b'"Price"', b'"Zone":"3","Price"'))
+    feed.script(refused, drifted, drifted, drifted, drifted)
+    state = run(feed, local=tmp_path, polls=5, poll_gap=1.0)
+    assert feed.hits >= 3
+    assert flow_run_of(state).name.endswith(" EST: error_payload, stored")
+    told = events_of(state, expected=3)
+    assert [event.event for event in told] == [
+        "miso-reserve.body.refused",
+        "miso-reserve.feed.drifted",
+        "miso-reserve.snapshot.stored",
+    ]
+    assert {event.resource.id for event in told} == {"miso-reserve.dev"}
 
 
 def test_transient_answers_are_retried_by_the_task(feed: SimulatedFeed, tmp_path: Path) -> None:
@@ -174,26 +225,45 @@ def test_a_new_run_asks_the_feed_anew(feed: SimulatedFeed, tmp_path: Path) -> No
     assert first["objects"] != second["objects"]
 
 
-def test_a_stored_snapshot_is_shown_as_a_table(feed: SimulatedFeed, tmp_path: Path) -> None:
-    """Each stored snapshot publishes its binding constraints as a table artifact with prices in $/MW."""
-    key = "binding-constraints-prod"
-    feed.advance(2)
+def test_a_stored_snapshot_is_shown(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """A stored snapshot publishes its constraints in $/MW, a link to its object and the market day's coverage."""
     run(feed, local=tmp_path, environment="prod")
-    with get_client(sync_client=True) as client:
-        (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-    assert "Shadow price ($/MW)" in str(artifact.data)
-    assert "2001-01-02 07:15 EST" in (artifact.description or "")
+    feed.advance(2)
+    state = run(feed, local=tmp_path, environment="prod")
+    (key,) = result_of(state)["objects"]
+    shown = artifacts_of(state)
+    assert sorted(shown) == ["binding-constraints-prod", "coverage-prod", "latest-snapshot-prod"]
+    assert "Shadow price ($/MW)" in str(shown["binding-constraints-prod"].data)
+    assert "2001-01-02 07:15 EST" in (shown["binding-constraints-prod"].description or "")
+    assert f"{tmp_path.as_uri()}/{key}" in str(shown["latest-snapshot-prod"].data)
+    assert "**2 of 87** intervals collected until 07:15, 85 missing" in str(shown["coverage-prod"].data)
 
 
-def test_a_table_that_cannot_be_published_fails_no_run(
+def test_a_run_that_stores_nothing_shows_no_coverage(
+    feed: SimulatedFeed, tmp_path: Path, redis: redis_client.Redis
+) -> None:
+    """A run that finds nothing new says so and publishes nothing; with Redis emptied it shows the snapshot again."""
+    run(feed, local=tmp_path)
+    again = run(feed, local=tmp_path)
+    assert flow_run_of(again).name == "collect dev 2001-01-02 07:05 EST: nothing new"
+    assert artifacts_of(again) == {}
+    redis.flushdb()
+    shown_again = run(feed, local=tmp_path)
+    assert flow_run_of(shown_again).name == "collect dev 2001-01-02 07:05 EST: nothing new"
+    assert sorted(artifacts_of(shown_again)) == ["binding-constraints-dev", "latest-snapshot-dev"]
+
+
+def test_what_cannot_be_shown_fails_no_run(
     feed: SimulatedFeed, tmp_path: Path, redis: redis_client.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the server takes no artifact the snapshot is archived and registered all the same, and the run Completed."""
+    """When the server takes no event, artifact or name, the snapshot is archived and registered all the same."""
 
-    def busy(**_: object) -> None:
+    def busy(*_: object, **__: object) -> None:
         raise RuntimeError("503 database is locked")
 
-    monkeypatch.setattr("flows.collect.create_table_artifact", busy)
+    for name in ("emit_event", "create_table_artifact", "create_link_artifact", "create_markdown_artifact"):
+        monkeypatch.setattr(f"flows.show.{name}", busy)
+    monkeypatch.setattr("flows.show.get_client", busy)
     state = run(feed, local=tmp_path)
     assert state.is_completed()
     assert result_of(state)["collected"] == 1

@@ -37,6 +37,7 @@ TABLE: list[tuple[str, str | None, object, str, object]] = [
     ("--local", "MISO_LOCAL", None, "data", Path("data")),
     ("--polls", None, 1, "5", 5),
     ("--poll-gap", None, 60.0, "90", 90.0),
+    ("--log-format", None, "text", "json", "json"),
 ]
 FIELDS = {option: option.removeprefix("--").replace("-", "_") for option, *_ in TABLE}
 OF_THE_ENVIRONMENT = [row for row in TABLE if row[1] is not None]

@@ -103,7 +103,7 @@ class FailureCode(_Code):
     )
     KAFKA_UNDELIVERED = (
         "kafka_undelivered",
-        "Kafka has not confirmed the message. The object is stored: retry the run, or rerun while the feed shows it.",
+        "Kafka has not confirmed the message. The object is stored; the next run that reaches Kafka announces it.",
     )
     KAFKA_DENIED = (
         "kafka_denied",

@@ -1,0 +1,124 @@
+"""The flow that heals gaps: coverage of the last market days, and one task for each day to backfill."""
+
+import os
+from dataclasses import asdict
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Failed
+
+from flows.task_runner import task_runner
+from miso_reserve.archive_address import objects_of
+from miso_reserve.backfill import BackfilledDay, BackfillResult, backfill
+from miso_reserve.compaction import CLOSED_AFTER
+from miso_reserve.completeness import coverage
+from miso_reserve.days import ONE_DAY
+from miso_reserve.interval import EST
+from miso_reserve.pace import SystemClock
+from miso_reserve.settings import BackfillSettings
+
+
+# No retries: the library tries again by itself, and tomorrow's run asks for what is left.
+@task(name="backfill day", task_run_name="backfill {market_day}", cache_policy=NO_CACHE)
+def backfill_one(settings: BackfillSettings, market_day: date) -> BackfilledDay:
+    """Fetch, check and archive the report of one market day. A day that failed fails the task, and is its result."""
+    result = backfill(settings, start=market_day, end=market_day + ONE_DAY)
+    # Without a day in it nothing is missing any more.
+    (day,) = result.days or (BackfilledDay(market_day, "already"),)
+    if result.failed:
+        return Failed(message=_told(day), data=day)  # type: ignore[return-value]
+    return day
+
+
+@flow(name="gaps", flow_run_name="heal gaps", task_runner=task_runner(os.environ), persist_result=True)
+def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
+    *,
+    s3_block: str | None = None,
+    s3_bucket: str | None = None,
+    local: Path | None = None,
+    aws_profile: str | None = None,
+    reports_url: str | None = None,
+    days: int = 30,
+    end: date | None = None,
+    pause: float | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Heal the gaps of closed market days from MISO's next-day reports, newest first, and publish the coverage.
+
+    What is left empty comes from the worker's environment. Safe to repeat, and beside running collectors. Returns what
+    became of each market day that had unhealed gaps. A day that failed, or whose report was refused, fails the run
+    after all others are done; a report that is not published yet does not.
+
+    Args:
+        s3_block: The name of a saved Prefect S3Bucket block.
+        s3_bucket: The S3 bucket, instead.
+        local: A folder, instead.
+        aws_profile: The AWS profile whose credentials and endpoint are used.
+        reports_url: Where the reports are, instead of MISO_REPORTS_URL or MISO's own address.
+        days: How many closed market days to look at, also where the archive begins later.
+        end: The market day after the last; the one after the last closed one when empty.
+        pause: Seconds from the start of one day's task to the next, and of one task's requests; 5 when empty.
+    """
+    if days < 1:
+        raise ValueError(f"days is at least 1: {days}")
+    given = {"s3_block": s3_block, "s3_bucket": s3_bucket, "local": local, "aws_profile": aws_profile}
+    settings = BackfillSettings.resolve({**given, "reports_url": reports_url, "pause": pause}, os.environ)
+    clock = SystemClock()
+    open_day = (clock.now() - CLOSED_AFTER).astimezone(EST).date()
+    last = open_day if end is None else min(end, open_day)
+    objects = objects_of(settings)
+    look = partial(coverage, objects, start=last - timedelta(days=days), end=last)
+    before = look()
+    _publish(objects.location, before, before, BackfillResult(()))
+    unhealed = before.filter(pl.col("missing") > pl.col("healed"))["market_day"].sort(descending=True)
+    futures: dict[date, Any] = {}
+    for day in unhealed:
+        if futures:
+            clock.sleep(settings.pause)
+        futures[day] = backfill_one.submit(settings, day)
+    result = BackfillResult(tuple(_became(day, future) for day, future in futures.items()))
+    done = {str(day.market_day): asdict(day) | {"market_day": str(day.market_day)} for day in result.days}
+    if done:
+        _publish(objects.location, before, look(), result)
+    if result.failed:
+        message = "; ".join(_told(day) for day in result.days if day.outcome in {"failed", "refused"})
+        # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
+        return Failed(message=message, data=done)  # type: ignore[return-value]
+    return done
+
+
+def _became(day: date, future: Any) -> BackfilledDay:  # noqa: ANN401 - the future of any task runner
+    """Wait for a day's task. What it raised, or what ended its process, is a failed day as well."""
+    try:
+        became = future.result(raise_on_failure=False)
+    except Exception as error:  # noqa: BLE001 - Dask raises what it likes when a worker is lost
+        became = error
+    if isinstance(became, BackfilledDay):
+        return became
+    return BackfilledDay(day, "failed", message=f"{type(became).__name__}: {became}")
+
+
+def _told(day: BackfilledDay) -> str:
+    return f"{day.market_day} {day.outcome}: {day.code or 'no code'}: {day.message}"
+
+
+def _publish(location: str, before: pl.DataFrame, after: pl.DataFrame, result: BackfillResult) -> None:
+    """Publish the days' coverage as a table: what is missing, what of it was and is healed, and what became of it."""
+    table = (
+        before.select("market_day", "expected", "collected", "missing", healed_before="healed")
+        .join(after.select("market_day", "healed"), on="market_day", how="left", maintain_order="left")
+        .join(result.frame().select("market_day", "outcome"), on="market_day", how="left", maintain_order="left")
+        .with_columns(pl.col("market_day").cast(pl.String))
+    )
+    missing, healed_before, healed = table.select(pl.col("missing", "healed_before", "healed").sum()).row(0)
+    description = f"{location}: {missing} intervals missing, {healed} of them healed, {healed_before} before this run"
+    try:
+        create_table_artifact(key="coverage", table=table.to_dicts(), description=description)
+    except Exception:  # noqa: BLE001 - the server may answer anything
+        # The reports are archived all the same; a table is not worth a failed run.
+        get_run_logger().warning("the coverage could not be published", exc_info=True)
