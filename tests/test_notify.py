@@ -14,7 +14,7 @@ from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 from miso_reserve.kafka_address import KafkaAddress, parse_kafka_address
 from miso_reserve.notify import Announcement, Announcer
-from tests.services.kafka import _SaslFront, mock_cluster, read_messages, sasl_front
+from tests.services.kafka import SaslFront, mock_cluster, read_messages, sasl_front
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy
 
@@ -197,7 +197,7 @@ class TestLogin:
             with sasl_front("collector", "the right one") as bootstrap:
                 yield bootstrap
         else:
-            with mock_cluster() as cluster, _SaslFront(int(cluster.split(":")[1]), "collector", "the right one") as at:
+            with mock_cluster() as cluster, SaslFront(int(cluster.split(":")[1]), "collector", "the right one") as at:
                 yield f"127.0.0.1:{at.port}"
 
     @pytest.mark.services

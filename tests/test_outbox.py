@@ -90,12 +90,12 @@ class TestMarks:
         assert len(keys) == 2
 
     def test_a_mark_without_a_snapshot_is_not_announced(self, outbox: Outbox) -> None:
-        """What was never stored is not announced; its mark goes after an hour, when no run can be about it."""
+        """What was never stored is not announced; its mark goes after a day, when no run can be about it."""
         body = Body.of()
         outbox.mark(body.snapshot, body.response)
-        assert list(outbox.unannounced(now=FETCHED + timedelta(minutes=59))) == []
+        assert list(outbox.unannounced(now=FETCHED + timedelta(hours=23))) == []
         assert len(outbox.marks()) == 1
-        assert list(outbox.unannounced(now=FETCHED + timedelta(minutes=61))) == []
+        assert list(outbox.unannounced(now=FETCHED + timedelta(hours=25))) == []
         assert outbox.marks() == []
 
     def test_other_bytes_under_the_key_are_not_announced(self, archive: Archive, outbox: Outbox) -> None:

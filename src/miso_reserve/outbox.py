@@ -23,8 +23,10 @@ from miso_reserve.response import Response
 
 logger = logging.getLogger(__name__)
 
-_ABANDONED_AFTER: Final = timedelta(hours=1)
-"""A mark without its snapshot is a run's that died before it stored; a living one stores within minutes."""
+_ABANDONED_AFTER: Final = timedelta(days=1)
+"""A mark without its snapshot is a run's that died before it stored; a living one stores within minutes.
+
+A day, since the age is that between the clocks of two machines."""
 
 
 class Outbox:

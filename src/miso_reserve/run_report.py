@@ -148,6 +148,20 @@ def stored_event(environment: str, snapshot: Snapshot, stored: Stored) -> Event:
     return Event(STORED, _resource(environment), payload)
 
 
+def drift_of(verdict: Verdict) -> dict[str, list[str]]:
+    """Return what is unknown in an accepted body, by its kind: where and what; nothing for a refused one."""
+    if verdict.snapshot is None:
+        return {}
+    kinds = {
+        code.value: [f"{warning.where} {warning.message}" for warning in verdict.warnings if warning.code is code]
+        for code in _DRIFT_CODES
+    }
+    rows = verdict.snapshot.constraints
+    names = dict.fromkeys(row.name for row in rows if parse_constraint_name(row.name).element is None)
+    kinds[UNKNOWN_NAME_SHAPE] = [shown(name) for name in names]
+    return {kind: subjects for kind, subjects in kinds.items() if subjects}
+
+
 def events_of(environment: str, verdict: Verdict) -> list[Event]:
     """Return the events of a body: one if it is refused, one a kind of drift if it is not."""
     interval_end = None if verdict.interval_end is None else verdict.interval_end.isoformat()
@@ -162,19 +176,8 @@ def events_of(environment: str, verdict: Verdict) -> list[Event]:
             _resource(environment) | {DRIFT_LABEL: kind},
             {"kind": kind, "subjects": subjects[:_MOST_SUBJECTS], "count": len(subjects), "interval_end": interval_end},
         )
-        for kind, subjects in _drift(verdict, verdict.snapshot).items()
+        for kind, subjects in drift_of(verdict).items()
     ]
-
-
-def _drift(verdict: Verdict, snapshot: Snapshot) -> dict[str, list[str]]:
-    """Return what is unknown in an accepted body, by its kind."""
-    kinds = {
-        code.value: [f"{warning.where} {warning.message}" for warning in verdict.warnings if warning.code is code]
-        for code in _DRIFT_CODES
-    }
-    names = dict.fromkeys(row.name for row in snapshot.constraints if parse_constraint_name(row.name).element is None)
-    kinds[UNKNOWN_NAME_SHAPE] = [shown(name) for name in names]
-    return {kind: subjects for kind, subjects in kinds.items() if subjects}
 
 
 def _resource(environment: str) -> dict[str, str]:

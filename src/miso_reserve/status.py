@@ -10,21 +10,16 @@ from pydantic import BaseModel, Field
 
 from miso_reserve.archive_address import objects_of
 from miso_reserve.completeness import coverage
-from miso_reserve.constraint_name import parse_constraint_name
-from miso_reserve.contract import Snapshot
 from miso_reserve.dataset import RESERVE
 from miso_reserve.days import ONE_DAY
 from miso_reserve.dedup import Registry
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import WarningCode
 from miso_reserve.interval import EST, market_day
 from miso_reserve.listing import list_snapshots, market_days
 from miso_reserve.notify import Announcer
 from miso_reserve.objects import ArchiveError, Objects
+from miso_reserve.run_report import drift_of
 from miso_reserve.settings import Settings
-
-UNKNOWN_NAME: Final = "unknown_name_shape"
-"""Not a warning of the contract, which takes any name: what the reader cannot take apart."""
 
 _GZIP: Final = 31
 _CLOCKS_APART: Final = timedelta(hours=1)
@@ -63,7 +58,7 @@ class Status(BaseModel):
     refused_today: int = Field(default=0, description="Bodies refused on the present EST day.")
     refused_7_days: int = Field(default=0, description="And on the last seven, that day included.")
     unannounced: int = Field(default=0, description="Snapshots stored and not announced in Kafka.")
-    drift: dict[str, int] = Field(default_factory=dict, description="Warnings of the day's bodies, by code.")
+    drift: dict[str, int] = Field(default_factory=dict, description="How many of the day's bodies drift, by kind.")
     parts: list[Part] = Field(default_factory=list, description="Archive, Redis and Kafka: whether they answer.")
 
     @property
@@ -131,15 +126,8 @@ def _drift(objects: Objects, day: date) -> dict[str, int]:
     found: Counter[str] = Counter()
     for data in objects.read(keys):
         if isinstance(data, bytes) and (body := _unzipped(data)) is not None:
-            verdict = RESERVE.examine(body)
-            found.update({warning.code.value for warning in verdict.warnings} - {WarningCode.MORE_WARNINGS.value})
-            found.update([UNKNOWN_NAME] if verdict.snapshot and has_unknown_name(verdict.snapshot) else [])
+            found.update(drift_of(RESERVE.examine(body)).keys())
     return dict(sorted(found.items()))
-
-
-def has_unknown_name(snapshot: Snapshot) -> bool:
-    """Tell whether a binding constraint has a name of another shape than those known."""
-    return any(parse_constraint_name(row.name).element is None for row in snapshot.constraints)
 
 
 def _unzipped(data: bytes) -> bytes | None:
@@ -190,6 +178,10 @@ def told(found: Status) -> str:
         ("refused", f"{found.refused_today} today, {found.refused_7_days} in seven days"),
         ("drift today", ", ".join(f"{code} {count}" for code, count in found.drift.items()) or "none"),
         ("not announced", str(found.unannounced)),
-        *((part.name, f"FAILS: {part.detail}" if part.answers is False else part.detail) for part in found.parts),
+        *(
+            (part.name, f"FAILS: {part.detail}" if part.answers is False else part.detail)
+            for part in found.parts
+            if part.name != "archive" or not part.answers
+        ),
     ]
     return "".join(f"{name:<18} {state}\n" for name, state in facts)

@@ -65,11 +65,11 @@ def sasl_front(user: str, password: str) -> Iterator[str]:
     """A Tansu broker that lets in only this user, by SASL_PLAINTEXT and PLAIN; yields its "host:port"."""
     port = free_port()
     # What Tansu advertises is the front: clients follow it there, and log in again, for every connection.
-    with _SaslFront(port, user, password) as front, _tansu(port, advertised=front.port):
+    with SaslFront(port, user, password) as front, _tansu(port, advertised=front.port):
         yield f"127.0.0.1:{front.port}"
 
 
-class _SaslFront(LoopbackServer):
+class SaslFront(LoopbackServer):
     """Asks for a login in Kafka's protocol, then passes the connection on to a broker."""
 
     def __init__(self, broker_port: int, user: str, password: str) -> None:
@@ -82,15 +82,15 @@ class _SaslFront(LoopbackServer):
         async with connection("127.0.0.1", self._broker_port) as (broker_reader, broker_writer):
             logged_in = False
             while not logged_in:
-                request = await _frame(reader)
+                request = await frame(reader)
                 key, version, correlation, client_length = struct.unpack_from(">hhih", request)
                 body = request[10 + max(client_length, 0) :]
                 if key == _API_VERSIONS:
-                    broker_writer.write(_framed(request))
-                    writer.write(_framed(await _frame(broker_reader)))
+                    broker_writer.write(framed(request))
+                    writer.write(framed(await frame(broker_reader)))
                 elif key == _SASL_HANDSHAKE:
                     error = 0 if body[2:] == b"PLAIN" else _UNSUPPORTED_SASL_MECHANISM
-                    writer.write(_framed(struct.pack(">ihi", correlation, error, 1) + _string("PLAIN")))
+                    writer.write(framed(struct.pack(">ihi", correlation, error, 1) + _string("PLAIN")))
                 elif key == _SASL_AUTHENTICATE and version <= 1:
                     # An identity to act as may stand before the first NUL; it grants nothing.
                     _, separator, login = body[4:].partition(b"\0")
@@ -99,7 +99,7 @@ class _SaslFront(LoopbackServer):
                     answer = struct.pack(">ih", correlation, error)
                     answer += struct.pack(">h", -1) if logged_in else _string("wrong user or password")
                     answer += struct.pack(">i", 0) + (struct.pack(">q", 0) if version else b"")
-                    writer.write(_framed(answer))
+                    writer.write(framed(answer))
                     if not logged_in:
                         return
                 else:
@@ -108,12 +108,14 @@ class _SaslFront(LoopbackServer):
             await both(copy(reader, broker_writer), copy(broker_reader, writer))
 
 
-async def _frame(reader: asyncio.StreamReader) -> bytes:
+async def frame(reader: asyncio.StreamReader) -> bytes:
+    """One message of the wire protocol, without its length."""
     (length,) = struct.unpack(">i", await reader.readexactly(4))
     return await reader.readexactly(length)
 
 
-def _framed(data: bytes) -> bytes:
+def framed(data: bytes) -> bytes:
+    """A message of the wire protocol, with its length before it."""
     return struct.pack(">i", len(data)) + data
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
-Mode = Literal["pass", "refuse", "blackhole", "latency", "cut"]
+Mode = Literal["pass", "refuse", "blackhole", "latency", "cut", "answer"]
 
 
 class LoopbackServer:
@@ -74,6 +74,7 @@ class FaultProxy(LoopbackServer):
         cut: The request is passed on; of the answers on a connection, counted from the moment this mode is seen, only
             the first `cut_after_bytes` bytes are, then the connection is closed. With 0 the request is done and its
             answer is lost. With `cut_requests` set it is the request that is cut.
+        answer: The next request on a connection is not passed on: `answer` is sent back, then the connection is closed.
     """
 
     def __init__(self, upstream_host: str, upstream_port: int) -> None:
@@ -83,6 +84,7 @@ class FaultProxy(LoopbackServer):
         self.latency_seconds = 0.0
         self.cut_after_bytes = 0
         self.cut_requests = False
+        self.answer = b""
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one connection on, or not."""
@@ -115,6 +117,10 @@ class FaultProxy(LoopbackServer):
                 raise ConnectionAbortedError
             if mode == "latency":
                 await asyncio.sleep(self.latency_seconds)
+            if mode == "answer" and is_request:
+                client.write(self.answer)
+                await client.drain()
+                raise ConnectionAbortedError
             cutting = mode == "cut" and is_request == self.cut_requests
             if cutting:
                 left = self.cut_after_bytes if left is None else left

@@ -1,0 +1,122 @@
+"""One run of the command line in a process of its own, which dies or whose clock steps where the plan says so."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import time_machine
+
+# What the command line imports late is imported here: this module is loaded once, and every run forked from it.
+import miso_reserve.runner  # noqa: F401 - as said
+from miso_reserve import cli, collection, dedup, embedded_valkey, feed, local_archive, s3_archive
+from miso_reserve.collection import Parts
+from miso_reserve.dedup import Registry
+from miso_reserve.notify import Announcer
+from miso_reserve.outbox import Outbox
+from tests.soak.task import STEPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.soak.plan import ClockStep, Point
+    from tests.soak.task import Task
+
+# botocore imports half of itself with its first client; this one is not used.
+boto3.client("s3", region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
+
+_OWNERS: dict[str, tuple[tuple[Any, str], ...]] = {
+    "connect": ((Registry, "connect"),),
+    "fetch": ((feed, "fetch"),),
+    "look up": ((Registry, "holds"),),
+    "mark": ((Outbox, "mark"),),
+    "put": ((local_archive.LocalArchive, "put_if_absent"), (s3_archive.S3Archive, "put_if_absent")),
+    "store": ((collection, "store_snapshot"),),
+    "quarantine": ((collection, "store_refused"),),
+    "announce": ((Announcer, "announce"),),
+    "unmark": ((Outbox, "unmark"),),
+    "register": ((Registry, "register"),),
+    "catch up": ((Parts, "catch_up"),),
+}
+
+
+def collect_once(task: Task) -> None:
+    """Collect once, as the command line does, then leave with its exit code."""
+    # What the run says must not fail with the archive's files, so it is not kept where these may not grow.
+    limited = task.largest_file is not None
+    _redirect(Path(os.devnull) if limited else task.output, sys.stdout.fileno())
+    _redirect(Path(os.devnull) if limited else task.log, sys.stderr.fileno())
+    os.environ.update(task.environment)
+    if task.largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (task.largest_file, resource.RLIM_INFINITY))
+    if not task.patient:
+        _hurry()
+    if task.run.killed_at is not None:
+        _hook(task.run.killed_at, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    if task.run.clock is not None:
+        _step_clock(task.run.clock)
+    sys.exit(cli.main(["collect", "--log-level", "DEBUG"]))
+
+
+def _redirect(path: Path, descriptor: int) -> None:
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(target, descriptor)
+    os.close(target)
+
+
+def _hurry() -> None:
+    for name, factor in (("FEED_RETRIES", 100), ("ARCHIVE_RETRIES", 20)):
+        policy = getattr(collection, name)
+        faster = replace(policy, first_delay=policy.first_delay / factor, longest_delay=policy.longest_delay / factor)
+        setattr(collection, name, faster)
+    for module, name, seconds in (
+        (collection, "DELIVERY_SECONDS", 0.5),
+        (dedup, "_CONNECT_SECONDS", 0.5),
+        (dedup, "_ANSWER_SECONDS", 0.5),
+        (embedded_valkey, "_START_SECONDS", 3.0),
+    ):
+        getattr(module, name)  # a name that is gone must not be set in vain
+        setattr(module, name, seconds)
+
+
+def _step_clock(step: ClockStep) -> None:
+    """Let the process' wall clock jump; its monotonic one goes on."""
+    traveller = time_machine.travel(datetime.now(UTC), tick=True).start()
+
+    def jump() -> None:
+        traveller.shift(timedelta(seconds=step.seconds))
+        os.write(sys.stderr.fileno(), STEPPED)
+
+    if step.at is None:
+        jump()
+    else:
+        _hook(step.at, jump)
+
+
+def _hook(point: Point, act: Callable[[], None]) -> None:
+    """Do something before or after the nth call that a point names."""
+    calls = 0
+
+    def hooked_on(real: Callable[..., Any]) -> Callable[..., Any]:
+        def hooked(*arguments: object, **options: object) -> Any:  # noqa: ANN401 - as the call it stands for
+            nonlocal calls
+            calls += 1
+            strikes = calls == point.nth
+            if strikes and point.moment == "before":
+                act()
+            result = real(*arguments, **options)
+            if strikes and point.moment == "after":
+                act()
+            return result
+
+        return hooked
+
+    for owner, name in _OWNERS[point.call]:
+        setattr(owner, name, hooked_on(getattr(owner, name)))
