@@ -1,5 +1,6 @@
 import json
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
@@ -8,6 +9,7 @@ import pytest
 from miso_reserve.cli import main
 from miso_reserve.contract import MOST_BYTES, examine
 from miso_reserve.findings import MOST_FINDINGS, Finding, RefusalCode, WarningCode, shown
+from tests.reports import bound, real_time
 from tests.test_contract import (
     DOCUMENTED_ROW,
     END,
@@ -20,6 +22,8 @@ from tests.test_contract import (
     warned,
     without,
 )
+from tests.test_report import DAY
+from tests.test_report import refused as refused_report
 
 HTML = b"<!DOCTYPE html><html><body>Down for maintenance</body></html>"
 
@@ -44,6 +48,12 @@ REFUSED: dict[RefusalCode, bytes] = {
     RefusalCode.BAD_BREAK_POINT: body(DOCUMENTED_ROW | {"BP1": "x"}),
     RefusalCode.MORE_REASONS: body(*[None] * (MOST_FINDINGS + 1)),
 }
+REFUSED_REPORTS: dict[RefusalCode, bytes] = {
+    RefusalCode.NOT_A_WORKBOOK: b"PK\x03\x04 a newer workbook",
+    RefusalCode.REPORT_LAYOUT: real_time(DAY, disclaimer=None),
+    RefusalCode.REPORT_MARKET_DAY: real_time(DAY + timedelta(days=1)),
+    RefusalCode.UNREADABLE_TIME: real_time(DAY, bound("soon")),
+}
 WARNED: dict[WarningCode, bytes] = {
     WarningCode.UNKNOWN_FIELD: body(LIVE_ROW | {"Zone": 3}),
     WarningCode.UNKNOWN_RESERVE_TYPE: body(DOCUMENTED_ROW | {"ReserveType": "STR"}),
@@ -61,10 +71,12 @@ class TestCodes:
     def test_every_refusal_code_is_produced(
         self, code: RefusalCode, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Each code that README lists has a payload that is refused for it and for nothing else."""
+        """Each code that README lists has a payload, or a report, that is refused for it and for nothing else."""
         if code is RefusalCode.UNREADABLE_FILE:
             assert main(["validate", "--json", str(tmp_path / "missing")]) == 1
             codes = {reason["code"] for reason in json.loads(capsys.readouterr().out)["reasons"]}
+        elif code in REFUSED_REPORTS:
+            codes = {where for where, _ in refused_report(REFUSED_REPORTS[code])}
         else:
             codes = {where for where, _ in refused(REFUSED[code])}
         assert codes - {RefusalCode.NOT_AN_OBJECT if code is RefusalCode.MORE_REASONS else ""} == {code}

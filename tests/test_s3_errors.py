@@ -60,7 +60,7 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Endpoint:
     return server
 
 
-def trouble(call: Callable[[], object], seconds: float = 8) -> str:
+def trouble(call: Callable[[], object], seconds: float = 30) -> str:
     """The message of the ArchiveError that a call ends with, soon."""
     begin = time.monotonic()
     with pytest.raises(ArchiveError) as caught:

@@ -113,7 +113,7 @@ class _Month:
     def compact(self, progress: Progress | None) -> CompactedMonth | None:
         if not self._days:
             return None
-        listing = list_snapshots(self._objects, self._dataset, self._days)
+        listing = list_snapshots(self._objects, self._dataset, self._days, ordered=False)
         if listing.snapshots.is_empty() and not any(self._standing.values()):
             return None
         digest = _digest(listing)

@@ -37,8 +37,12 @@ def market_days(objects: Objects, dataset: Dataset) -> list[date]:
     return sorted({*folders, *(day - ONE_DAY for day in folders)})
 
 
-def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date]) -> Listing:
-    """List the snapshots of these market days: their own folders, and the 00:00 of the folders after."""
+def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date], *, ordered: bool = True) -> Listing:
+    """List the snapshots of these market days: their own folders, and the 00:00 of the folders after.
+
+    When each body was fetched is asked of the archive where an interval has several; not unless ``ordered``, which
+    leaves them, and their revisions, in the order of their names.
+    """
     wanted = set(days)
     folders = sorted(wanted | {day + ONE_DAY for day in days})
     paths = [f"sourcing/{dataset.name}/{day}" for day in folders]
@@ -54,7 +58,8 @@ def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date]) -> 
             found = [snapshot for snapshot in found if snapshot[0] == 0]
         if day - ONE_DAY not in wanted:
             found = [snapshot for snapshot in found if snapshot[0] > 0]
-        columns.add(objects, day, f"{path}/{prefix}", found)
+        stem = f"{path}/{prefix}"
+        columns.add(day, stem, _in_order(objects, stem, found) if ordered else sorted(found))
     return Listing(columns.frame(), foreign)
 
 
@@ -68,14 +73,9 @@ class _Columns:
     labels: list[int] = field(default_factory=list)
     revisions: list[int] = field(default_factory=list)
 
-    def add(self, objects: Objects, day: date, stem: str, found: list[_Found]) -> None:
+    def add(self, day: date, stem: str, found: list[_Found]) -> None:
         midnight = (datetime.combine(day, time(), EST) - _EPOCH) // timedelta(microseconds=1)
-        if len({minute for minute, _ in found}) == len(found):
-            found = sorted(found)
-            self.revisions += [0] * len(found)
-        else:
-            found = _in_order(objects, stem, found)
-            self.revisions += _numbers(found)
+        self.revisions += _numbers(found)
         self.keys += [stem + ending for _, ending in found]
         self.labels += [midnight + minute * _MICROSECONDS_A_MINUTE for minute, _ in found]
 
@@ -107,6 +107,8 @@ def _in_order(objects: Objects, stem: str, found: list[_Found]) -> list[_Found]:
     Where no provenance tells, the one without a suffix was put first.
     """
     several = Counter(minute for minute, _ in found)
+    if len(several) == len(found):
+        return sorted(found)
     unsure = [one for one in found if several[one[0]] > 1]
     came = dict(zip(unsure, objects.fetched_at([stem + ending for _, ending in unsure]), strict=True))
     untold = {minute for (minute, _), fetched_at in came.items() if not fetched_at}

@@ -105,7 +105,9 @@ def _looked_at(objects: Objects, environment: str, now: datetime, stale_after: t
 def _last_interval_end(objects: Objects, now: datetime) -> datetime | None:
     """Return the newest label; one far in the future is a mistake of somebody's clock and does not hide a gap."""
     days = [day for day in market_days(objects, RESERVE) if day <= now.date()]
-    labels: list[datetime] = list_snapshots(objects, RESERVE, days[-2:]).snapshots["interval_end"].to_list()
+    labels: list[datetime] = (
+        list_snapshots(objects, RESERVE, days[-2:], ordered=False).snapshots["interval_end"].to_list()
+    )
     newest = max((label for label in labels if label <= now + _CLOCKS_APART), default=None)
     return None if newest is None else newest.astimezone(EST)
 
@@ -122,7 +124,7 @@ def _refused(objects: Objects, today: date) -> list[int]:
 
 
 def _drift(objects: Objects, day: date) -> dict[str, int]:
-    keys = list_snapshots(objects, RESERVE, [day]).snapshots["object_key"].to_list()
+    keys = list_snapshots(objects, RESERVE, [day], ordered=False).snapshots["object_key"].to_list()
     found: Counter[str] = Counter()
     for data in objects.read(keys):
         if isinstance(data, bytes) and (body := _unzipped(data)) is not None:
