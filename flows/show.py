@@ -99,7 +99,8 @@ class Show:
 
         day = market_day(newest.interval_end)
         # A listing: reading the day's bodies would cost S3 up to 288 requests a run.
-        ends = list_snapshots(objects_of(self.settings), RESERVE, [day]).snapshots["interval_end"].to_list()
+        listing = list_snapshots(objects_of(self.settings), RESERVE, [day], ordered=False)
+        ends = listing.snapshots["interval_end"].to_list()
         environment = self.settings.environment
         create_markdown_artifact(
             key=f"coverage-{environment}",
