@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 import redis as redis_client
 
@@ -28,6 +29,9 @@ def pytest_configure() -> None:
         os.environ.pop(environment_variable(field) or "", None)
     os.environ.pop("PREFECT_API_URL", None)
     os.environ.update(DO_NOT_TRACK="1", PREFECT_SERVER_ANALYTICS_ENABLED="false")
+    # How long an example takes is the machine's affair.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

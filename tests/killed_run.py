@@ -1,10 +1,9 @@
-"""A run that kills its own process before or after one of its steps: ``python -m tests.killed_run STEP MOMENT ...``."""
+"""A run that kills its own process before or after one of its steps."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from miso_reserve.pace import Pace, SystemClock
 from miso_reserve.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 def killing(step: Callable[..., Any], moment: str) -> Callable[..., Any]:
@@ -28,7 +27,7 @@ def killing(step: Callable[..., Any], moment: str) -> Callable[..., Any]:
     return dying
 
 
-def main(step: str, moment: str, **given: str) -> None:
+def run_and_die(step: str, moment: str, given: Mapping[str, str]) -> None:
     """Run once, with the settings given by name, and die at the step."""
     settings = Settings.resolve(given, os.environ)
     clock = SystemClock()
@@ -37,7 +36,3 @@ def main(step: str, moment: str, **given: str) -> None:
         steps = plain_steps(parts, pace, clock)
         fatal = replace(steps, **{step: killing(getattr(steps, step), moment)})
         collect(generate_candidates(settings), RESERVE, fatal, pace)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], **dict(pair.split("=", 1) for pair in sys.argv[3:]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from miso_reserve.bodies import OBJECTS, Decoded, decode
@@ -133,7 +133,6 @@ def check(ends: list[datetime], bodies: list[bytes]) -> Decoded:
     return decoded
 
 
-@settings(deadline=None)  # the time is the machine's
 @given(st.data())
 def test_bodies_are_read_as_the_contract_reads_them(data: st.DataObject) -> None:
     """Odd bodies among usual ones are read or skipped, row by row and bit by bit, as the contract has it."""
@@ -149,7 +148,6 @@ def test_bodies_are_read_as_the_contract_reads_them(data: st.DataObject) -> None
     check(ends, bodies)
 
 
-@settings(deadline=None)  # likewise
 @given(
     st.lists(st.integers(0, len(ENDS) - 1).flatmap(lambda number: st.tuples(st.just(number), odd_bodies(ENDS[number]))))
 )

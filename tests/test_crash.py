@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from miso_reserve.cli import main
+from tests.forked import exit_code
+from tests.killed_run import run_and_die
 from tests.services.kafka import read_messages
 
 if TYPE_CHECKING:
@@ -27,10 +27,7 @@ MOMENTS = ("before", "after")
 
 def die(step: str, moment: str, **settings: str) -> None:
     """Start a run that is killed at a step, and see that it was."""
-    pairs = [f"{name}={value}" for name, value in settings.items()]
-    command = [sys.executable, "-m", "tests.killed_run", step, moment, *pairs]
-    completed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert completed.returncode == -signal.SIGKILL, completed.stderr
+    assert exit_code(run_and_die, step, moment, settings) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

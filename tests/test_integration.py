@@ -8,7 +8,6 @@ import json
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from miso_reserve import __version__
 from miso_reserve.cli import main
 from miso_reserve.interval import EST
 from miso_reserve.simulate import Reply, documented_body, is_quiet, snapshot_body
+from tests.forked import collect_at_once
 from tests.services.kafka import read_messages
 from tests.services.process import free_port
 
@@ -321,8 +321,7 @@ class TestIntegration:
 
     def test_eight_runs_at_once_make_one_object(self, collector: Collector) -> None:
         """Eight processes that collect the same interval at once leave one object, and none fails."""
-        with ThreadPoolExecutor(8) as pool:
-            results = list(pool.map(lambda _: run_process(collector.arguments), range(8)))
+        results = collect_at_once(collector.arguments, 8)
         assert [result["failed"] for result in results] == [0] * 8
         assert sum(result["collected"] for result in results) == 1
         assert len(collector.objects()) == 1
@@ -368,8 +367,7 @@ class TestLocalArchive:
     def test_eight_runs_at_once_share_the_folder(self, feed: SimulatedFeed, tmp_path: Path) -> None:
         """Eight processes that collect into one folder at once share its Valkey and leave one object."""
         arguments = ["collect", "--local", str(tmp_path), "--api-url", feed.url]
-        with ThreadPoolExecutor(8) as pool:
-            results = list(pool.map(lambda _: run_process(arguments), range(8)))
+        results = collect_at_once(arguments, 8)
         assert [result["failed"] for result in results] == [0] * 8
         assert sum(result["collected"] for result in results) == 1
         files = [path for path in tmp_path.rglob("*") if path.is_file() and ".valkey" not in path.parts]
@@ -381,11 +379,3 @@ def run_command(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "miso_reserve", *arguments], capture_output=True, text=True, check=False, timeout=120
     )
-
-
-def run_process(arguments: list[str]) -> dict[str, Any]:
-    """Run the command as a process of its own and return its result."""
-    completed = run_command(arguments)
-    assert completed.stdout, completed.stderr
-    result: dict[str, Any] = json.loads(completed.stdout)
-    return result

@@ -43,7 +43,7 @@ _TIMES: Final = (
     Column("ref_id", pl.String(), "", "The label as published, `RefId`."),
 )
 _ORIGIN: Final = (
-    Column("revision", pl.Int32(), "", "0 for the first body archived for the interval, 1 for the next, and so on."),
+    Column("revision", pl.Int32(), "", "0 for the body of the interval fetched first, 1 for the next, and so on."),
     Column("is_latest", pl.Boolean(), "", "Whether no later readable body is archived for the interval."),
     Column(
         "source",
