@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from tests.compaction.archives import (
     same,
     store,
 )
+from tests.forked import FORKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,11 +116,10 @@ def test_beside_a_collector_and_another_compaction_every_read_is_right(small: Pa
     """While a collector stores and two compactions run, each read has every old row, no row twice and no false one."""
     fill(open_folder(small), date(2026, 7, 19), 2)
     before = set(frame(small, "snapshots")["object_key"])
-    context = multiprocessing.get_context("spawn")
     processes = [
-        context.Process(target=_keep_collecting, args=(small,)),
-        context.Process(target=_keep_compacting, args=(small, 3)),
-        context.Process(target=_keep_compacting, args=(small, 20)),
+        FORKING.Process(target=_keep_collecting, args=(small,)),
+        FORKING.Process(target=_keep_compacting, args=(small, 3)),
+        FORKING.Process(target=_keep_compacting, args=(small, 20)),
     ]
     for process in processes:
         process.start()
