@@ -75,7 +75,7 @@ def demo(folder: Path) -> str:
 
 
 def _output(command: list[str], folder: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=180)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=400)
     return done.stdout
 
 

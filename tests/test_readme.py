@@ -44,7 +44,7 @@ def test_the_demo_does_what_readme_shows(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=180,
+        timeout=400,
     )
     assert stored(tmp_path) == before
     assert all(line.startswith("[simulated] ") for line in again.stdout.splitlines())
