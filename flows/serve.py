@@ -13,6 +13,7 @@ from prefect.schedules import Cron, Interval
 from flows.collect import collect
 from flows.compact import compact
 from flows.gaps import gaps
+from flows.sweep import sweep
 from miso_reserve.interval import EST, INTERVAL
 from miso_reserve.pace import MOST_POLLS, POLITE_GAP
 
@@ -33,6 +34,7 @@ def deployments(every: float, poll_gap: float, environment: str) -> list[RunnerD
     made: list[Any] = [
         collect.to_deployment("served", schedule=interval, parameters=pace, tags=["miso", "reserve"]),
         compact.to_deployment("served", schedule=Cron("30 1 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
+        sweep.to_deployment("served", schedule=Cron("30 2 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
     ]
     simulated = urlsplit(os.environ.get("MISO_API_URL", "")).hostname in {"localhost", "127.0.0.1", "::1"}
     if os.environ.get("MISO_REPORTS_URL") or not simulated:

@@ -5,6 +5,7 @@ clock goes on while the system is down, as the real one does.
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,7 +38,8 @@ MARK: Final = "MISO_RESERVE_UP"
 
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 20.0
-_LOOK_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 5.0
+_MOST_LOG_BYTES: Final = 10_000_000
 
 app = App(help=__doc__ or "")
 
@@ -139,12 +141,14 @@ class _Up:
         settings = Settings(local=self._folder, redis_url=redis_url)
         _watch(settings, clock, children)
 
-    def _started(self, name: str, module: tuple[str, ...], environment: Mapping[str, str]) -> "_Child":
-        return self._stack.enter_context(_child(name, module, environment, self._own / f"{name}.log"))
+    def _started(self, name: str, module: tuple[str, ...], environment: Mapping[str, str]) -> "Child":
+        return self._stack.enter_context(child_process(name, module, environment, self._own / f"{name}.log"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Child:
+class Child:
+    """A part of the system: a process, and the file that it logs to."""
+
     name: str
     process: subprocess.Popen[bytes]
     log: Path
@@ -155,9 +159,15 @@ class _Child:
         if code is not None:
             raise UpError(f"the part '{self.name}' ended with code {code}: see {self.log}")
 
+    def bound_log(self, most_bytes: int = _MOST_LOG_BYTES) -> None:
+        """Begin the log anew when it is long, and keep the one before: the process goes on appending to its file."""
+        if self.log.stat().st_size > most_bytes:
+            shutil.copyfile(self.log, self.log.with_suffix(".before.log"))
+            os.truncate(self.log, 0)
+
 
 @contextmanager
-def _child(name: str, module: tuple[str, ...], environment: Mapping[str, str], log: Path) -> Iterator[_Child]:
+def child_process(name: str, module: tuple[str, ...], environment: Mapping[str, str], log: Path) -> Iterator[Child]:
     """Run a Python module in a session of its own, with whatever it starts, and end all of it."""
     with log.open("ab") as file:
         process = subprocess.Popen(  # noqa: S603 - our own modules
@@ -169,7 +179,7 @@ def _child(name: str, module: tuple[str, ...], environment: Mapping[str, str], l
             start_new_session=True,
         )
     try:
-        yield _Child(name, process, log)
+        yield Child(name, process, log)
     finally:
         _end(process.pid, [psutil.Process(process.pid)] if psutil.pid_exists(process.pid) else [])
         process.wait()
@@ -200,19 +210,29 @@ def _end_what_is_left(folder: Path) -> None:
 def _environment(folder: Path, redis_url: str, feed_url: str, api_url: str) -> dict[str, str]:
     """Return what the children see: this system's own addresses, and nothing of the user's other collectors."""
     own = {environment_variable(field) for field in Settings.model_fields}
-    return {name: value for name, value in os.environ.items() if name not in own} | {
-        MARK: str(folder),
-        "MISO_LOCAL": str(folder),
-        "MISO_API_URL": feed_url,
-        "REDIS_URL": redis_url,
-        "PREFECT_HOME": str(folder / ".prefect"),
-        "PREFECT_API_URL": api_url,
-        "PREFECT_SERVER_UI_API_URL": api_url,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "miso_reserve",
-        "DO_NOT_TRACK": "1",
-    }
+    return (
+        {name: value for name, value in os.environ.items() if name not in own}
+        | server_settings()
+        | {
+            MARK: str(folder),
+            "MISO_LOCAL": str(folder),
+            "MISO_API_URL": feed_url,
+            "REDIS_URL": redis_url,
+            "PREFECT_HOME": str(folder / ".prefect"),
+            "PREFECT_API_URL": api_url,
+            "PREFECT_SERVER_UI_API_URL": api_url,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "miso_reserve",
+            "DO_NOT_TRACK": "1",
+        }
+    )
+
+
+def server_settings() -> dict[str, str]:
+    """Return what flows/server.env sets: how long Prefect's server keeps what it is told."""
+    lines = Path(__file__).with_name("server.env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def _free(port: int) -> int:
@@ -225,7 +245,7 @@ def _free(port: int) -> int:
     raise UpError("this machine has no free port")
 
 
-def _await_server(url: str, server: _Child) -> None:
+def _await_server(url: str, server: Child) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         server.check()
@@ -257,12 +277,13 @@ def crash_running() -> None:
             client.set_flow_run_state(run.id, state, force=True)  # type: ignore[arg-type]
 
 
-def _watch(settings: Settings, clock: SimulatedTime | None, children: list[_Child]) -> None:
+def _watch(settings: Settings, clock: SimulatedTime | None, children: list[Child]) -> None:
     """Show a status line until something ends."""
     shown = ""
     while True:
         for child in children:
             child.check()
+            child.bound_log()
         now = datetime.now(UTC)
         line = _line(status(settings, stale_after=3 * INTERVAL, now=now if clock is None else clock.at(now)))
         if line != shown:

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 import requests
 
+from flows.up import server_settings
 from miso_reserve.simulate import SimulatedFeed
 from tests.services.process import free_port, running
 from tests.services.valkey import embedded_valkey
@@ -118,11 +119,9 @@ def _say(text: str) -> None:
 
 
 def _environment(home: Path, redis: str) -> dict[str, str]:
-    lines = Path("flows/server.env").read_text(encoding="utf-8").splitlines()
-    shipped = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     return {
         **os.environ,
-        **shipped,
+        **server_settings(),
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api",
         "PREFECT_LOGGING_LEVEL": "INFO",

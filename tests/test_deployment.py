@@ -7,7 +7,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -17,10 +17,14 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from prefect.settings import Settings
 
+from flows.serve import deployments as served_deployments
 from flows.sweep import sweep
+from flows.up import server_settings
 from miso_reserve.run_report import DRIFT_LABEL, DRIFTED, STORED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from prefect.client.schemas.responses import DeploymentResponse
 
 FLOWS = Path("flows")
@@ -81,6 +85,17 @@ def test_what_runs_once_a_day(
     assert deployments[name].entrypoint == entrypoint
 
 
+def test_what_is_served_is_what_is_deployed(deployments: dict[str, DeploymentResponse]) -> None:
+    """Without a work pool the same flows run at the same times, for one environment."""
+
+    def times(found: Iterable[Any]) -> set[str]:
+        return {schedule.schedule.model_dump_json() for one in found for schedule in one.schedules}
+
+    served: list[Any] = served_deployments(300, 60, "dev")
+    assert sorted(one.flow_name for one in served) == ["collect", "compact", "gaps", "sweep"]
+    assert times(served) == times(deployments.values())
+
+
 def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:
     """Sweeping deletes results older than its days, no younger ones, nothing else that lies there, and never all."""
     storage = Path(prefect_server["PREFECT_LOCAL_STORAGE_PATH"])
@@ -98,8 +113,7 @@ def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:
 
 def test_the_servers_settings_bound_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """What flows/server.env sets is read by Prefect: runs go after as long as their results, and events go too."""
-    lines = (FLOWS / "server.env").read_text().splitlines()
-    for name, value in (line.split("=") for line in lines if line and not line.startswith("#")):
+    for name, value in server_settings().items():
         monkeypatch.setenv(name, value)
     server = Settings().server
     assert {"flow_runs", "orphans", "events"} <= server.services.db_vacuum.enabled_vacuum_types

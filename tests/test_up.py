@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,10 +16,11 @@ import psutil
 import pytest
 import requests
 
-from flows.up import MARK, SimulatedTime
+from flows.up import MARK, SimulatedTime, child_process
 from miso_reserve.completeness import coverage, missing_intervals
 from miso_reserve.interval import EST, INTERVAL
 from miso_reserve.reader import scan_snapshots
+from tests.waiting import until as wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +126,26 @@ def test_the_simulated_feed_shows_the_clocks_interval(tmp_path: Path) -> None:
     with clock.feed() as feed:
         now = clock.at(datetime.now(UTC))
         assert now - INTERVAL <= feed.interval_end <= now + timedelta(seconds=5)
+
+
+def test_a_log_is_bounded(tmp_path: Path) -> None:
+    """A log that is long begins anew while its process goes on writing, and the one before is kept."""
+    log = tmp_path / "part.log"
+    with child_process(
+        "part", ("http.server", "--bind", "127.0.0.1", "0"), os.environ | {"PYTHONUNBUFFERED": "1"}, log
+    ) as child:
+        assert wait_until(lambda: b"Serving" in log.read_bytes())
+        port = int(log.read_bytes().partition(b" port ")[2].split()[0])
+        begun = log.read_bytes()
+        child.bound_log(most_bytes=len(begun))
+        assert log.read_bytes() == begun
+        child.bound_log(most_bytes=len(begun) - 1)
+        assert (tmp_path / "part.before.log").read_bytes() == begun
+        requests.get(f"http://127.0.0.1:{port}/none", timeout=10)
+        assert wait_until(lambda: b"/none" in log.read_bytes())
+        assert log.read_bytes().isascii()
+        assert b"Serving" not in log.read_bytes()
+        assert b"\0" not in log.read_bytes()
 
 
 def test_the_live_feed_has_one_speed(tmp_path: Path) -> None:
