@@ -12,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from miso_reserve.archive import report_key, snapshot_key
+from miso_reserve.cli import main
 from miso_reserve.columns import CONSTRAINTS, SNAPSHOTS, TIME
 from miso_reserve.compaction import compact_month
 from miso_reserve.completeness import coverage, missing_intervals
@@ -211,6 +212,28 @@ class TestScan:
         for scan in (scan_constraints, scan_snapshots):
             assert_frame_equal(scan(address, sources=BOTH).collect(), scan(archive, sources=BOTH).collect())
         assert_frame_equal(coverage(address, now=NOW), coverage(archive, now=NOW))
+
+
+class TestCommand:
+    def test_read_takes_the_sources(self, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """``read --sources`` gives the frame of the same sources, and its table says of each row where it is from."""
+        file = tmp_path / "both.parquet"
+        read = ["read", "--local", str(archive), "--sources", *BOTH]
+        assert main([*read, "--format", "parquet", "--output", str(file)]) == 0
+        assert_frame_equal(pl.read_parquet(file), scan_constraints(archive, sources=BOTH).collect())
+        assert main(read) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [lines[row].split()[-1] for row in (1, 2)] == ["next_day_report", "live"]
+
+    @pytest.mark.parametrize(
+        ("sources", "told"), [(("live", "day_ahead_report"), "scan it alone"), (("report",), "for --sources")]
+    )
+    def test_wrong_sources_are_wrong_usage(
+        self, archive: Path, sources: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Sources that are not known, or do not go together, end with exit code 2 and a sentence."""
+        assert main(["read", "--local", str(archive), "--sources", *sources]) == 2
+        assert told in capsys.readouterr().err
 
 
 class TestRevisions:

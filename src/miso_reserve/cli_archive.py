@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from miso_reserve.objects import Objects
 
 Format = Literal["table", "csv", "parquet", "json"]
+Source = Literal["live", "next_day_report", "day_ahead_report"]
 Where = Annotated[ArchiveSettings | None, Parameter(name="*")]
 
 _SHOWN = {
@@ -37,6 +38,7 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
     snapshots: bool = False,
     all_revisions: bool = False,
     strict: bool = False,
+    sources: Annotated[tuple[Source, ...], Parameter(consume_multiple=True, negative=())] = ("live",),
     format: Format = "table",  # noqa: A002 - the option's name
     output: Path | None = None,
 ) -> int:
@@ -49,23 +51,26 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
         snapshots: One row a snapshot instead, quiet ones included.
         all_revisions: Also what a later body of the same interval supersedes.
         strict: Fail on an object that cannot be read, instead of leaving it out with a warning.
+        sources: `live next_day_report` fills intervals without a live snapshot from MISO's reports; `next_day_report`
+            alone gives the reports' own rows, `day_ahead_report` those of another market, by the hour.
         format: A table of the main columns, or all columns as CSV, Parquet or a JSON array.
         output: A file to write instead of standard output.
     """
     from miso_reserve.reader import scan_constraints, scan_snapshots  # noqa: PLC0415 - polars takes a while
 
-    table = "snapshots" if snapshots else "constraints"
+    shown = _SHOWN["snapshots" if snapshots else "constraints"] + (("source",) if sources != ("live",) else ())
     scan = scan_snapshots if snapshots else scan_constraints
-    with told_wrong_days(), progress_bar("days read") as progress, _told_warnings():
+    with told_wrong_bounds(), progress_bar("days read") as progress, _told_warnings():
         frame = scan(
             _opened(settings),
             start=start,
             end=end,
             latest_only=not all_revisions,
             strict=strict,
+            sources=sources,
             progress=progress,
         ).collect()
-    write_frame(frame.select(_SHOWN[table]) if format == "table" else frame, format, output)
+    write_frame(frame.select(shown) if format == "table" else frame, format, output)
     return 0
 
 
@@ -91,7 +96,7 @@ def coverage(  # noqa: PLR0913 - likewise
     from miso_reserve import completeness  # noqa: PLC0415 - polars takes a while
 
     count = completeness.missing_intervals if missing else completeness.coverage
-    with told_wrong_days(), progress_bar("days read") as progress:
+    with told_wrong_bounds(), progress_bar("days read") as progress:
         frame = count(_opened(settings), start=start, end=end, progress=progress)
     write_frame(frame, format, output)
     return 0
@@ -119,7 +124,7 @@ def compact(
     from miso_reserve.compaction import RESULTS, compact_month, months_to_compact  # noqa: PLC0415 - likewise
 
     objects = _opened(settings)
-    with told_wrong_days():
+    with told_wrong_bounds():
         months = months_to_compact(objects, start=start, end=end)
     compacted: list[CompactedMonth | None] = []
     failed: list[ArchiveError] = []
@@ -142,13 +147,14 @@ def _opened(settings: ArchiveSettings | None) -> "Objects":
 
 
 @contextmanager
-def told_wrong_days() -> Iterator[None]:
-    """Say of wrong market days that they are wrong usage."""
+def told_wrong_bounds() -> Iterator[None]:
+    """Say of wrong market days or sources that they are wrong usage."""
     from miso_reserve.days import WrongDaysError  # noqa: PLC0415 - polars takes a while
+    from miso_reserve.reader import WrongSourcesError  # noqa: PLC0415 - likewise
 
     try:
         yield
-    except WrongDaysError as error:
+    except (WrongDaysError, WrongSourcesError) as error:
         raise UsageError(str(error)) from error
 
 

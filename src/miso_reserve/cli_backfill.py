@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from miso_reserve.cli_archive import Format, progress_bar, told_wrong_days, write_frame
+from miso_reserve.cli_archive import Format, progress_bar, told_wrong_bounds, write_frame
 from miso_reserve.settings import BackfillSettings, given_in
 
 
@@ -39,7 +39,7 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
 
     resolved = BackfillSettings.resolve(given_in(settings), os.environ)
     report = DAY_AHEAD if day_ahead else REAL_TIME
-    with told_wrong_days(), progress_bar("days backfilled") as progress:
+    with told_wrong_bounds(), progress_bar("days backfilled") as progress:
         try:
             result = backfilling.backfill(resolved, start=start, end=end, report=report, progress=progress)
         except CollectionError as error:

@@ -28,6 +28,10 @@ class SkippedObjectsWarning(UserWarning):
 warnings.simplefilter("always", SkippedObjectsWarning, append=True)
 
 
+class WrongSourcesError(ValueError):
+    """The sources to scan are not known, or do not go together."""
+
+
 def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a default
     archive: ArchiveAddress,
     *,
@@ -61,7 +65,8 @@ def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a 
 
     Raises:
         ArchiveError: There is no such folder, no S3 client can be made; or, when collected, the archive fails.
-        ValueError: The days are no days, or end before they start; or the sources are not known, or do not go together.
+        ValueError: The days are no days, or end before they start; or, as WrongSourcesError, the sources are not known
+            or do not go together.
         UnreadableObjectError: When collected, with ``strict``: an object cannot be read.
     """
     asked = _Asked("constraints", Days.of(start, end), _known(sources), latest_only=latest_only, strict=strict)
@@ -119,9 +124,9 @@ def _known(sources: Sequence[str]) -> frozenset[str]:
     known = (LIVE, NEXT_DAY_REPORT, DAY_AHEAD_REPORT)
     asked = frozenset([sources] if isinstance(sources, str) else sources)
     if not asked or not asked.issubset(known):
-        raise ValueError(f"sources are some of {', '.join(known)}, not {sources!r}")
+        raise WrongSourcesError(f"sources are some of {', '.join(known)}, not {sources!r}")
     if DAY_AHEAD_REPORT in asked and len(asked) > 1:
-        raise ValueError(f"{DAY_AHEAD_REPORT} is another market, by the hour: scan it alone")
+        raise WrongSourcesError(f"{DAY_AHEAD_REPORT} is another market, by the hour: scan it alone")
     return asked
 
 
