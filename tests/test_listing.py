@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -125,3 +126,32 @@ def test_market_days_come_from_the_folders(tmp_path: Path) -> None:
     days = [date(2026, 7, 26), JULY_27, JULY_28, date(2026, 8, 1), date(2026, 8, 2)]
     assert market_days(LocalObjects(tmp_path), RESERVE) == days
     assert market_days(LocalObjects(tmp_path / ROOT), RESERVE) == []
+
+
+class CountedObjects(LocalObjects):
+    """A folder that remembers what was asked of provenances."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.asked: list[int] = []
+
+    def fetched_at(self, keys: Sequence[str]) -> list[str]:
+        """Answer, and remember of how many."""
+        self.asked.append(len(keys))
+        return super().fetched_at(keys)
+
+
+def test_the_bodies_of_all_days_are_ordered_by_one_question(tmp_path: Path) -> None:
+    """When bodies were fetched is asked once for all days, of revised intervals alone; not where no order is due."""
+    for day in ("2026-07-27", "2026-07-28"):
+        first = snapshot(tmp_path, f"{day} 08:10", fetched_at=f"{day}T13:13:00Z")
+        replayed = snapshot(tmp_path, f"{day} 08:10", "a" * 64, f"{day}T13:12:00Z")
+        snapshot(tmp_path, f"{day} 08:15", fetched_at=f"{day}T13:16:00Z")
+    objects = CountedObjects(tmp_path)
+    ordered = list_snapshots(objects, RESERVE, [JULY_27, JULY_28]).snapshots
+    assert objects.asked == [4]
+    assert ordered["object_key"].to_list()[3:5] == [replayed, first]
+    unordered = list_snapshots(objects, RESERVE, [JULY_27, JULY_28], ordered=False).snapshots
+    assert objects.asked == [4]
+    assert unordered["object_key"].to_list()[3:5] == [first, replayed]
+    assert set(unordered["object_key"]) == set(ordered["object_key"])

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple, TypeAlias
@@ -21,6 +21,14 @@ _MICROSECONDS_A_MINUTE: Final = 60_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _Found: TypeAlias = tuple[int, str]
 """One snapshot: the minute of its label's day, and what its name ends with."""
+
+
+class _Folder(NamedTuple):
+    """The snapshots found in a folder, whose keys all begin with the stem."""
+
+    day: date
+    stem: str
+    found: list[_Found]
 
 
 class Listing(NamedTuple):
@@ -46,7 +54,7 @@ def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date], *, 
     wanted = set(days)
     folders = sorted(wanted | {day + ONE_DAY for day in days})
     paths = [f"sourcing/{dataset.name}/{day}" for day in folders]
-    columns = _Columns()
+    listed: list[_Folder] = []
     foreign: list[Skipped] = []
     for day, path, names in zip(folders, paths, objects.names(paths), strict=True):
         prefix = f"{dataset.file_stem}_{day:%Y%m%d}_"
@@ -58,8 +66,11 @@ def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date], *, 
             found = [snapshot for snapshot in found if snapshot[0] == 0]
         if day - ONE_DAY not in wanted:
             found = [snapshot for snapshot in found if snapshot[0] > 0]
-        stem = f"{path}/{prefix}"
-        columns.add(day, stem, _in_order(objects, stem, found) if ordered else sorted(found))
+        listed.append(_Folder(day, f"{path}/{prefix}", found))
+    came = _came(objects, listed) if ordered else {}
+    columns = _Columns()
+    for folder in listed:
+        columns.add(folder, came)
     return Listing(columns.frame(), foreign)
 
 
@@ -73,10 +84,11 @@ class _Columns:
     labels: list[int] = field(default_factory=list)
     revisions: list[int] = field(default_factory=list)
 
-    def add(self, day: date, stem: str, found: list[_Found]) -> None:
-        midnight = (datetime.combine(day, time(), EST) - _EPOCH) // timedelta(microseconds=1)
+    def add(self, folder: _Folder, came: Mapping[str, str]) -> None:
+        midnight = (datetime.combine(folder.day, time(), EST) - _EPOCH) // timedelta(microseconds=1)
+        found = _in_order(folder, came)
         self.revisions += _numbers(found)
-        self.keys += [stem + ending for _, ending in found]
+        self.keys += [folder.stem + ending for _, ending in found]
         self.labels += [midnight + minute * _MICROSECONDS_A_MINUTE for minute, _ in found]
 
     def frame(self) -> pl.DataFrame:
@@ -101,23 +113,29 @@ def _recognised(prefix: str, names: list[str]) -> tuple[list[_Found], list[str]]
     return found, others
 
 
-def _in_order(objects: Objects, stem: str, found: list[_Found]) -> list[_Found]:
+def _came(objects: Objects, listed: list[_Folder]) -> dict[str, str]:
+    """Return when each body was fetched of the intervals that have several: all asked for at once."""
+    keys: list[str] = []
+    for folder in listed:
+        several = Counter(minute for minute, _ in folder.found)
+        keys += [folder.stem + ending for minute, ending in folder.found if several[minute] > 1]
+    return dict(zip(keys, objects.fetched_at(keys), strict=True)) if keys else {}
+
+
+def _in_order(folder: _Folder, came: Mapping[str, str]) -> list[_Found]:
     """Order the bodies of each interval by when each was fetched: a replayed one comes late and was fetched before.
 
     Where no provenance tells, the one without a suffix was put first.
     """
-    several = Counter(minute for minute, _ in found)
-    if len(several) == len(found):
-        return sorted(found)
-    unsure = [one for one in found if several[one[0]] > 1]
-    came = dict(zip(unsure, objects.fetched_at([stem + ending for _, ending in unsure]), strict=True))
-    untold = {minute for (minute, _), fetched_at in came.items() if not fetched_at}
+    if len({minute for minute, _ in folder.found}) == len(folder.found):
+        return sorted(folder.found)
+    untold = {minute for minute, ending in folder.found if came.get(folder.stem + ending) == ""}
     return sorted(
-        found,
+        folder.found,
         key=lambda one: (
             one[0],
             one[0] in untold and one[1] not in _ENDINGS,
-            came.get(one, ""),
+            came.get(folder.stem + one[1], ""),
             one[1] not in _ENDINGS,
             one[1],
         ),
