@@ -1,4 +1,4 @@
-"""A smaller soak in the fast tier; that its plan meets everything, and that its verdict can be a bad one."""
+"""A soak in each tier; that its plan meets everything, and that its verdict can be a bad one."""
 
 from __future__ import annotations
 
