@@ -5,11 +5,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, task, unmapped
+from prefect import flow, task, unmapped
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed, wait
 
+from flows.harmless import harmless
 from flows.task_runner import task_runner
 from miso_reserve.archive_address import objects_of
 from miso_reserve.compaction import compact_month, months_to_compact
@@ -70,10 +71,7 @@ def compact(  # noqa: PLR0913 - one parameter an option, as people set them in t
 
 def _show_progress(futures: Any) -> None:  # noqa: ANN401 - Prefect's list of futures
     """Publish how many months are done, as they are."""
-    try:
+    with harmless("progress"):
         artifact: Any = create_progress_artifact(0.0, key="compaction", description="Months compacted")
         for done, _ in enumerate(as_completed(list(futures)), start=1):
             update_progress_artifact(artifact, progress=100 * done / len(futures))
-    except Exception:  # noqa: BLE001 - the server may answer anything
-        # The months are compacted all the same; a bar is not worth a failed run.
-        get_run_logger().warning("the progress could not be published", exc_info=True)

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
+from flows.harmless import harmless
 from flows.task_runner import task_runner
 from miso_reserve.archive_address import objects_of
 from miso_reserve.backfill import BackfilledDay, BackfillResult, backfill
-from miso_reserve.compaction import CLOSED_AFTER
+from miso_reserve.compaction import open_day
 from miso_reserve.completeness import coverage
 from miso_reserve.days import ONE_DAY
-from miso_reserve.interval import EST
 from miso_reserve.pace import SystemClock
 from miso_reserve.settings import BackfillSettings
 
@@ -69,8 +69,7 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
     given = {"s3_block": s3_block, "s3_bucket": s3_bucket, "local": local, "aws_profile": aws_profile}
     settings = BackfillSettings.resolve({**given, "reports_url": reports_url, "pause": pause}, os.environ)
     clock = SystemClock()
-    open_day = (clock.now() - CLOSED_AFTER).astimezone(EST).date()
-    last = open_day if end is None else min(end, open_day)
+    last = open_day(clock.now()) if end is None else min(end, open_day(clock.now()))
     objects = objects_of(settings)
     look = partial(coverage, objects, start=last - timedelta(days=days), end=last)
     before = look()
@@ -86,7 +85,7 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
     if done:
         _publish(objects.location, before, look(), result)
     if result.failed:
-        message = "; ".join(_told(day) for day in result.days if day.outcome in {"failed", "refused"})
+        message = "; ".join(map(_told, result.failures))
         # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
         return Failed(message=message, data=done)  # type: ignore[return-value]
     return done
@@ -117,8 +116,5 @@ def _publish(location: str, before: pl.DataFrame, after: pl.DataFrame, result: B
     )
     missing, healed_before, healed = table.select(pl.col("missing", "healed_before", "healed").sum()).row(0)
     description = f"{location}: {missing} intervals missing, {healed} of them healed, {healed_before} before this run"
-    try:
+    with harmless("coverage"):
         create_table_artifact(key="coverage", table=table.to_dicts(), description=description)
-    except Exception:  # noqa: BLE001 - the server may answer anything
-        # The reports are archived all the same; a table is not worth a failed run.
-        get_run_logger().warning("the coverage could not be published", exc_info=True)

@@ -1,16 +1,15 @@
 """What a run shows of itself in Prefect: events, artifacts and its name. Nothing of it can fail a run."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from prefect import get_run_logger, runtime
+from prefect import runtime
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 
+from flows.harmless import harmless
 from miso_reserve.archive import Stored
 from miso_reserve.archive_address import objects_of
 from miso_reserve.collection import Parts, RunResult
@@ -46,7 +45,7 @@ class Show:
         verdict = RESERVE.examine(body)
         if verdict.interval_end is not None:
             self.record.seen.append(verdict.interval_end)
-        with _harmless("events"):
+        with harmless("events"):
             for event in events_of(self.settings.environment, verdict):
                 # Each poll of a run may find the same body again.
                 said = event.name + str(event.payload)
@@ -64,15 +63,15 @@ class Show:
             self.record.stored.append(snapshot)
         link = object_link(parts.archive.location, stored.key)
         environment = self.settings.environment
-        with _harmless("event of the stored snapshot"):
+        with harmless("event of the stored snapshot"):
             _emit(stored_event(environment, snapshot, stored))
-        with _harmless("table of binding constraints"):
+        with harmless("table of binding constraints"):
             create_table_artifact(
                 key=f"binding-constraints-{environment}",
                 table=constraint_rows(snapshot),
                 description=constraints_description(snapshot, link),
             )
-        with _harmless("link to the snapshot"):
+        with harmless("link to the snapshot"):
             create_link_artifact(
                 key=f"latest-snapshot-{environment}",
                 link=link,
@@ -84,13 +83,13 @@ class Show:
         """Publish the market day's coverage if anything was stored, and name the run by what it came to."""
         newest = self.record.newest_stored
         if newest is not None:
-            with _harmless("coverage of the market day"):
+            with harmless("coverage of the market day"):
                 self._show_coverage(newest)
         self.name(outcome_of(result, self.record))
 
     def name(self, outcome: str) -> None:
         """Name the run by its interval and outcome."""
-        with _harmless("name of the run"), get_client(sync_client=True) as client:
+        with harmless("name of the run"), get_client(sync_client=True) as client:
             name = name_at_end(self.settings.environment, self.due, self.record, outcome)
             client.update_flow_run(runtime.flow_run.id, name=name)
 
@@ -111,12 +110,3 @@ class Show:
 
 def _emit(event: Event) -> None:
     emit_event(event.name, resource=event.resource, payload=event.payload)
-
-
-@contextmanager
-def _harmless(what: str) -> Iterator[None]:
-    """Log what cannot be published, and go on: the snapshot is archived, and a picture of it is not worth a run."""
-    try:
-        yield
-    except Exception:  # noqa: BLE001 - the server may answer anything
-        get_run_logger().warning("the %s could not be published", what, exc_info=True)

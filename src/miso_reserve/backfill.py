@@ -14,12 +14,11 @@ import polars as pl
 
 from miso_reserve.archive import Store
 from miso_reserve.archive_address import objects_of
-from miso_reserve.compaction import CLOSED_AFTER
+from miso_reserve.compaction import open_day
 from miso_reserve.completeness import coverage
 from miso_reserve.days import Day, Days
 from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
 from miso_reserve.feed import fetch_if_published
-from miso_reserve.interval import EST
 from miso_reserve.objects import Objects
 from miso_reserve.pace import Clock, SystemClock
 from miso_reserve.reading import Progress
@@ -72,9 +71,14 @@ class BackfillResult:
     days: tuple[BackfilledDay, ...]
 
     @property
+    def failures(self) -> list[BackfilledDay]:
+        """The days that failed, or whose report was refused."""
+        return [day for day in self.days if day.outcome in {"failed", "refused"}]
+
+    @property
     def failed(self) -> bool:
-        """Whether a day failed, or its report was refused."""
-        return any(day.outcome in {"failed", "refused"} for day in self.days)
+        """Whether there are any."""
+        return bool(self.failures)
 
     def as_dict(self) -> dict[str, object]:
         """Return how many days were asked for and came to which outcome, the rows fetched, and the errors."""
@@ -171,9 +175,8 @@ def days_to_backfill(
     objects: Objects, report: Report, *, start: Day | None, end: Day | None, now: datetime
 ) -> list[date]:
     """Return the closed market days to heal, newest first: those with missing intervals, or every one day ahead."""
-    open_day = (now - CLOSED_AFTER).astimezone(EST).date()
     asked = Days.of(start, end)
-    last = open_day if asked.end is None else min(asked.end, open_day)
+    last = open_day(now) if asked.end is None else min(asked.end, open_day(now))
     if asked.start is not None and asked.start >= last:
         return []
     counted = coverage(objects, start=asked.start, end=last, now=now).filter(pl.col("market_day") < last)

@@ -58,11 +58,6 @@ class RunResult(BaseModel):
         """Return the result as plain JSON values."""
         return self.model_dump(exclude_none=True)
 
-    @property
-    def why_failed(self) -> str:
-        """The errors on one line, reason codes first; empty when nothing failed."""
-        return "; ".join(f"{error.code}: {error.message}" for error in self.errors)
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

@@ -89,11 +89,16 @@ def compact_month(
     return _Month(objects, month.replace(day=1), _last_closed(now)).compact(progress)
 
 
+def open_day(now: datetime) -> date:
+    """Return the first market day that is not closed at a time, aware."""
+    return (now - CLOSED_AFTER).astimezone(EST).date()
+
+
 def _last_closed(now: datetime | None) -> date:
     now = now or datetime.now(UTC)
     if now.tzinfo is None:
         raise ValueError("now needs a time zone: it may be anywhere")
-    return (now - CLOSED_AFTER).astimezone(EST).date() - ONE_DAY
+    return open_day(now) - ONE_DAY
 
 
 class _Month:

@@ -3,6 +3,7 @@
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 
@@ -18,10 +19,10 @@ from miso_reserve.interval import EST, market_day
 from miso_reserve.listing import list_snapshots, market_days
 from miso_reserve.notify import Announcer
 from miso_reserve.objects import ArchiveError, Objects
+from miso_reserve.reading import unzipped
 from miso_reserve.run_report import drift_of
 from miso_reserve.settings import Settings
 
-_GZIP: Final = 31
 _CLOCKS_APART: Final = timedelta(hours=1)
 _DAYS_OF_REFUSALS: Final = 7
 _KAFKA_SECONDS: Final = 5.0
@@ -127,16 +128,9 @@ def _drift(objects: Objects, day: date) -> dict[str, int]:
     keys = list_snapshots(objects, RESERVE, [day], ordered=False).snapshots["object_key"].to_list()
     found: Counter[str] = Counter()
     for data in objects.read(keys):
-        if isinstance(data, bytes) and (body := _unzipped(data)) is not None:
-            found.update(drift_of(RESERVE.examine(body)).keys())
+        with suppress(zlib.error, OSError):  # coverage counts it
+            found.update(drift_of(RESERVE.examine(unzipped(data))).keys())
     return dict(sorted(found.items()))
-
-
-def _unzipped(data: bytes) -> bytes | None:
-    try:
-        return zlib.decompress(data, _GZIP)
-    except zlib.error:
-        return None  # coverage counts it
 
 
 def _answer(
