@@ -1,8 +1,5 @@
 """The archive in a folder on disk."""
 
-import errno
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +9,7 @@ from prefect.filesystems import LocalFileSystem
 from miso_reserve.archive import Archive, provenance_key, sha256_unzipped
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
+from miso_reserve.whole_file import publish
 
 
 def open_folder(folder: Path) -> Archive:
@@ -33,9 +31,9 @@ class LocalArchive:
 
     def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
         try:
-            written = _publish(self._root / key, data)
+            written = publish(self._root / key, data)
             if provenance and (written or self.sha256_of(key) == provenance["sha256"]):
-                _publish(self._root / provenance_key(key), orjson.dumps(dict(provenance), option=orjson.OPT_INDENT_2))
+                publish(self._root / provenance_key(key), orjson.dumps(dict(provenance), option=orjson.OPT_INDENT_2))
         except OSError as error:
             raise self._refused(key, error) from error
         return written
@@ -73,55 +71,3 @@ class LocalArchive:
     def _refused(self, key: str, error: OSError) -> CollectionError:
         message = f"the folder {self._root} does not take or give {key}: {error.strerror or error}"
         return CollectionError(FailureCode.ARCHIVE_REFUSED, message)
-
-
-def _publish(path: Path, data: bytes) -> bool:
-    """Write a file that is seen only when whole, and only if no other stands there."""
-    _make_folder(path.parent)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        descriptor, source, named = _new_file(path.parent)
-        try:
-            with os.fdopen(descriptor, "wb", closefd=False) as file:
-                file.write(data)
-            os.fchmod(descriptor, 0o644)
-            os.fsync(descriptor)
-            os.link(source, path, src_dir_fd=folder)  # with a folder it follows the link in /proc; without, it does not
-            os.fsync(folder)
-        except FileExistsError:
-            return False
-        finally:
-            os.close(descriptor)
-            if named:
-                Path(source).unlink()
-    finally:
-        os.close(folder)
-    return True
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each on disk: a lost folder would lose what is synced within it."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    above = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(above)
-    finally:
-        os.close(above)
-
-
-def _new_file(folder: Path) -> tuple[int, str, bool]:
-    # A file without a name leaves nothing behind when the process is killed; not every system has them.
-    try:
-        descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o644)
-    except AttributeError:
-        pass
-    except OSError as error:
-        if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}:
-            raise
-    else:
-        return descriptor, f"/proc/self/fd/{descriptor}", False
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=folder)
-    return descriptor, name, True

@@ -1,10 +1,7 @@
 """The objects of an archive in a folder on disk, for reading and compacting."""
 
-import fcntl
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -12,9 +9,9 @@ import orjson
 
 from miso_reserve.archive import provenance_key
 from miso_reserve.objects import ArchiveError
+from miso_reserve.whole_file import replace
 
 _MOST_AT_ONCE: Final = 65536
-_PARTIAL: Final = ".partial"
 
 
 class LocalObjects:
@@ -79,31 +76,9 @@ class LocalObjects:
     def replace(self, key: str, data: bytes) -> None:
         path = self._root / key
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _only_writer(path.parent) as folder:
-                for left_behind in path.parent.glob(f".*{_PARTIAL}"):
-                    left_behind.unlink()
-                descriptor, name = tempfile.mkstemp(prefix=".", suffix=_PARTIAL, dir=path.parent)
-                with os.fdopen(descriptor, "wb") as file:
-                    os.fchmod(descriptor, 0o644)
-                    file.write(data)
-                    file.flush()
-                    os.fsync(descriptor)
-                Path(name).replace(path)
-                os.fsync(folder)
+            replace(path, data)
         except OSError as error:
             raise _failed("written", path, error) from error
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[int]:
-    """Hold the folder's lock, so that what another writer left behind can be told from what it is writing."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _read(name: str, folder: int) -> bytes | OSError:
