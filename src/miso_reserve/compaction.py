@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from io import BytesIO
 from typing import Final
 
 import polars as pl
@@ -123,9 +122,14 @@ class _Month:
             return None
         digest = _digest(listing)
         [standing, *others] = self._standing.values()
-        # What could not be read may have been mended since: it is looked at again.
-        whole = standing is not None and not standing.skipped and all(other == standing for other in others)
-        if standing is not None and whole and standing.objects == digest and standing.through == self._days[-1]:
+        if (
+            standing is not None
+            and all(other == standing for other in others)
+            and standing.version == VERSION
+            # What could not be read may have been mended since: it is looked at again.
+            and not standing.skipped
+            and (standing.objects, standing.through) == (digest, self._days[-1])
+        ):
             return self._result(standing, written=False)
         return self._write(digest, progress)
 
@@ -148,9 +152,7 @@ class _Month:
         )
         stale = [table for table, standing in self._standing.items() if standing != compacted]
         for table in stale:
-            data = BytesIO()
-            frames[table].write_parquet(data, metadata=compacted.as_metadata(table))
-            self._objects.replace(self._keys[table], data.getvalue())
+            self._objects.replace(self._keys[table], compacted.as_parquet(table, frames[table]))
         return self._result(compacted, written=bool(stale))
 
     def _refuse_to_shrink(self, snapshots: pl.DataFrame) -> None:

@@ -1,5 +1,6 @@
 """Compacted months: their keys, and what each Parquet file says about itself."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -23,10 +24,14 @@ _COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {
     "constraints": CONSTRAINT_COLUMNS,
     "snapshots": SNAPSHOT_COLUMNS,
 }
-VERSION: Final = 1
-"""The layout of compacted files. Files of another version are not read: the raw objects are, until compacted anew."""
+VERSION: Final = 2
+"""The layout of compacted files. Where one is of an unknown version the raw objects are read, until compacted anew."""
 
 _METADATA: Final = "miso_reserve"
+_SEAL: Final = "sha256"
+# Stands where the seal will, while the file is digested.
+_UNSEALED: Final = "0" * 64
+_UNSEALED_VERSION: Final = 1
 _MONTH: Final = re.compile(r"(\d{4}-\d{2})\.parquet", re.ASCII)
 
 
@@ -53,21 +58,30 @@ class Compacted(BaseModel):
         """The market days that the month's file answers for."""
         return days_between(self.first, self.through)
 
-    def as_metadata(self, table: Table) -> dict[str, str]:
-        """Return what to write into a table's Parquet file: this, and what its columns mean."""
+    def as_parquet(self, table: Table, rows: pl.DataFrame) -> bytes:
+        """Return the sealed Parquet file of a table's rows, with this and what the columns mean in its metadata."""
         columns = {column.name: f"{column.unit}: {column.meaning}".removeprefix(": ") for column in _COLUMNS[table]}
-        return {_METADATA: self.model_dump_json(), "columns": json.dumps(columns)}
+        metadata = {_METADATA: self.model_dump_json(), "columns": json.dumps(columns), _SEAL: _UNSEALED}
+        file = BytesIO()
+        rows.write_parquet(file, metadata=metadata)
+        data = bytearray(file.getvalue())
+        place = data.rindex(_UNSEALED.encode())
+        data[place : place + len(_UNSEALED)] = hashlib.sha256(data).hexdigest().encode()
+        return bytes(data)
 
     @classmethod
     def of(cls, file: bytes | OSError) -> Self | None:
-        """Read what a Parquet file says of itself; None when it is not a compacted month that this version reads."""
+        """Read what a Parquet file says of itself; None when it is damaged or no compacted month we know."""
         if isinstance(file, OSError):
             return None
         try:
-            compacted = cls.model_validate_json(pl.read_parquet_metadata(BytesIO(file)).get(_METADATA, ""))
+            metadata = pl.read_parquet_metadata(BytesIO(file))
+            compacted = cls.model_validate_json(metadata.get(_METADATA, ""))
         except (ValidationError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
             return None
-        return compacted if compacted.version == VERSION else None
+        if compacted.version == VERSION:
+            return compacted if _is_sealed(file, metadata.get(_SEAL, "")) else None
+        return compacted if compacted.version == _UNSEALED_VERSION and _SEAL not in metadata else None
 
 
 def curated_key(dataset: Dataset, table: Table, month: date) -> str:
@@ -89,3 +103,9 @@ def compacted_months(objects: Objects, dataset: Dataset, table: Table) -> list[d
 
 def _folder(dataset: Dataset, table: Table) -> str:
     return f"curated/{dataset.name}/{table}"
+
+
+def _is_sealed(file: bytes, seal: str) -> bool:
+    # The metadata stand at the file's end.
+    before, _, after = file.rpartition(seal.encode() or _UNSEALED.encode())
+    return hashlib.sha256(before + _UNSEALED.encode() + after).hexdigest() == seal

@@ -99,7 +99,7 @@ class TestPlainParquet:
         snapshots = pl.read_parquet_metadata(str(compacted_file(Path(plain).parents[3], "snapshots")))
         assert list(json.loads(snapshots["columns"])) == list(SNAPSHOTS)
         standing = json.loads(snapshots["miso_reserve"])
-        assert (standing["version"], standing["first"], standing["through"]) == (1, "2026-07-01", "2026-07-31")
+        assert (standing["version"], standing["first"], standing["through"]) == (2, "2026-07-01", "2026-07-31")
 
     def test_rows_stand_in_time_order(self, plain: str) -> None:
         """Within each file labels never go back, and neither do files beside each other."""
