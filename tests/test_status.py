@@ -169,6 +169,28 @@ class TestParts:
         assert "nowhere" in told(found)
         assert not found.healthy
 
+    def test_what_could_not_be_looked_at_is_unknown(self, tmp_path: Path) -> None:
+        """Of an archive that is not there nothing is said, and null is no 0: neither on the screen nor in JSON."""
+        found = looked_at(tmp_path / "nowhere")
+        facts = json.loads(found.model_dump_json())
+        unknown = {"last_interval_end", "age_minutes", "stale", "today", "refused_today", "refused_7_days", "drift"}
+        assert {name for name, fact in facts.items() if fact is None} == {*unknown, "unannounced"}
+        lines = dict(line.split(maxsplit=1) for line in told(found).replace(" interval", "_interval").splitlines())
+        assert {lines[name] for name in ("last_interval", "today", "refused")} == {"unknown"}
+        assert told(found).count("unknown\n") == 5
+        assert "nothing archived" not in told(found)
+
+    def test_what_was_looked_at_before_the_archive_failed_is_told(self, tmp_path: Path) -> None:
+        """An archive whose quarantine cannot be listed still tells its last interval and the day's coverage."""
+        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
+        (tmp_path / "quarantine" / RESERVE.name).mkdir(parents=True)
+        (tmp_path / "quarantine" / RESERVE.name / str(NOW.date())).symlink_to(str(NOW.date()))
+        found = looked_at(tmp_path)
+        assert (found.last_interval_end, found.stale) == (ends("08:10")[0], False)
+        assert (found.refused_today, found.unannounced) == (None, None)
+        assert not found.healthy
+        assert "FAILS" in told(found)
+
 
 class TestCommand:
     def test_one_screen(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,7 +218,42 @@ class TestCommand:
         assert found["last_interval_end"] == "2026-07-27T08:10:00-05:00"
         assert set(found) == set(Status.model_fields)
 
-    def test_wrong_usage(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    @pytest.mark.parametrize(
+        ("late", "age"),
+        [
+            (timedelta(minutes=119.9), "119.9 min ago, STALE"),
+            (timedelta(hours=2), "2 hours ago, STALE"),
+            (timedelta(hours=47.9), "47.9 hours ago, STALE"),
+            (timedelta(days=2), "2 days ago, STALE"),
+            (timedelta(days=9461), "9461 days ago, STALE"),
+            (timedelta(minutes=-4), "4 min ahead of the clock"),
+        ],
+    )
+    def test_an_age_is_told_in_its_unit(self, tmp_path: Path, late: timedelta, age: str) -> None:
+        """Minutes until two hours, hours until two days, then days; a label ahead of the clock is told as such."""
+        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
+        assert f"2026-07-27 08:10 EST, {age}\n" in told(looked_at(tmp_path, now=ends("08:10")[0] + late))
+
+    @pytest.mark.parametrize(
+        "option", ["--api-url", "--timeout", "--polls", "--poll-gap", "--log-level", "--log-format"]
+    )
+    def test_no_option_of_the_feed(self, option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """What only a collecting run needs is no option of it."""
+        assert main(["status", "--local", str(tmp_path), option, "1"]) == 2
+        assert option in capsys.readouterr().err
+
+    def test_the_feed_s_environment_does_not_concern_it(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A wrong address or time-out of the feed in the environment does not keep it from looking."""
+        monkeypatch.setenv("MISO_API_URL", "no address")
+        monkeypatch.setenv("MISO_TIMEOUT", "soon")
+        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
+        assert main(["status", "--local", str(tmp_path)]) == 1
+        assert "2026-07-27 08:10 EST" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("minutes", ["0", "nan", "inf", "1e300"])
+    def test_wrong_usage(self, minutes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """A limit that is no number of minutes is wrong usage."""
-        assert main(["status", "--local", str(tmp_path), "--stale-after", "0"]) == 2
+        assert main(["status", "--local", str(tmp_path), "--stale-after", minutes]) == 2
         assert "stale-after" in capsys.readouterr().err

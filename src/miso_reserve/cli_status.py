@@ -8,13 +8,15 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from miso_reserve.settings import Settings, given_in
+from miso_reserve.settings import PartsSettings, given_in
+
+_LONGEST = 100 * 366 * 24 * 60.0  # minutes: what is longer is no time that Python can hold
 
 
 def status(
     *,
-    settings: Annotated[Settings | None, Parameter(name="*")] = None,
-    stale_after: Annotated[float, Parameter(validator=Number(gt=0))] = 15.0,
+    settings: Annotated[PartsSettings | None, Parameter(name="*")] = None,
+    stale_after: Annotated[float, Parameter(validator=Number(gt=0, lte=_LONGEST))] = 15.0,
     json: bool = False,
 ) -> int:
     """Tell the last archived interval and its age, the day's coverage, refusals, drift, and whether all parts answer.
@@ -22,14 +24,14 @@ def status(
     Exit code 0 when the archive is fresh and every configured part answers, 1 when not. The feed is not asked.
 
     Args:
-        settings: The collector's own options.
+        settings: Where the archive is, and the parts around it.
         stale_after: Minutes after its end at which the last interval is too old.
         json: Print one JSON object instead, for monitors.
     """
     from miso_reserve.status import status as look  # noqa: PLC0415 - polars takes a while
     from miso_reserve.status import told  # noqa: PLC0415 - likewise
 
-    found = look(Settings.resolve(given_in(settings), os.environ), stale_after=timedelta(minutes=stale_after))
+    found = look(PartsSettings.resolve(given_in(settings), os.environ), stale_after=timedelta(minutes=stale_after))
     sys.stdout.write(found.model_dump_json() + "\n" if json else told(found))
     sys.stdout.flush()
     return 0 if found.healthy else 1

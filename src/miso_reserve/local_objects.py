@@ -26,7 +26,8 @@ class LocalObjects:
     def folders(self, under: str) -> list[str]:
         path = self._root / under
         try:
-            return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+            with os.scandir(path) as entries:
+                return sorted(entry.name for entry in entries if _is_folder(entry))
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -79,6 +80,13 @@ class LocalObjects:
             replace(path, data)
         except OSError as error:
             raise _failed("written", path, error) from error
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, a stray thing like any other
+        return False
 
 
 def _read(name: str, folder: int) -> bytes | OSError:

@@ -123,8 +123,8 @@ class ArchiveSettings(BaseModel):
         return settings
 
 
-class Settings(ArchiveSettings):
-    """What a run needs to know."""
+class PartsSettings(ArchiveSettings):
+    """Where the archive is, and the parts around it: what looking at a collection needs to know."""
 
     environment: Environment = _option("dev", "The namespace of the Redis keys and of the Kafka messages.")
     redis_host: Annotated[str, AfterValidator(_redis_host)] = _option(
@@ -132,36 +132,15 @@ class Settings(ArchiveSettings):
     )
     redis_port: Annotated[int, Field(ge=1, le=65535)] = _option(6379, "Its port.", "REDIS_PORT")
     redis_db: Annotated[int, Field(ge=0)] = _option(0, "Its database number.", "REDIS_DB")
-    log_level: LogLevel = _option("INFO", "How much is logged, on stderr.")
     kafka_connection_string: Annotated[SecretStr, AfterValidator(_kafka)] | None = _option(
         None,
         "Announce every new snapshot in Kafka: [user:password@]host:port[,host:port][/topic]"
         "[?security_protocol=...&sasl_mechanism=...]. With a user the default is SASL_SSL and PLAIN.",
         "KAFKA_CONNECTION_STRING",
     )
-    api_url: Annotated[str, AfterValidator(_http_url)] = _option(RESERVE.url, "The feed's address.", "MISO_API_URL")
-    timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
-        30.0, "Seconds for one whole request to the feed, body included.", "MISO_TIMEOUT"
-    )
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = _option(
         None, "Instead of host, port and db, for passwords and TLS: redis:// or rediss://.", "REDIS_URL"
     )
-    polls: Annotated[int, Field(ge=1, le=MOST_POLLS)] = _option(
-        1,
-        "How often a run asks the feed at most, at 20 seconds past each minute, until it has the interval that ended "
-        f"last; {MOST_POLLS} skip no interval.",
-    )
-    poll_gap: Annotated[float, Field(gt=0)] = _option(
-        POLITE_GAP, "Seconds between polls; fewer than 60 only for a feed on this machine."
-    )
-    log_format: LogFormat = _option("text", "How it is logged: as lines for people, or as one JSON object a line.")
-
-    @field_validator("poll_gap")
-    @classmethod
-    def _polite(cls, gap: float, others: ValidationInfo) -> float:
-        if gap < POLITE_GAP and urlsplit(others.data.get("api_url", "")).hostname not in _THIS_MACHINE:
-            raise ValueError("MISO asks for at most one request a minute: give 60 or more")
-        return gap
 
     @property
     def embeds_valkey(self) -> bool:
@@ -182,6 +161,32 @@ class Settings(ArchiveSettings):
         if self.kafka_connection_string is None:
             return None
         return parse_kafka_address(self.kafka_connection_string.get_secret_value(), default_topic=RESERVE.name)
+
+
+class Settings(PartsSettings):
+    """What a run needs to know."""
+
+    api_url: Annotated[str, AfterValidator(_http_url)] = _option(RESERVE.url, "The feed's address.", "MISO_API_URL")
+    timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
+        30.0, "Seconds for one whole request to the feed, body included.", "MISO_TIMEOUT"
+    )
+    polls: Annotated[int, Field(ge=1, le=MOST_POLLS)] = _option(
+        1,
+        "How often a run asks the feed at most, at 20 seconds past each minute, until it has the interval that ended "
+        f"last; {MOST_POLLS} skip no interval.",
+    )
+    poll_gap: Annotated[float, Field(gt=0)] = _option(
+        POLITE_GAP, "Seconds between polls; fewer than 60 only for a feed on this machine."
+    )
+    log_level: LogLevel = _option("INFO", "How much is logged, on stderr.")
+    log_format: LogFormat = _option("text", "How it is logged: as lines for people, or as one JSON object a line.")
+
+    @field_validator("poll_gap")
+    @classmethod
+    def _polite(cls, gap: float, others: ValidationInfo) -> float:
+        if gap < POLITE_GAP and urlsplit(others.data.get("api_url", "")).hostname not in _THIS_MACHINE:
+            raise ValueError("MISO asks for at most one request a minute: give 60 or more")
+        return gap
 
 
 def given_in(settings: ArchiveSettings | None) -> dict[str, Any]:

@@ -4,7 +4,9 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from math import inf
 from typing import Final, Literal
 
 from pydantic import BaseModel, Field
@@ -21,11 +23,14 @@ from miso_reserve.notify import Announcer
 from miso_reserve.objects import ArchiveError, Objects
 from miso_reserve.reading import unzipped
 from miso_reserve.run_report import drift_of
-from miso_reserve.settings import Settings
+from miso_reserve.settings import PartsSettings
 
 _CLOCKS_APART: Final = timedelta(hours=1)
 _DAYS_OF_REFUSALS: Final = 7
 _KAFKA_SECONDS: Final = 5.0
+_UNKNOWN: Final = "unknown"
+_UNITS: Final = (("min", 1, 120), ("hours", 60, 48 * 60), ("days", 24 * 60, inf))
+"""Of an age: how many minutes each has, and until how many it is told in them."""
 
 
 class Part(BaseModel):
@@ -48,59 +53,63 @@ class Today(BaseModel):
 
 
 class Status(BaseModel):
-    """How the collection stands at a moment; times in EST, UTC-5 all year."""
+    """How the collection stands at a moment; times in EST, UTC-5 all year. What could not be looked at is null."""
 
     at: datetime = Field(description="The time of asking.")
     archive: str = Field(description="Where the archive is.")
-    last_interval_end: datetime | None = Field(default=None, description="The newest archived interval, by its end.")
+    last_interval_end: datetime | None = Field(
+        default=None, description="The newest archived interval, by its end; null also where nothing is archived."
+    )
     age_minutes: float | None = Field(default=None, description="How long ago that was.")
-    stale: bool = Field(default=True, description="Whether that is too long, or nothing is archived at all.")
+    stale: bool | None = Field(default=None, description="Whether that is too long, or nothing is archived at all.")
     today: Today | None = Field(default=None, description="The present market day's coverage.")
-    refused_today: int = Field(default=0, description="Bodies refused on the present EST day.")
-    refused_7_days: int = Field(default=0, description="And on the last seven, that day included.")
-    unannounced: int = Field(default=0, description="Snapshots stored and not announced in Kafka.")
-    drift: dict[str, int] = Field(default_factory=dict, description="How many of the day's bodies drift, by kind.")
+    refused_today: int | None = Field(default=None, description="Bodies refused on the present EST day.")
+    refused_7_days: int | None = Field(default=None, description="And on the last seven, that day included.")
+    drift: dict[str, int] | None = Field(default=None, description="How many of the day's bodies drift, by kind.")
+    unannounced: int | None = Field(default=None, description="Snapshots stored and not announced in Kafka.")
     parts: list[Part] = Field(default_factory=list, description="Archive, Redis and Kafka: whether they answer.")
 
     @property
     def healthy(self) -> bool:
-        """Whether the archive is fresh and every configured part answers."""
-        return not self.stale and all(part.answers is not False for part in self.parts)
+        """Whether the archive is known to be fresh and every configured part answers."""
+        return self.stale is False and all(part.answers is not False for part in self.parts)
 
 
-def status(settings: Settings, *, stale_after: timedelta, now: datetime | None = None) -> Status:
+def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | None = None) -> Status:
     """Look at an archive and at the parts around it; nothing is asked of the feed.
 
-    Reads the present market day's bodies twice: on S3 up to 600 requests.
+    Reads the present market day's bodies twice: on S3 up to 600 requests. What cannot be looked at stays None.
     """
     now = (now or datetime.now(UTC)).astimezone(EST)
     parts = [_answer("redis", _redis, settings), _answer("kafka", _kafka, settings)]
+    found: dict[str, object] = {"archive": str(settings.local or settings.s3_bucket or settings.s3_block)}
     try:
         objects = objects_of(settings)
-        found = _looked_at(objects, settings.environment, now, stale_after)
+        found["archive"] = objects.location
+        for look in (_last, _today, _refused, _drift, _unannounced):
+            found |= look(objects, _Asked(now, stale_after, settings.environment))
+        archive = Part(name="archive", answers=True, detail=objects.location)
     except ArchiveError as error:
-        archive = str(settings.local or settings.s3_bucket or settings.s3_block)
-        failed = Part(name="archive", answers=False, detail=str(error))
-        return Status(at=now, archive=archive, parts=[failed, *parts])
-    return found.model_copy(update={"parts": [Part(name="archive", answers=True, detail=objects.location), *parts]})
+        archive = Part(name="archive", answers=False, detail=str(error))
+    return Status.model_validate({"at": now, **found, "parts": [archive, *parts]})
 
 
-def _looked_at(objects: Objects, environment: str, now: datetime, stale_after: timedelta) -> Status:
-    today = market_day(now)
-    last = _last_interval_end(objects, now)
-    refused = _refused(objects, now.date())
-    return Status(
-        at=now,
-        archive=objects.location,
-        last_interval_end=last,
-        age_minutes=None if last is None else round((now - last) / timedelta(minutes=1), 1),
-        stale=last is None or now - last > stale_after,
-        today=_today(objects, today, now),
-        refused_today=refused[0],
-        refused_7_days=sum(refused),
-        unannounced=len(objects.names([f"unannounced/{RESERVE.name}/{environment}"])[0]),
-        drift=_drift(objects, today),
-    )
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of an archive, and when (EST)."""
+
+    now: datetime
+    stale_after: timedelta
+    environment: str
+
+
+def _last(objects: Objects, asked: _Asked) -> dict[str, object]:
+    last = _last_interval_end(objects, asked.now)
+    if last is None:
+        return {"stale": True}
+    age = asked.now - last
+    minutes = round(age / timedelta(minutes=1), 1)
+    return {"last_interval_end": last, "age_minutes": minutes, "stale": age > asked.stale_after}
 
 
 def _last_interval_end(objects: Objects, now: datetime) -> datetime | None:
@@ -113,28 +122,34 @@ def _last_interval_end(objects: Objects, now: datetime) -> datetime | None:
     return None if newest is None else newest.astimezone(EST)
 
 
-def _today(objects: Objects, day: date, now: datetime) -> Today:
-    [row] = coverage(objects, start=day, end=day + ONE_DAY, now=now).to_dicts()
-    return Today.model_validate({name: row[name] for name in Today.model_fields})
+def _today(objects: Objects, asked: _Asked) -> dict[str, object]:
+    day = market_day(asked.now)
+    [row] = coverage(objects, start=day, end=day + ONE_DAY, now=asked.now).to_dicts()
+    return {"today": {name: row[name] for name in Today.model_fields}}
 
 
-def _refused(objects: Objects, today: date) -> list[int]:
-    days = [today - ONE_DAY * number for number in range(_DAYS_OF_REFUSALS)]
+def _refused(objects: Objects, asked: _Asked) -> dict[str, object]:
+    days = [asked.now.date() - ONE_DAY * number for number in range(_DAYS_OF_REFUSALS)]
     folders = objects.names([f"quarantine/{RESERVE.name}/{day}" for day in days])
-    return [sum(name.endswith(".body.gz") for name in names) for names in folders]
+    refused = [sum(name.endswith(".body.gz") for name in names) for names in folders]
+    return {"refused_today": refused[0], "refused_7_days": sum(refused)}
 
 
-def _drift(objects: Objects, day: date) -> dict[str, int]:
-    keys = list_snapshots(objects, RESERVE, [day], ordered=False).snapshots["object_key"].to_list()
+def _drift(objects: Objects, asked: _Asked) -> dict[str, object]:
+    snapshots = list_snapshots(objects, RESERVE, [market_day(asked.now)], ordered=False).snapshots
     found: Counter[str] = Counter()
-    for data in objects.read(keys):
+    for data in objects.read(snapshots["object_key"].to_list()):
         with suppress(zlib.error, OSError):  # coverage counts it
             found.update(drift_of(RESERVE.examine(unzipped(data))).keys())
-    return dict(sorted(found.items()))
+    return {"drift": dict(sorted(found.items()))}
+
+
+def _unannounced(objects: Objects, asked: _Asked) -> dict[str, object]:
+    return {"unannounced": len(objects.names([f"unannounced/{RESERVE.name}/{asked.environment}"])[0])}
 
 
 def _answer(
-    name: Literal["redis", "kafka"], ask: Callable[[Settings], tuple[bool | None, str]], settings: Settings
+    name: Literal["redis", "kafka"], ask: Callable[[PartsSettings], tuple[bool | None, str]], settings: PartsSettings
 ) -> Part:
     try:
         answers, detail = ask(settings)
@@ -143,14 +158,14 @@ def _answer(
     return Part(name=name, answers=answers, detail=detail)
 
 
-def _redis(settings: Settings) -> tuple[bool | None, str]:
+def _redis(settings: PartsSettings) -> tuple[bool | None, str]:
     if settings.embeds_valkey:
         return None, "embedded: it comes with each run"
     Registry.connect(settings.redis_address, settings.environment, RESERVE).close()
     return True, "answers"
 
 
-def _kafka(settings: Settings) -> tuple[bool | None, str]:
+def _kafka(settings: PartsSettings) -> tuple[bool | None, str]:
     if settings.kafka is None:
         return None, "not configured"
     announcer = Announcer(settings.kafka, _KAFKA_SECONDS)
@@ -161,19 +176,21 @@ def _kafka(settings: Settings) -> tuple[bool | None, str]:
 
 
 def told(found: Status) -> str:
-    """Return the status as one screen, a line a fact."""
-    last = "nothing archived"
-    if found.last_interval_end is not None:
-        late = ", STALE" if found.stale else ""
-        last = f"{found.last_interval_end:%Y-%m-%d %H:%M} EST, {found.age_minutes:g} min ago{late}"
-    facts = [("archive", found.archive), ("last interval", last)]
-    if (day := found.today) is not None:
+    """Return the status as one screen, a line a fact; what could not be looked at is unknown."""
+    facts = [("archive", found.archive), ("last interval", _last_told(found))]
+    if (day := found.today) is None:
+        facts.append(("today", _UNKNOWN))
+    else:
         counts = f"{day.collected} of {day.expected} collected ({day.quiet} quiet, {day.binding} binding)"
         facts.append((f"today, {day.market_day}", f"{counts}, {day.missing} missing"))
+    refused = f"{_known(found.refused_today)} today, {_known(found.refused_7_days)} in seven days"
+    drift = _UNKNOWN
+    if found.drift is not None:
+        drift = ", ".join(f"{code} {count}" for code, count in found.drift.items()) or "none"
     facts += [
-        ("refused", f"{found.refused_today} today, {found.refused_7_days} in seven days"),
-        ("drift today", ", ".join(f"{code} {count}" for code, count in found.drift.items()) or "none"),
-        ("not announced", str(found.unannounced)),
+        ("refused", _UNKNOWN if found.refused_today is None else refused),
+        ("drift today", drift),
+        ("not announced", _known(found.unannounced)),
         *(
             (part.name, f"FAILS: {part.detail}" if part.answers is False else part.detail)
             for part in found.parts
@@ -181,3 +198,23 @@ def told(found: Status) -> str:
         ),
     ]
     return "".join(f"{name:<18} {state}\n" for name, state in facts)
+
+
+def _known(count: int | None) -> str:
+    return _UNKNOWN if count is None else str(count)
+
+
+def _last_told(found: Status) -> str:
+    if found.stale is None:
+        return _UNKNOWN
+    if found.last_interval_end is None or found.age_minutes is None:
+        return "nothing archived"
+    late = ", STALE" if found.stale else ""
+    return f"{found.last_interval_end:%Y-%m-%d %H:%M} EST, {_age(found.age_minutes)}{late}"
+
+
+def _age(minutes: float) -> str:
+    """Say how long ago something was, in minutes, hours or days; or that the clock is behind it."""
+    size = abs(minutes)
+    unit, length = next((unit, length) for unit, length, until in _UNITS if size < until)
+    return f"{round(size / length, 1):g} {unit} {'ago' if minutes >= 0 else 'ahead of the clock'}"
