@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 from prefect.filesystems import LocalFileSystem
 
 from miso_reserve.archive import Stored, store_snapshot
+from miso_reserve.cli import main
 from miso_reserve.dataset import RESERVE
+from miso_reserve.embedded_valkey import embedded_valkey
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 from miso_reserve.local_archive import LocalArchive, open_folder
 from miso_reserve.response import Response
+from miso_reserve.simulate import SimulatedFeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,6 +241,42 @@ class TestFiles:
         monkeypatch.setenv("HOME", str(tmp_path))
         locations = {open_folder(Path(name)).location for name in ("da ta", "~/da ta", f"{tmp_path}/da ta")}
         assert locations == {f"file://{tmp_path}/da%20ta"}
+
+    def test_one_folder_is_one_archive_however_it_is_spelled(
+        self,
+        tmp_path: Path,
+        feed: SimulatedFeed,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Relative, through a link, from home or with "..": the same Valkey, in use by another, knows what is there."""
+        (tmp_path / "data").mkdir()
+        (tmp_path / "link").symlink_to("data")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        with embedded_valkey(tmp_path / "link" / ".valkey") as url, redis.Redis.from_url(url) as client:
+            for spelling in ("data", "./data", "data/", "x/../data", "link", "~/link/../data", str(tmp_path / "link")):
+                assert main(["collect", "--local", spelling, "--api-url", feed.url]) == 0
+            (registered,) = client.scan_iter("hash:*")
+            assert json.loads(client.get(registered) or b"")["location"] == (tmp_path / "data").as_uri()
+        printed = capsys.readouterr()
+        assert printed.err.count("is archived and announced already") == 6
+        results = [json.loads(line) for line in printed.out.splitlines()]
+        assert [result["collected"] for result in results] == [1, 0, 0, 0, 0, 0, 0]
+        assert not (tmp_path / "x").exists()
+
+    @pytest.mark.parametrize("redis_of", ["its own", "another"])
+    def test_a_link_to_itself_is_no_folder(
+        self, tmp_path: Path, redis_url: str, capsys: pytest.CaptureFixture[str], redis_of: str
+    ) -> None:
+        """A link that goes in a circle ends the run in a result that names it."""
+        (tmp_path / "circle").symlink_to("circle")
+        given = ["--redis-url", redis_url] if redis_of == "another" else []
+        with SimulatedFeed(seed=307) as feed:
+            assert main(["collect", "--local", str(tmp_path / "circle"), "--api-url", feed.url, *given]) == 1
+        (error,) = json.loads(capsys.readouterr().out)["errors"]
+        assert error["code"] == ("archive_refused" if given else "valkey_not_started")
+        assert str(tmp_path / "circle") in error["message"]
 
     def test_a_block_without_a_folder_is_the_working_directory(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

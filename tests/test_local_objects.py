@@ -85,6 +85,12 @@ def test_every_spelling_of_a_folder_opens_it(tmp_path: Path, monkeypatch: pytest
     assert {open_objects(spelling).location for spelling in spellings} == {folder.as_uri()}
 
 
+def test_a_home_that_nobody_has_is_told() -> None:
+    """A folder in the home of a user who is none here is no archive, and the error says why."""
+    with pytest.raises(ArchiveError, match="no user of that name has a home here"):
+        open_objects("~no-such-user/data")
+
+
 def test_another_kind_of_address_is_refused() -> None:
     """An address of a kind that no archive has is refused, with the kinds that are."""
     with pytest.raises(ValueError, match=r"give a folder, s3://bucket\[/folder\] or an S3Bucket block"):

@@ -97,6 +97,14 @@ class TestTable:
         others = {"TIMEOUT": "1", "API_URL": "http://other", "LOCAL": "other", "S3_BLOCK": "other"}
         assert resolved({}, others) == resolved()
 
+    @pytest.mark.parametrize("source", ["--local", "MISO_LOCAL"])
+    def test_a_home_that_nobody_has_is_refused(self, source: str) -> None:
+        """A folder in the home of a user who is none here is refused, and the message names the option or variable."""
+        home = "~no-such-user/data"
+        given, environ = ({"local": home}, {}) if source == "--local" else ({}, {source: home})
+        with pytest.raises(UsageError, match=f"^{source}: it begins with ~ and a name, and no user"):
+            Settings.resolve(given, environ)
+
     def test_an_option_that_is_none_is_not_given(self) -> None:
         """None, as a form leaves it, lets environment and default stand."""
         assert resolved({"redis_host": None, "timeout": None}, {"REDIS_HOST": "cache"}).redis_host == "cache"

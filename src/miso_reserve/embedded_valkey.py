@@ -1,6 +1,7 @@
 """The embedded Valkey of a local archive: one server a folder, shared by all who collect into it."""
 
 import fcntl
+import os
 import socket
 import subprocess
 import time
@@ -31,7 +32,7 @@ def embedded_valkey(folder: Path) -> Iterator[str]:
     Raises:
         CollectionError: The server does not start.
     """
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)

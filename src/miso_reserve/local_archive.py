@@ -1,5 +1,6 @@
 """The archive in a folder on disk."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,9 +26,11 @@ class LocalArchive:
     """
 
     def __init__(self, block: LocalFileSystem) -> None:
-        self._root = Path(block.basepath or ".").expanduser().absolute()
-        self.location = self._root.as_uri()
-        self.identity = self.location
+        folder = Path(block.basepath or ".").expanduser().absolute()
+        self._root = Path(os.path.realpath(folder))
+        self.location = folder.as_uri()
+        # One folder is one archive, also by way of a link or of "..".
+        self.identity = self._root.as_uri()
 
     def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
         try:

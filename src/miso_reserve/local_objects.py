@@ -18,8 +18,13 @@ class LocalObjects:
     """A folder on disk."""
 
     def __init__(self, folder: Path) -> None:
-        self._root = folder.expanduser().absolute()
-        self.location = self._root.as_uri()
+        try:
+            folder = folder.expanduser().absolute()
+        except RuntimeError as error:
+            message = f"{folder} begins with ~ and a name, and no user of that name has a home here"
+            raise ArchiveError(message) from error
+        self._root = Path(os.path.realpath(folder))
+        self.location = folder.as_uri()
         if not self._root.is_dir():
             raise ArchiveError(f"there is no folder {self._root}: name the one that is given to collect --local")
 

@@ -44,7 +44,10 @@ def _option(default: object, description: str, environment_variable: str | None 
 def _folder(value: object) -> object:
     if value == "":
         raise ValueError("give a folder; the present one is .")
-    return Path(value).expanduser() if isinstance(value, (str, Path)) else value
+    try:
+        return Path(value).expanduser() if isinstance(value, (str, Path)) else value
+    except RuntimeError:
+        raise ValueError("it begins with ~ and a name, and no user of that name has a home here") from None
 
 
 def _is_address(value: str, schemes: set[str]) -> bool:

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Installs, on Debian, what the second tier of tests takes: the servers that `python -m tests.services` starts, which are
-# Ceph's S3 server and Redis, and Chromium, in which tests/ui look at Prefect.
+# Ceph's S3 server and Redis, an exFAT disk, which has no hard links, and Chromium, in which tests/ui look at Prefect.
 # Silent when everything is there already. Needs root or sudo.
 set -eu
 
 missing=
-for package in radosgw ceph-mon ceph-osd redis-server chromium; do
+for package in radosgw ceph-mon ceph-osd redis-server chromium exfatprogs exfat-fuse; do
     status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
     [ "$status" = installed ] || missing="$missing $package"
 done
