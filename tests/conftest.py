@@ -76,8 +76,8 @@ class Bucket:
 
     def keys(self, prefix: str = "") -> list[str]:
         """Every key in it, sorted."""
-        listed = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix)
-        return sorted(item["Key"] for item in listed.get("Contents", []))
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
 
     def body(self, key: str) -> bytes:
         """An object's bytes."""

@@ -95,7 +95,8 @@ class InBucket:
 
     def keys(self) -> list[str]:
         """Every object, sorted."""
-        return sorted(item["Key"] for item in self.client.list_objects_v2(Bucket=self.name).get("Contents", []))
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
 
     def read(self, key: str) -> bytes:
         """An object's bytes."""

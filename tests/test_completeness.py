@@ -128,6 +128,7 @@ class TestCounts:
         """On every day, at any time, the three add up, and collected is quiet and binding."""
         for now in ("2026-07-02 12:00", "2026-07-06 00:00", "2027-01-01 00:00"):
             frame = coverage(archived, now=at(now))
+            assert frame["collected"].sum() > 0
             assert (frame["expected"] == frame["collected"] + frame["missing"]).all()
             assert (frame["collected"] == frame["quiet"] + frame["binding"]).all()
 
@@ -300,4 +301,4 @@ class TestEverywhereTheSame:
             assert coverage(address, now=self.NOW).equals(coverage(archived, now=self.NOW))
             assert missing_intervals(address, now=self.NOW).equals(missing_intervals(archived, now=self.NOW))
             compact_month(address, DAYS[0], now=self.NOW + timedelta(days=9))
-        assert any("/2026-07.parquet" in key for key in bucket.keys("curated/"))
+        assert [key.rpartition("/")[2] for key in bucket.keys("curated/")] == ["2026-07.parquet"] * 2

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from confluent_kafka import KafkaError
@@ -16,9 +17,10 @@ from miso_reserve.kafka_address import KafkaAddress, parse_kafka_address
 from miso_reserve.notify import Announcement, Announcer
 from tests.services.kafka import SaslFront, mock_cluster, read_messages, sasl_front
 from tests.services.process import free_port
-from tests.services.proxy import FaultProxy
+from tests.services.proxy import FaultProxy, LoopbackServer, both, connection, copy
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator
 
 SECRET = "hunter2 & 'more'"  # noqa: S105 - opens nothing
@@ -183,6 +185,26 @@ class TestBrokerDown:
         assert len(read(kafka_topic, expected=1)) == 1
 
 
+class Wiretap(LoopbackServer):
+    """Passes connections on to a broker, and keeps what is sent to it."""
+
+    def __init__(self, broker_port: int) -> None:
+        super().__init__()
+        self._broker_port = broker_port
+        self.sent = b""
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass one connection on."""
+        async with connection("127.0.0.1", self._broker_port) as (broker_reader, broker_writer):
+            await both(self._kept(reader, broker_writer), copy(broker_reader, writer))
+
+    async def _kept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            self.sent += data
+            writer.write(data)
+            await writer.drain()
+
+
 def login(bootstrap: str, **changes: str) -> KafkaAddress:
     """The address of a broker that asks for user "collector" and SECRET."""
     values = {"user": "collector", "password": SECRET, "topic": "topic", "sasl_mechanism": "PLAIN", **changes}
@@ -261,10 +283,14 @@ class TestLogin:
         assert any("_AUTHENTICATION" in line for line in told)
         assert not any("hunter2" in line for line in told)
 
-    def test_a_broker_without_login_is_not_told_the_password(self, announcer: Callable[..., Announcer]) -> None:
-        """A broker that knows no login gets none of it: the announcement fails."""
-        with mock_cluster() as bootstrap:
-            assert trouble(announcer(login(bootstrap), delivery_seconds=1)).code in {
-                FailureCode.KAFKA_UNDELIVERED,
-                FailureCode.KAFKA_DENIED,
-            }
+    @pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
+    def test_a_broker_without_login_is_not_told_the_password(
+        self, announcer: Callable[..., Announcer], protocol: Literal["SASL_PLAINTEXT", "SASL_SSL"]
+    ) -> None:
+        """A broker that knows no login, or no TLS, is asked, and gets none of the password: the announcement fails."""
+        with mock_cluster() as cluster, Wiretap(int(cluster.partition(":")[2])) as tapped:
+            address = replace(login(f"127.0.0.1:{tapped.port}"), security_protocol=protocol)
+            error = trouble(announcer(address, delivery_seconds=1))
+        assert error.code in {FailureCode.KAFKA_UNDELIVERED, FailureCode.KAFKA_DENIED}
+        assert tapped.sent
+        assert b"hunter2" not in tapped.sent

@@ -208,10 +208,9 @@ class TestRun:
         assert kept.startswith("sourcing/" if payload.accepted else "quarantine/")
         assert gzip.decompress((tmp_path / kept).read_bytes()) == content[: MOST_BYTES + 1]
         assert (output.err.isascii(), output.err.replace("\n", "").isprintable()) == (True, True)
-        assert all(
-            re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ miso_reserve", line)
-            for line in output.err.splitlines()
-        )
+        logged = output.err.splitlines()
+        assert logged
+        assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ miso_reserve", line) for line in logged)
 
 
 PEAK = """
@@ -244,6 +243,7 @@ class TestMemory:
 
     def grown(self, kind: str, *names: str) -> int:
         """How many MB the peak of a new process grows by the work."""
+        assert names
         child = subprocess.run([sys.executable, "-c", PEAK, kind, *names], check=True, capture_output=True, text=True)
         assert child.stderr == ""
         return int(child.stdout)
