@@ -63,6 +63,11 @@ def refusal(url: str) -> CollectionError:
     return caught.value
 
 
+def say(client: redis_client.Redis, *words: str) -> None:
+    """Send a command to a Redis."""
+    client.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py has no types for it
+
+
 class TestRegistration:
     def test_nothing_is_held_at_first(self, registry: Registry) -> None:
         """An empty Redis holds no body."""
@@ -230,6 +235,101 @@ class TestPassword:
         error = refusal(f"redis://{login}{guarded}/0")
         assert error.message.startswith(f"Failed to connect to Redis at {guarded}: ")
         assert "hunter2" not in repr(error)
+
+
+class TestRefusals:
+    """What a Redis answers that is there and will not."""
+
+    @pytest.fixture
+    def own(self) -> Iterator[redis_client.Redis]:
+        """A client of a Valkey of its own."""
+        with embedded_valkey() as url, redis_client.Redis.from_url(url) as client:
+            yield client
+
+    @staticmethod
+    def failure_of(client: redis_client.Redis, login: str = "") -> CollectionError:
+        """The error that looking up, or else registering, ends with."""
+        port = client.connection_pool.connection_kwargs["port"]
+        registry = Registry.connect(f"redis://{login}127.0.0.1:{port}/0", "dev", RESERVE)
+        try:
+            with pytest.raises(CollectionError) as caught:
+                _ = registry.holds(SHA256, HERE) or registry.register(SHA256, REGISTRATION)  # type: ignore[func-returns-value] # either may fail
+        finally:
+            registry.close()
+        assert caught.value.code == FailureCode.REDIS_FAILED
+        assert f"Redis at 127.0.0.1:{port} failed on " in caught.value.message
+        return caught.value
+
+    @pytest.mark.parametrize(
+        ("prepare", "word", "remedy"),
+        [
+            ("CONFIG SET maxmemory 1000", "OOM", "maxmemory-policy allkeys-lru"),
+            ("REPLICAOF 127.0.0.1 1", "READONLY", "name its primary"),
+            (f"LPUSH {KEY} x", "WRONGTYPE", "name another database"),
+        ],
+    )
+    def test_what_waiting_does_not_mend_is_final(
+        self, own: redis_client.Redis, prepare: str, word: str, remedy: str
+    ) -> None:
+        """No memory, a replica, another program's key: final at once, in Redis' own words and with what to do."""
+        say(own, *prepare.split())
+        error = self.failure_of(own)
+        assert not error.transient
+        assert f": {word} " in error.message
+        assert remedy in error.message
+
+    @pytest.mark.parametrize("rights", ["~hash:* +get +ping", "~other:* +get +set +ping", "~hash:* +ping +set"])
+    def test_a_user_without_the_rights_is_final(self, own: redis_client.Redis, rights: str) -> None:
+        """A user who may not look up, register or use these keys: final at once, with the rights that it takes."""
+        say(own, "ACL", "SETUSER", "collector", "on", ">hunter2", *rights.split())
+        error = self.failure_of(own, "collector:hunter2@")
+        assert not error.transient
+        assert ": NOPERM " in error.message
+        assert "needs the commands PING, GET and SET, and the keys hash:*" in error.message
+        assert "hunter2" not in repr(error)
+
+    def test_the_rights_that_are_told_are_enough(self, own: redis_client.Redis) -> None:
+        """A user with these rights and no others connects, registers and finds what is registered."""
+        say(own, "ACL", "SETUSER", "collector", "on", ">pw", "~hash:*", "+ping", "+get", "+set")
+        port = own.connection_pool.connection_kwargs["port"]
+        registry = Registry.connect(f"redis://collector:pw@127.0.0.1:{port}/0", "dev", RESERVE)
+        registry.register(SHA256, REGISTRATION)
+        assert registry.holds(SHA256, HERE)
+        registry.close()
+
+    def test_a_user_who_may_not_even_connect_is_told_the_rights(self, own: redis_client.Redis) -> None:
+        """Without PING a run fails before anything is fetched, with the rights that it takes."""
+        say(own, "ACL", "SETUSER", "collector", "on", ">pw", "~hash:*", "+get", "+set")
+        port = own.connection_pool.connection_kwargs["port"]
+        assert "needs the commands PING, GET and SET" in refusal(f"redis://collector:pw@127.0.0.1:{port}/0").message
+
+    @pytest.mark.parametrize(
+        ("answer", "transient"),
+        [
+            (b"-LOADING Redis is loading the dataset in memory", True),
+            (b"-BUSY Redis is busy running a script.", True),
+            (b"-TRYAGAIN Multiple keys request during rehashing of slot", True),
+            (b"-MASTERDOWN Link with MASTER is down", True),
+            (b"-NOREPLICAS Not enough good replicas to write.", True),
+            (b"-ERR max number of clients reached", True),
+            (b"-MISCONF Redis is configured to save RDB snapshots, but it is unable to persist to disk.", False),
+            (b"-NOAUTH Authentication required.", False),
+            (b"-WRONGPASS invalid username-password pair or user is disabled.", False),
+            (b"-MOVED 3999 127.0.0.1:6381", False),
+            (b"-ERR unknown command 'SET'", False),
+        ],
+    )
+    def test_what_may_pass_is_tried_again_and_nothing_else(
+        self, proxy: FaultProxy, answer: bytes, *, transient: bool
+    ) -> None:
+        """Of Redis' answers those that may be others in a while are transient; the word of each is told."""
+        registry = Registry.connect(f"redis://127.0.0.1:{proxy.port}/0", "dev", RESERVE)
+        proxy.answer, proxy.mode = answer + b"\r\n", "answer"
+        with pytest.raises(CollectionError) as caught:
+            registry.register(SHA256, REGISTRATION)
+        registry.close()
+        assert (caught.value.code, caught.value.transient) == (FailureCode.REDIS_FAILED, transient)
+        assert answer.decode().split(" ", 1)[1].rstrip(".") in caught.value.message
 
 
 class TestTroubleOnTheWay:

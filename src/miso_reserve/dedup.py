@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import orjson
 import redis
+from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -21,6 +22,33 @@ ONE_TRY: Final = Retry(NoBackoff(), 0)
 
 _CONNECT_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 5.0
+
+_WORDS: Final[dict[type[Exception], str]] = {
+    exceptions.OutOfMemoryError: "OOM",
+    exceptions.ReadOnlyError: "READONLY",
+    exceptions.NoPermissionError: "NOPERM",
+    exceptions.MovedError: "MOVED",
+    exceptions.AskError: "ASK",
+    exceptions.TryAgainError: "TRYAGAIN",
+    exceptions.ClusterDownError: "CLUSTERDOWN",
+    exceptions.MasterDownError: "MASTERDOWN",
+    exceptions.BusyLoadingError: "LOADING",
+}
+"""The first word of Redis' answer, which redis-py takes away where it has a class for it."""
+
+_PASSING: Final = frozenset({"BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN"})
+"""What Redis may answer differently in a while."""
+
+_REMEDIES: Final = {
+    "OOM": "give it more memory (maxmemory), or let it evict (maxmemory-policy allkeys-lru)",
+    "READONLY": "it is a replica: name its primary",
+    "NOPERM": "the user needs the commands PING, GET and SET, and the keys hash:*",
+    "NOAUTH": "give user and password in REDIS_URL",
+    "WRONGTYPE": "another program uses this key: name another database",
+    "MISCONF": "it cannot save on its own disk: see its log",
+    "MOVED": "it is a node of a cluster: name a Redis that is none",
+    "ASK": "it is a node of a cluster: name a Redis that is none",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +98,7 @@ class Registry:
             raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from None
         except (redis.RedisError, OSError) as error:
             client.close()
-            message = f"Failed to connect to Redis at {address}: {shown(str(error), 200)[1:-1]}"
+            message = f"Failed to connect to Redis at {address}: {_told(error)}"
             raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from error
         return cls(client, address, environment, dataset)
 
@@ -84,7 +112,11 @@ class Registry:
         return value is not None and _location(value) == location
 
     def register(self, sha256: str, registration: Registration) -> None:
-        """Remember a body for seven days."""
+        """Remember a body for seven days.
+
+        Raises:
+            CollectionError: Redis failed; transient when waiting may mend it.
+        """
         self._call("set", self._prefix + sha256, registration.as_json(), ex=TTL_SECONDS)
 
     def close(self) -> None:
@@ -95,8 +127,30 @@ class Registry:
         try:
             return getattr(self._client, command)(*arguments, **options)
         except (redis.RedisError, OSError) as error:
-            message = f"Redis at {self._address} failed on {command}: {shown(str(error), 200)[1:-1]}"
-            raise CollectionError(FailureCode.REDIS_FAILED, message, transient=True) from error
+            message = f"Redis at {self._address} failed on {command}: {_told(error)}"
+            raise CollectionError(FailureCode.REDIS_FAILED, message, transient=_passes(error)) from error
+
+
+def _word(error: Exception) -> str:
+    """Return the word that says which kind of error Redis answered with."""
+    return _WORDS.get(type(error)) or str(error).partition(" ")[0]
+
+
+def _passes(error: Exception) -> bool:
+    """Tell whether waiting may mend it: a connection that broke, a server that loads; not memory, rights or a role."""
+    # To redis-py a login that is refused is a connection that fails.
+    if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
+        return False
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError) or _word(error) in _PASSING
+
+
+def _told(error: Exception) -> str:
+    """Return Redis' own words, and what to do about them where that is known."""
+    word, text = _word(error), shown(str(error).removesuffix("."), 200)[1:-1]
+    told = text if text.startswith(word) else f"{word} {text}"
+    if isinstance(error, exceptions.AuthenticationError):
+        word = "NOAUTH"
+    return f"{told}; {_REMEDIES[word]}" if word in _REMEDIES else told
 
 
 def _location(value: bytes) -> str | None:

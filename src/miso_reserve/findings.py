@@ -87,7 +87,7 @@ class FailureCode(_Code):
     )
     REDIS_FAILED = (
         "redis_failed",
-        "Redis breaks off in the middle of a run. What was fetched is archived: rerun once it is well.",
+        "Redis breaks off or refuses in the middle of a run. What was fetched is archived: mend Redis, then rerun.",
     )
     ARCHIVE_UNAVAILABLE = (
         "archive_unavailable",
