@@ -2,15 +2,13 @@
 
 import gzip
 import io
-import json
-import logging
 import os
 import re
 import signal
 import sys
 import zlib
 from contextlib import nullcontext
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic import ValidationError
 
 from miso_reserve import __version__, cli_archive, cli_backfill, cli_replay, cli_status
+from miso_reserve.cli_logs import log_to_stderr, own_stderr
 from miso_reserve.contract import MOST_BYTES, Verdict, examine
 from miso_reserve.findings import Finding, RefusalCode
 from miso_reserve.objects import ArchiveError, UnreadableObjectError
@@ -44,7 +43,7 @@ def collect(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     Exit code 0 when nothing failed, 1 when something did, 2 for wrong usage. Logs go to stderr.
     """
     resolved = Settings.resolve(given_in(settings), os.environ)
-    _log_to_stderr(resolved)
+    log_to_stderr(resolved)
     # Only this command needs the network's and Redis' libraries; validate starts without them.
     from miso_reserve.runner import run  # noqa: PLC0415 - as said
 
@@ -135,6 +134,13 @@ for command in _OTHER_COMMANDS:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    code = FAILED  # of an error that own_stderr logs
+    with own_stderr(sys.argv[1:] if arguments is None else arguments, until_exit=arguments is None):
+        code = _run(arguments)
+    return code  # noqa: RET504 - as said
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -175,38 +181,6 @@ def _write_simulated(folder: Path, days: int, seed: int, start: date | None) -> 
         f"{summary.refused} refused in {name}: simulated data, not MISO's\n"
     )
     return OK
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object a line: ``time`` in UTC, ``level``, ``logger``, ``message``, and what tells runs apart."""
-
-    def __init__(self, run: dict[str, object]) -> None:
-        super().__init__()
-        self._run = run
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            **self._run,
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    if settings.log_format == "json":
-        handler.setFormatter(_JsonLines({"environment": settings.environment, "process": os.getpid()}))
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("miso_reserve")
-    logger.handlers = [handler]
-    logger.setLevel(settings.log_level)
-    logger.propagate = False
 
 
 def _print_json(value: dict[str, object]) -> None:

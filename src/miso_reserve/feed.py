@@ -3,7 +3,6 @@
 import gzip
 import http.client
 import io
-import logging
 import threading
 import time
 import zlib
@@ -14,13 +13,15 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
 import urllib3
-from urllib3.util import parse_url
 
 from miso_reserve import __version__
 from miso_reserve.contract import MOST_BYTES
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode, shown
+from miso_reserve.http_session import Session, place_of
 from miso_reserve.response import Response
+from miso_reserve.route import Route, route_to
+from miso_reserve.trouble import PROXY_LOGIN, PROXY_LOGIN_REQUIRED, may_pass, root_cause, told
 
 USER_AGENT: Final = f"miso-reserve/{__version__}"
 # What gzip cannot make smaller it makes a little larger; twice as much is surely too much.
@@ -30,8 +31,9 @@ _CHUNK: Final = 64 * 1024
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERRORS: Final = range(500, 600)
 
-# Of a header that it cannot read it warns with a traceback and the whole address, which may hold a secret.
-logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+_TIMEOUTS: Final = (TimeoutError, requests.Timeout, urllib3.exceptions.ReadTimeoutError)
+# All that requests, urllib3, ssl, http.client and the system raise; UnicodeError is a ValueError.
+_TROUBLES: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 
 
 class NotFoundError(CollectionError):
@@ -56,25 +58,28 @@ def fetch(url: str, timeout: float, accept: str = "application/json") -> Respons
     # requests bounds each read, not the whole: a server that drips bytes, or a resolver that hangs, would hold it for
     # ever. Waiting on a thread is the one bound that covers them all; one left behind ends when its server lets go.
     outcome: list[Response | Exception] = []
+    routes: list[Route] = []
 
     def work() -> None:
         try:
-            outcome.append(_request(url, time.monotonic() + timeout, accept))
+            outcome.append(_request(url, time.monotonic() + timeout, accept, routes))
         except Exception as error:  # noqa: BLE001 - carried over to the caller's thread and raised there
             outcome.append(error)
 
     thread = threading.Thread(target=work, name="fetch", daemon=True)
     thread.start()
     thread.join(timeout)
-    if not outcome:
-        raise _timed_out(url, timeout)
-    result = outcome[0]
+    route = routes[-1] if routes else None
+    asked = without_secrets(url) + (route.through if route else "")
+    result = outcome[0] if outcome else TimeoutError()
     # The causes are not chained: they repeat the address with what it may hold, and Prefect logs tracebacks.
-    if isinstance(result, requests.Timeout):
-        raise _timed_out(url, timeout) from None
-    if isinstance(result, (requests.RequestException, urllib3.exceptions.HTTPError)):
-        message = f"no answer from {without_secrets(url)}: {_reason(result)}"
-        raise CollectionError(FailureCode.FEED_UNREACHABLE, message, transient=not _is_final(result)) from None
+    if isinstance(result, _TIMEOUTS):
+        message = f"no whole answer from {asked} within {timeout:g} s"
+        raise CollectionError(FailureCode.FEED_TIMEOUT, message, transient=True) from None
+    if isinstance(result, _TROUBLES):
+        cause = root_cause(result)
+        message = f"no answer from {asked}: {told(cause, route)}"
+        raise CollectionError(FailureCode.FEED_UNREACHABLE, message, transient=may_pass(cause)) from None
     if isinstance(result, Exception):
         raise result
     return result
@@ -87,67 +92,52 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", "")).encode("ascii", "backslashreplace").decode()
 
 
-class _WithoutCookies(requests.adapters.HTTPAdapter):
-    """Drops cookies unread: of one that it cannot read, http.cookiejar warns with a traceback."""
-
-    def build_response(self, req: requests.PreparedRequest, resp: urllib3.BaseHTTPResponse) -> requests.Response:
-        original = getattr(resp, "_original_response", None)
-        if original is not None:
-            del original.msg["Set-Cookie"]
-        return super().build_response(req, resp)
-
-
-class _Session(requests.Session):
-    """A session that leaves redirects to us: requests reads a redirect's whole body, followed or not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        for prefix in ("http://", "https://"):
-            self.mount(prefix, _WithoutCookies())
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests calls it so
-        return None
-
-
-def _request(url: str, deadline: float, accept: str) -> Response:
-    with _Session() as session:
+def _request(url: str, deadline: float, accept: str, routes: list[Route]) -> Response:
+    """Ask an address, and what it redirects to within its host; each way that is gone is added to the routes."""
+    with Session() as session:
         session.headers.update({"User-Agent": USER_AGENT, "Accept": accept, "Accept-Encoding": "gzip"})
         at = url
         for _ in range(_MOST_REDIRECTS + 1):
+            route = route_to(at)
+            routes.append(route)
             left = max(deadline - time.monotonic(), 0.001)
-            with session.get(at, timeout=left, stream=True, allow_redirects=False) as response:
+            with session.get(
+                at, timeout=left, stream=True, allow_redirects=False, proxies=dict(route.proxies), verify=route.verify
+            ) as response:
                 if not response.is_redirect:
-                    return _read(response, url, deadline)
+                    return _read(response, url, deadline, route)
                 at = _redirected(at, response)
     raise CollectionError(FailureCode.FEED_REDIRECT, f"{without_secrets(url)} redirects without end")
 
 
 def _redirected(url: str, response: requests.Response) -> str:
+    """Return where to ask next: the same host, with what our own address gives as user and password, and no other."""
     location = response.headers["Location"]
     try:
         target = urljoin(url, location)
-        here, there, connecting = urlsplit(url), urlsplit(target), parse_url(target)
-        # urllib3, which connects, reads http://one\@two/ as one, urlsplit as two.
-        read_twice = {(there.hostname, there.port), ((connecting.host or "").strip("[]"), connecting.port)}
-        same_host = read_twice == {(here.hostname, here.port)}
+        here, there = place_of(url), place_of(target)
     except ValueError as error:
         message = f"{without_secrets(url)} redirects to {shown(location)}, which is no address"
         raise CollectionError(FailureCode.FEED_REDIRECT, message) from error
-    if same_host and there.scheme in {here.scheme, "https"}:
-        return target
+    if here.leads_to(there):
+        login, at, _ = urlsplit(url).netloc.rpartition("@")
+        parts = urlsplit(target)
+        return urlunsplit(parts._replace(netloc=login + at + parts.netloc.rpartition("@")[2]))
     message = f"{without_secrets(url)} redirects to {shown(without_secrets(target), 200)}, another host: not followed"
     raise CollectionError(FailureCode.FEED_REDIRECT, message)
 
 
-def _read(response: requests.Response, url: str, deadline: float) -> Response:
+def _read(response: requests.Response, url: str, deadline: float, route: Route) -> Response:
     status = response.status_code
+    asked = without_secrets(url) + route.through
     if status == _TOO_MANY_REQUESTS or status in _SERVER_ERRORS:
-        message = f"{without_secrets(url)} answers {status}"
+        message = f"{asked} answers {status}"
         retry_after = _retry_after(response.headers.get("Retry-After"))
         raise CollectionError(FailureCode.FEED_UNAVAILABLE, message, transient=True, retry_after=retry_after)
     if status != requests.codes.ok:
         error = NotFoundError if status == requests.codes.not_found else CollectionError
-        raise error(FailureCode.FEED_STATUS, f"{without_secrets(url)} answers {status}, not 200")
+        wanted = PROXY_LOGIN if status == PROXY_LOGIN_REQUIRED else ""
+        raise error(FailureCode.FEED_STATUS, f"{asked} answers {status}, not 200{wanted}")
     return Response(
         body=_decoded(_raw_body(response, deadline), response.headers.get("Content-Encoding", ""), url),
         fetched_at=datetime.now(UTC),
@@ -185,11 +175,6 @@ def _decoded(body: bytes, encoding: str, url: str) -> bytes:
     raise CollectionError(FailureCode.FEED_ENCODING, message, transient=True)
 
 
-def _is_final(error: Exception) -> bool:
-    """Tell whether the address itself is at fault; requests' errors of that kind are ValueErrors too."""
-    return isinstance(error, ValueError)
-
-
 def _retry_after(header: str | None) -> float | None:
     """Read Retry-After, seconds or an HTTP date; what cannot be read asks for nothing."""
     if header is None:
@@ -204,18 +189,3 @@ def _retry_after(header: str | None) -> float | None:
 def _seconds_until(http_date: str) -> float:
     moment = parsedate_to_datetime(http_date)
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-
-
-def _timed_out(url: str, timeout: float) -> CollectionError:
-    message = f"no whole answer from {without_secrets(url)} within {timeout:g} s"
-    return CollectionError(FailureCode.FEED_TIMEOUT, message, transient=True)
-
-
-def _reason(error: BaseException) -> str:
-    """Name the error at the bottom: requests wraps it twice, and repeats the address, which may hold a password."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    name = type(error).__name__
-    if isinstance(error, requests.RequestException) or not isinstance(error, (OSError, http.client.HTTPException)):
-        return name
-    return f"{name} {shown(error.strerror if isinstance(error, OSError) and error.strerror else str(error), 200)}"

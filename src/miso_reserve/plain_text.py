@@ -1,0 +1,27 @@
+"""White space and control characters in what people and files set. Pure."""
+
+import unicodedata
+from typing import Final
+
+# What shows as nothing and is no white space to Python: byte order mark, zero-width characters.
+_INVISIBLE: Final = "\ufeff\u200b\u200c\u200d\u2060"
+_CONTROL: Final = frozenset({"Cc", "Zl", "Zp"})
+
+
+def stripped(text: str) -> str:
+    """Return a text without the white space at its ends: line breaks of a file, Unicode's blanks, a byte order mark."""
+    first, end = 0, len(text)
+    while first < end and _is_blank(text[first]):
+        first += 1
+    while first < end and _is_blank(text[end - 1]):
+        end -= 1
+    return text[first:end]
+
+
+def has_control_characters(text: str) -> bool:
+    """Tell whether a text has a line break, a tab, or another character that steers instead of showing."""
+    return any(unicodedata.category(character) in _CONTROL for character in text)
+
+
+def _is_blank(character: str) -> bool:
+    return character.isspace() or character in _INVISIBLE

@@ -1,0 +1,1 @@
+"""The feed over HTTP: what is asked, and what becomes of each answer."""
