@@ -11,14 +11,19 @@ from typing import Any, TypeVar
 
 from prefect import Task, flow, runtime, task
 from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
+from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
-from flows.show import Show
+from flows.described import in_sentences
+from flows.failures import tell_in_one_line
+from flows.show import Show, name_run
 from miso_reserve.archive import Stored
 from miso_reserve.collection import (
     Candidate,
     Parts,
+    RunError,
     RunResult,
     Steps,
     failed_before_start,
@@ -31,15 +36,17 @@ from miso_reserve.collection import collect as collect_candidates
 from miso_reserve.contract import Snapshot
 from miso_reserve.dataset import RESERVE
 from miso_reserve.failure import ARCHIVE_RETRIES, CollectionError, Retries
-from miso_reserve.findings import Finding
+from miso_reserve.findings import FailureCode, Finding
 from miso_reserve.interval import EST
 from miso_reserve.notify import Announcer
 from miso_reserve.pace import Clock, Pace, SystemClock
 from miso_reserve.response import Response
 from miso_reserve.run_report import SKIPPED, failure_message, name_at_start
-from miso_reserve.settings import Environment, Settings
+from miso_reserve.settings import Environment, Settings, UsageError, with_fields_named
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+tell_in_one_line()
 
 
 def _retries(policy: Retries) -> dict[str, Any]:
@@ -117,7 +124,8 @@ def register_snapshot(parts: Parts, snapshot: Snapshot, response: Response, stor
 def _described_by_settings(function: Function) -> Function:
     """Give a flow's parameters the settings' own help texts: Prefect shows what the docstring says."""
     lines = [
-        f"    {name}: {Settings.model_fields[name].description}" for name in inspect.signature(function).parameters
+        f"    {name}: {with_fields_named(Settings.model_fields[name].description or '')}"
+        for name in inspect.signature(function).parameters
     ]
     function.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "", "Args:", *lines])
     return function
@@ -131,6 +139,7 @@ def _run_name() -> str:
 
 # The settings' options but the secrets: these come from the worker's environment (REDIS_URL,
 # KAFKA_CONNECTION_STRING) or stand in the S3Bucket block, never in a parameter, which Prefect stores in clear.
+@in_sentences
 @flow(name="collect", flow_run_name=_run_name, persist_result=True)
 @_described_by_settings
 def collect(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
@@ -154,22 +163,54 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     why in its message, and keeps its result; a retry of it takes the body already fetched.
     """
     given = locals()
-    settings = Settings.resolve(given, os.environ)
     clock = SystemClock()
     now = clock.now()
-    pace = Pace.of(runtime.flow_run.scheduled_start_time or now, now, settings.polls, settings.poll_gap)
-    show = Show(settings, pace.due)
-    # A worker that was down starts its whole backlog at once. A retry keeps its old due time and must run.
-    if pace.is_stale(now) and runtime.flow_run.run_count == 1:
-        show.name(SKIPPED)
+    this_run = _this_run()
+    due = _due(this_run) or now
+    try:
+        settings = Settings.resolve(given, os.environ)
+    except UsageError as error:
+        name_run(environment, due, FailureCode.WRONG_PARAMETERS.value)
+        reason = RunError(code=FailureCode.WRONG_PARAMETERS.value, message=str(error))
+        return _failed(RunResult(total_candidates=1, failed=1, errors=[reason]))  # type: ignore[no-any-return]
+    pace = Pace.of(due, now, settings.polls, settings.poll_gap)
+    # A worker that was down starts its whole backlog at once: the next run of the schedule does what this one would.
+    if pace.is_stale(now) and _is_of_the_schedule_alone(this_run):
+        name_run(environment, due, SKIPPED)
         message = f"due at {_told(pace.due)}, started at {_told(now)}: the next run is due; nothing was fetched"
         return Completed(name="Skipped", message=message, data=RunResult().as_dict())  # type: ignore[return-value]
+    show = Show(settings, pace.due)
     result = run(settings, pace, clock, show)
     show.end(result)
-    if result.failed:
-        # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
-        return Failed(message=failure_message(result), data=result.as_dict())  # type: ignore[return-value]
-    return result.as_dict()
+    return _failed(result) if result.failed else result.as_dict()
+
+
+def _failed(result: RunResult) -> Any:  # noqa: ANN401 - a state, in place of what the flow returns
+    # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
+    return Failed(message=with_fields_named(failure_message(result)), data=result.as_dict())
+
+
+def _this_run() -> FlowRun | None:
+    context = FlowRunContext.get()
+    return None if context is None else context.flow_run
+
+
+def _due(this_run: FlowRun | None) -> datetime | None:
+    """Return when a run was to begin. What a person starts is due when it begins, however long no worker was free."""
+    if this_run is None:
+        return None
+    return this_run.expected_start_time if this_run.auto_scheduled else this_run.start_time
+
+
+def _is_of_the_schedule_alone(this_run: FlowRun | None) -> bool:
+    """Tell whether the schedule made a run and nobody has sent it again.
+
+    A run whose process ended before it began is still at its first attempt by Prefect's count when it is retried.
+    """
+    if this_run is None or not this_run.auto_scheduled or this_run.run_count > 1:
+        return False
+    with get_client(sync_client=True) as client:
+        return not any(state.is_final() for state in client.read_flow_run_states(this_run.id))
 
 
 def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:

@@ -10,11 +10,15 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed, wait
 
+from flows.described import in_sentences
+from flows.failures import FORESEEN, failed, results_of, tell_in_one_line
 from flows.harmless import harmless
-from flows.task_runner import task_runner
+from flows.task_runner import task_runner, task_runner_or_threads
 from miso_reserve.archive_address import objects_of
 from miso_reserve.compaction import compact_month, months_to_compact
 from miso_reserve.settings import ArchiveSettings
+
+tell_in_one_line()
 
 
 # The archive is opened anew in each task: a runner may carry tasks into other processes.
@@ -31,10 +35,11 @@ def compact_one(settings: ArchiveSettings, month: date) -> dict[str, Any] | None
     return None if compacted is None else compacted.as_dict()
 
 
+@in_sentences
 @flow(
     name="compact",
     flow_run_name="compact closed market days",
-    task_runner=task_runner(os.environ),
+    task_runner=task_runner_or_threads(os.environ),
     persist_result=True,
 )
 def compact(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
@@ -60,13 +65,18 @@ def compact(  # noqa: PLR0913 - one parameter an option, as people set them in t
         end: The market day after the last; the one after the last closed one when empty.
     """
     given = {"s3_block": s3_block, "s3_bucket": s3_bucket, "local": local, "aws_profile": aws_profile}
-    settings = ArchiveSettings.resolve(given, os.environ)
-    months = months_to_compact(objects_of(settings), start=start, end=end)
+    try:
+        task_runner(os.environ)
+        settings = ArchiveSettings.resolve(given, os.environ)
+        months = months_to_compact(objects_of(settings), start=start, end=end)
+    except FORESEEN as error:
+        return failed(error)  # type: ignore[no-any-return]
     futures = compact_one.map(unmapped(settings), months)
     _show_progress(futures)
     wait(list(futures))
+    done, errors = results_of(futures.result(raise_on_failure=False))
     # A month that failed fails the run, after all others are done; the state names it.
-    return [month for month in futures.result() if month is not None]
+    return failed(*errors) if errors else [month for month in done if month is not None]
 
 
 def _show_progress(futures: Any) -> None:  # noqa: ANN401 - Prefect's list of futures

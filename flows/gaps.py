@@ -13,15 +13,19 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
+from flows.described import in_sentences
+from flows.failures import FORESEEN, failed, tell_in_one_line
 from flows.harmless import harmless
-from flows.task_runner import task_runner
+from flows.task_runner import task_runner, task_runner_or_threads
 from miso_reserve.archive_address import objects_of
 from miso_reserve.backfill import BackfilledDay, BackfillResult, backfill
 from miso_reserve.compaction import open_day
 from miso_reserve.completeness import coverage
 from miso_reserve.days import ONE_DAY
 from miso_reserve.pace import SystemClock
-from miso_reserve.settings import BackfillSettings
+from miso_reserve.settings import BackfillSettings, UsageError, with_fields_named
+
+tell_in_one_line()
 
 
 # No retries: the library tries again by itself, and tomorrow's run asks for what is left.
@@ -36,7 +40,8 @@ def backfill_one(settings: BackfillSettings, market_day: date) -> BackfilledDay:
     return day
 
 
-@flow(name="gaps", flow_run_name="heal gaps", task_runner=task_runner(os.environ), persist_result=True)
+@in_sentences
+@flow(name="gaps", flow_run_name="heal gaps", task_runner=task_runner_or_threads(os.environ), persist_result=True)
 def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
     *,
     s3_block: str | None = None,
@@ -64,15 +69,19 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
         end: The market day after the last; the one after the last closed one when empty.
         pause: Seconds from the start of one day's task to the next, and of one task's requests; 5 when empty.
     """
-    if days < 1:
-        raise ValueError(f"days is at least 1: {days}")
     given = {"s3_block": s3_block, "s3_bucket": s3_bucket, "local": local, "aws_profile": aws_profile}
-    settings = BackfillSettings.resolve({**given, "reports_url": reports_url, "pause": pause}, os.environ)
     clock = SystemClock()
     last = open_day(clock.now()) if end is None else min(end, open_day(clock.now()))
-    objects = objects_of(settings)
-    look = partial(coverage, objects, start=last - timedelta(days=days), end=last)
-    before = look()
+    try:
+        if days < 1:
+            raise UsageError(f"days is at least 1: {days}")
+        task_runner(os.environ)
+        settings = BackfillSettings.resolve({**given, "reports_url": reports_url, "pause": pause}, os.environ)
+        objects = objects_of(settings)
+        look = partial(coverage, objects, start=last - timedelta(days=days), end=last)
+        before = look()
+    except FORESEEN as error:
+        return failed(error)  # type: ignore[no-any-return]
     _publish(objects.location, before, before, BackfillResult(()))
     unhealed = before.filter(pl.col("missing") > pl.col("healed"))["market_day"].sort(descending=True)
     futures: dict[date, Any] = {}
@@ -85,7 +94,7 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
     if done:
         _publish(objects.location, before, look(), result)
     if result.failed:
-        message = "; ".join(map(_told, result.failures))
+        message = with_fields_named("; ".join(map(_told, result.failures)))
         # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
         return Failed(message=message, data=done)  # type: ignore[return-value]
     return done
@@ -103,7 +112,7 @@ def _became(day: date, future: Any) -> BackfilledDay:  # noqa: ANN401 - the futu
 
 
 def _told(day: BackfilledDay) -> str:
-    return f"{day.market_day} {day.outcome}: {day.code or 'no code'}: {day.message}"
+    return f"{day.code or 'no code'}: {day.market_day} {day.outcome}: {day.message}"
 
 
 def _publish(location: str, before: pl.DataFrame, after: pl.DataFrame, result: BackfillResult) -> None:

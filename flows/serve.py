@@ -31,16 +31,17 @@ def deployments(every: float, poll_gap: float, environment: str) -> list[RunnerD
     """
     pace: dict[str, Any] = {"environment": environment, "polls": MOST_POLLS, "poll_gap": poll_gap}
     interval = Interval(timedelta(seconds=every), anchor_date=ON_THE_GRID, timezone=EST_NAME)
+    reserve = "reserve" if environment == "dev" else f"reserve-{environment}"
     made: list[Any] = [
-        collect.to_deployment("served", schedule=interval, parameters=pace, tags=["miso", "reserve"]),
-        compact.to_deployment("served", schedule=Cron("30 1 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
-        sweep.to_deployment("served", schedule=Cron("30 2 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
+        collect.to_deployment(reserve, schedule=interval, parameters=pace, tags=["miso", "reserve"]),
+        compact.to_deployment("compact", schedule=Cron("30 1 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
+        sweep.to_deployment("sweep", schedule=Cron("30 2 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
     ]
     simulated = urlsplit(os.environ.get("MISO_API_URL", "")).hostname in {"localhost", "127.0.0.1", "::1"}
     if os.environ.get("MISO_REPORTS_URL") or not simulated:
         # A day's report is out on the next day; the hour of 13:00 is inferred, not known.
         daily = Cron("0 13 * * *", timezone=EST_NAME)
-        made.append(gaps.to_deployment("served", schedule=daily, tags=["miso", "reserve"]))
+        made.append(gaps.to_deployment("gaps", schedule=daily, tags=["miso", "reserve"]))
     return made
 
 

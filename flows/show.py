@@ -1,21 +1,24 @@
 """What a run shows of itself in Prefect: events, artifacts and its name. Nothing of it can fail a run."""
 
+import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import PurePosixPath
+from urllib.parse import urlsplit
 
-from prefect import runtime
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect import runtime, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import INPUTS, TASK_SOURCE
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 
 from flows.harmless import harmless
-from miso_reserve.archive import Stored
+from miso_reserve.archive import Archive, Stored
 from miso_reserve.archive_address import objects_of
 from miso_reserve.collection import Parts, RunResult
 from miso_reserve.contract import Snapshot, Verdict
 from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import market_day
+from miso_reserve.objects import Objects
 from miso_reserve.run_report import (
     Event,
     RunRecord,
@@ -26,6 +29,8 @@ from miso_reserve.run_report import (
     name_at_end,
     object_link,
     outcome_of,
+    show_command,
+    snapshot_markdown,
     stored_event,
 )
 from miso_reserve.settings import Settings
@@ -71,12 +76,15 @@ class Show:
                 table=constraint_rows(snapshot),
                 description=constraints_description(snapshot, link),
             )
-        with harmless("link to the snapshot"):
-            create_link_artifact(
+        with harmless("command that shows the snapshot"):
+            endpoint = _endpoint(parts.archive)
+            command = show_command(
+                parts.archive.location, stored.key, endpoint=endpoint, profile=self.settings.aws_profile
+            )
+            create_markdown_artifact(
                 key=f"latest-snapshot-{environment}",
-                link=link,
-                link_text=PurePosixPath(stored.key).name,
-                description=f"{len(snapshot.constraints)} binding: `{link}`",
+                markdown=snapshot_markdown(snapshot, link, command),
+                description="The newest snapshot, and a command that shows it",
             )
 
     def end(self, result: RunResult) -> None:
@@ -85,27 +93,73 @@ class Show:
         if newest is not None:
             with harmless("coverage of the market day"):
                 self._show_coverage(newest)
-        self.name(outcome_of(result, self.record))
-
-    def name(self, outcome: str) -> None:
-        """Name the run by its interval and outcome."""
-        with harmless("name of the run"), get_client(sync_client=True) as client:
-            name = name_at_end(self.settings.environment, self.due, self.record, outcome)
-            client.update_flow_run(runtime.flow_run.id, name=name)
+        name_run(self.settings.environment, self.due, outcome_of(result, self.record), self.record)
 
     def _show_coverage(self, newest: Snapshot) -> None:
         from miso_reserve.listing import list_snapshots  # noqa: PLC0415 - polars takes a while, and many runs need none
 
         day = market_day(newest.interval_end)
-        # A listing: reading the day's bodies would cost S3 up to 288 requests a run.
-        listing = list_snapshots(objects_of(self.settings), RESERVE, [day], ordered=False)
-        ends = listing.snapshots["interval_end"].to_list()
+        objects = objects_of(self.settings)
+        snapshots = list_snapshots(objects, RESERVE, [day]).snapshots
+        keys, ends = snapshots["object_key"].to_list(), snapshots["interval_end"].to_list()
+        # The hours that are over are read once and not by each run: on S3 that would be up to 288 requests a run.
+        hour = newest.interval_end.replace(minute=0)
+        over = sum(end <= hour for end in ends)
+        binding = read_hours_over(objects, objects.location, keys[:over], hour) if over else []
+        binding += _binding_in(objects, keys[over:])
         environment = self.settings.environment
         create_markdown_artifact(
             key=f"coverage-{environment}",
-            markdown=coverage_markdown(environment, day, ends),
+            markdown=coverage_markdown(environment, day, zip(ends, binding, strict=True)),
             description=f"Intervals collected of market day {day}",
         )
+
+
+# What stands in an archive never changes: under the same keys the answer of an earlier run holds. Prefect keeps it with
+# the results of runs, by the archive and the keys.
+@task(
+    name="read the hours that are over",
+    task_run_name="read the day until {until:%H:%M}",
+    cache_policy=INPUTS - "objects" - "until" + TASK_SOURCE,
+    persist_result=True,
+)
+def read_hours_over(
+    objects: Objects,
+    location: str,  # noqa: ARG001 - tells archives apart in the cache key
+    keys: list[str],
+    until: datetime,  # noqa: ARG001 - for the name
+) -> list[int | None]:
+    """Return how many constraints bind in each archived body; None where it cannot be read."""
+    return _binding_in(objects, keys)
+
+
+def _binding_in(objects: Objects, keys: list[str]) -> list[int | None]:
+    return [_binding(data) for data in objects.read(keys)]
+
+
+def _binding(data: bytes | OSError) -> int | None:
+    from miso_reserve.reading import unzipped  # noqa: PLC0415 - polars takes a while, and many runs need none
+
+    try:
+        snapshot = RESERVE.examine(unzipped(data)).snapshot
+    except (zlib.error, OSError):
+        return None
+    return None if snapshot is None else len(snapshot.constraints)
+
+
+def _endpoint(archive: Archive) -> str | None:
+    """Return the S3 server of an archive when it is not AWS's, without a user or password."""
+    address = urlsplit(archive.identity.removeprefix(archive.location).removeprefix(" at "))
+    if not address.netloc:
+        return None
+    return f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
+
+
+def name_run(environment: str, due: datetime, outcome: str, record: RunRecord | None = None) -> None:
+    """Name the present run by its interval and outcome."""
+    with harmless("name of the run"), get_client(sync_client=True) as client:
+        name = name_at_end(environment, due, record or RunRecord(), outcome)
+        client.update_flow_run(runtime.flow_run.id, name=name)
 
 
 def _emit(event: Event) -> None:

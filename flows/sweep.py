@@ -9,6 +9,12 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import get_current_settings
 
+from flows.described import in_sentences
+from flows.failures import failed, tell_in_one_line
+from miso_reserve.settings import UsageError
+
+tell_in_one_line()
+
 # Prefect names a result by a UUID or a hash; whatever else lies in the folder is not ours.
 _RESULT: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
 
@@ -27,6 +33,7 @@ def delete_old_results(folder: Path, before: datetime) -> int:
     return deleted
 
 
+@in_sentences
 @flow(name="sweep", flow_run_name="sweep results older than {days} days")
 def sweep(*, days: int = 14) -> int:
     """Delete results of runs from the local result storage of the worker that runs this; return how many.
@@ -38,7 +45,8 @@ def sweep(*, days: int = 14) -> int:
         days: How old a result is to be, in days, at least one.
     """
     if days < 1:
-        raise ValueError(f"days is at least 1, so that no run loses what it works with: {days}")
+        reason = UsageError(f"days is at least 1, so that no run loses what it works with: {days}")
+        return failed(reason)  # type: ignore[no-any-return]
     folder = get_current_settings().results.local_storage_path
     deleted = delete_old_results(folder, datetime.now(UTC) - timedelta(days=days))
     get_run_logger().info("%d files deleted from %s", deleted, folder)

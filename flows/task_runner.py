@@ -43,6 +43,14 @@ def task_runner(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - its type n
     return DaskTaskRunner(cluster_kwargs={"n_workers": _PROCESSES, "threads_per_worker": 1, **here})
 
 
+def task_runner_or_threads(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - as above
+    """Return that task runner, or threads: a flow has to be imported before its run can say what is wrong."""
+    try:
+        return task_runner(environ)
+    except UsageError:
+        return ThreadPoolTaskRunner(max_workers=_THREADS)
+
+
 def _is_scheduler(address: str) -> bool:
     try:
         parts = urlsplit(address)

@@ -69,8 +69,8 @@ def test_one_deployment_alone_collects_unasked(deployments: dict[str, Deployment
 @pytest.mark.parametrize(
     ("name", "cron", "entrypoint"),
     [
-        ("daily", "30 1 * * *", "flows/compact.py:compact"),
-        ("nightly", "30 2 * * *", "flows/sweep.py:sweep"),
+        ("compact", "30 1 * * *", "flows/compact.py:compact"),
+        ("sweep", "30 2 * * *", "flows/sweep.py:sweep"),
         ("gaps", "0 13 * * *", "flows/gaps.py:gaps"),
     ],
 )
@@ -86,14 +86,28 @@ def test_what_runs_once_a_day(
 
 
 def test_what_is_served_is_what_is_deployed(deployments: dict[str, DeploymentResponse]) -> None:
-    """Without a work pool the same flows run at the same times, for one environment."""
+    """Without a work pool the same flows run at the same times, under the same names, for one environment."""
 
     def times(found: Iterable[Any]) -> set[str]:
         return {schedule.schedule.model_dump_json() for one in found for schedule in one.schedules}
 
+    for environment, name in (("dev", "reserve"), ("prod", "reserve-prod")):
+        served: list[Any] = served_deployments(300, 60, environment)
+        assert sorted(one.name for one in served) == ["compact", "gaps", name, "sweep"]
+        assert {one.name: one.entrypoint for one in served}.items() <= {
+            one.name: one.entrypoint for one in deployments.values()
+        }.items()
+        assert times(served) == times(deployments.values())
+
+
+def test_deployments_are_described_in_sentences(deployments: dict[str, DeploymentResponse]) -> None:
+    """Each says what it does in whole sentences, deployed and served, without its parameters, which the form shows."""
     served: list[Any] = served_deployments(300, 60, "dev")
-    assert sorted(one.flow_name for one in served) == ["collect", "compact", "gaps", "sweep"]
-    assert times(served) == times(deployments.values())
+    for one in (*deployments.values(), *served):
+        assert one.description.endswith(".")
+        assert len(one.description.split()) > 10
+        assert "Args" not in one.description
+        assert "s3_bucket" not in one.description
 
 
 def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:
@@ -107,8 +121,9 @@ def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:
     before = set(storage.iterdir())
     assert sweep() == 2
     assert before - set(storage.iterdir()) == {storage / ("a" * 32), storage / ("b" * 64)}
-    with pytest.raises(ValueError, match="at least 1"):
-        sweep(days=0)
+    refused: Any = sweep(days=0, return_state=True)
+    assert refused.is_failed()
+    assert refused.message.startswith("wrong_parameters: days is at least 1")
 
 
 def test_the_servers_settings_bound_its_database(monkeypatch: pytest.MonkeyPatch) -> None:

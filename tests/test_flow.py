@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from itertools import chain, count, takewhile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from obstore.store import S3Store
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -22,6 +24,8 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventRelatedFil
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
 from flows.collect import collect
+from miso_reserve.archive import snapshot_key
+from miso_reserve.dataset import RESERVE
 from miso_reserve.simulate import Reply
 from miso_reserve.simulate.market import snapshot_body
 from tests.services.kafka import mock_cluster, read_messages
@@ -209,11 +213,14 @@ def test_a_run_without_redis_fails_before_it_fetches(
     assert feed.hits == 0
 
 
-def test_wrong_parameters_fail_the_run_with_the_option_to_give(feed: SimulatedFeed) -> None:
-    """A run with nowhere to archive fails and names the options."""
+def test_wrong_parameters_fail_the_run_with_the_parameter_to_give(feed: SimulatedFeed) -> None:
+    """A run with nowhere to archive fails in one line, code first, names the parameters, and is named by the code."""
     state = run(feed)
     assert state.is_failed()
-    assert "--s3-bucket" in (state.message or "")
+    assert (state.message or "").startswith("wrong_parameters: say where the archive is: s3_bucket (S3_BUCKET), ")
+    assert "--" not in (state.message or "")
+    assert result_of(state)["errors"][0]["code"] == "wrong_parameters"
+    assert flow_run_of(state).name.endswith(" EST: wrong_parameters")
     assert feed.hits == 0
 
 
@@ -255,8 +262,47 @@ def test_a_stored_snapshot_is_shown(feed: SimulatedFeed, tmp_path: Path) -> None
     assert sorted(shown) == ["binding-constraints-prod", "coverage-prod", "latest-snapshot-prod"]
     assert "Shadow price ($/MW)" in str(shown["binding-constraints-prod"].data)
     assert "2001-01-02 07:15 EST" in (shown["binding-constraints-prod"].description or "")
-    assert f"{tmp_path.as_uri()}/{key}" in str(shown["latest-snapshot-prod"].data)
+    assert f"zcat {tmp_path}/{key}\n" in str(shown["latest-snapshot-prod"].data)
     assert "**2 of 87** intervals collected until 07:15, 85 missing" in str(shown["coverage-prod"].data)
+    assert "**1** are quiet, and in **1** something binds" in str(shown["coverage-prod"].data)
+
+
+def test_bodies_of_hours_that_are_over_are_read_once(
+    feed: SimulatedFeed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day's coverage counts what all bodies say; those of hours that are over are asked of S3 once."""
+    asked: list[str] = []
+    get = S3Store.get_async
+
+    def noting(store: S3Store, path: str) -> object:
+        asked.append(path.rpartition("_")[2].removesuffix(".json.gz"))
+        return get(store, path)
+
+    monkeypatch.setattr(S3Store, "get_async", noting)
+    over = 12
+    for _ in range(over):  # from 07:05 to 08:00; of these 07:10 to 07:55 bind
+        key = snapshot_key(RESERVE, feed.interval_end)
+        bucket.client.put_object(
+            Bucket=bucket.name, Key=key, Body=gzip.compress(snapshot_body(feed.interval_end, seed=307))
+        )
+        feed.advance()
+    run(feed, s3_bucket=bucket.name)
+    assert len(asked) == over + 1
+    feed.advance()
+    state = run(feed, s3_bucket=bucket.name)
+    assert asked[over + 1 :] == ["0805", "0810"]
+    assert "**14 of 98** intervals collected until 08:10" in str(artifacts_of(state)["coverage-dev"].data)
+    assert "**4** are quiet, and in **10** something binds" in str(artifacts_of(state)["coverage-dev"].data)
+
+
+def test_an_archive_elsewhere_is_told_with_its_endpoint(
+    feed: SimulatedFeed, bucket: Bucket, services: Services
+) -> None:
+    """The command that shows the newest snapshot names the S3 server where that is not AWS's."""
+    state = run(feed, s3_bucket=bucket.name)
+    (key,) = result_of(state)["objects"]
+    command = f"aws s3 cp --endpoint-url={services.s3.url} s3://{bucket.name}/{key} - | zcat"
+    assert command in str(artifacts_of(state)["latest-snapshot-dev"].data)
 
 
 def test_a_run_that_stores_nothing_shows_no_coverage(
@@ -281,7 +327,7 @@ def test_what_cannot_be_shown_fails_no_run(
     def busy(*_: object, **__: object) -> None:
         raise RuntimeError("503 database is locked")
 
-    for name in ("emit_event", "create_table_artifact", "create_link_artifact", "create_markdown_artifact"):
+    for name in ("emit_event", "create_table_artifact", "create_markdown_artifact"):
         monkeypatch.setattr(f"flows.show.{name}", busy)
     monkeypatch.setattr("flows.show.get_client", busy)
     state = run(feed, local=tmp_path)
@@ -332,5 +378,5 @@ def test_the_form_describes_each_parameter_as_the_settings_do() -> None:
     """Prefect's form shows a typed field with the settings' own help text for every option without a secret."""
     properties = collect.parameters.properties
     assert properties["environment"]["enum"] == ["dev", "staging", "prod"]
-    assert all(field["description"] for field in properties.values())
+    assert all(field["description"] and "--" not in field["description"] for field in properties.values())
     assert not {"redis_url", "kafka_connection_string"} & set(properties)

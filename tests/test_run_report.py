@@ -25,6 +25,8 @@ from miso_reserve.run_report import (
     name_at_start,
     object_link,
     outcome_of,
+    show_command,
+    snapshot_markdown,
     stored_event,
 )
 
@@ -101,7 +103,16 @@ def test_rows_come_hardest_first_with_their_sign() -> None:
     snapshot = examine(BINDING).snapshot
     assert snapshot is not None
     assert [row["Shadow price ($/MW)"] for row in constraint_rows(snapshot)] == [-3, -2, -1]
-    assert constraint_rows(snapshot)[0]["Constraint"] == NAME
+
+
+def test_rows_say_zone_direction_and_terms() -> None:
+    """The parts of a constraint's name are columns; a name of another shape has none, and is shown whole."""
+    snapshot = examine(body(row("-2"), row("-1", name="no such shape"))).snapshot
+    assert snapshot is not None
+    known, unknown = constraint_rows(snapshot)
+    parts = {"Zone": 1, "Direction": "South_North", "Terms": "STR+Lost_Gen"}
+    assert known == {"Constraint": NAME, **parts, "Shadow price ($/MW)": -2}
+    assert unknown == {"Constraint": "no such shape", **dict.fromkeys(parts), "Shadow price ($/MW)": -1}
 
 
 @pytest.mark.parametrize("location", ["s3://bucket/folder", "file:///folder"])
@@ -110,14 +121,41 @@ def test_a_link_is_the_objects_address(location: str) -> None:
     assert object_link(location, "sourcing/x.json.gz") == f"{location}/sourcing/x.json.gz"
 
 
+@pytest.mark.parametrize(
+    ("location", "given", "command"),
+    [
+        ("file:///folder", {}, "zcat /folder/a/b.json.gz"),
+        ("file:///a%20folder", {}, "zcat '/a folder/a/b.json.gz'"),
+        ("s3://bucket/x", {}, "aws s3 cp s3://bucket/x/a/b.json.gz - | zcat"),
+        (
+            "s3://bucket",
+            {"endpoint": "http://127.0.0.1:9000", "profile": "my own"},
+            "aws s3 cp --endpoint-url=http://127.0.0.1:9000 '--profile=my own' s3://bucket/a/b.json.gz - | zcat",
+        ),
+    ],
+)
+def test_a_command_shows_the_object(location: str, given: dict[str, str], command: str) -> None:
+    """The command is one that a shell takes, for a folder and for S3, with the endpoint and profile where there are."""
+    assert show_command(location, "a/b.json.gz", **given) == command
+
+
+def test_the_newest_snapshot_is_told_with_its_command() -> None:
+    """The text has interval, outcome and address, and the command alone in a block, whatever characters are in it."""
+    snapshot = examine(BINDING).snapshot
+    assert snapshot is not None
+    lines = snapshot_markdown(snapshot, "s3://b/k", "zcat '/a```b'").split("\n")
+    assert lines[0] == "## 2026-07-27 08:10 EST: 3 binding"
+    assert lines[-3:] == ["````sh", "zcat '/a```b'", "````"]
+
+
 class TestCoverage:
     DAY = date(2026, 7, 27)
 
-    def ends(self, *labels: str) -> list[datetime]:
-        """Interval ends of the day, by their labels; 24:00 is the next day's 00:00."""
+    def ends(self, *labels: str) -> list[tuple[datetime, int | None]]:
+        """Quiet bodies of the day, by their labels; 24:00 is the next day's 00:00."""
         midnight = datetime(2026, 7, 27, tzinfo=EST)
         parts = [label.split(":") for label in labels]
-        return [midnight + timedelta(hours=int(hour), minutes=int(minute)) for hour, minute in parts]
+        return [(midnight + timedelta(hours=int(hour), minutes=int(minute)), 0) for hour, minute in parts]
 
     def test_missing_intervals_are_told_as_ranges(self) -> None:
         """Gaps before the newest interval are counted and told by their first and last end, single ones by theirs."""
@@ -129,8 +167,9 @@ class TestCoverage:
     def test_a_whole_day_ends_with_2400(self) -> None:
         """A market day has 288 intervals, the last one labelled with the next day's 00:00; it misses none."""
         ends = [datetime(2026, 7, 27, tzinfo=EST) + timedelta(minutes=5) * number for number in range(1, 289)]
-        text = coverage_markdown("prod", self.DAY, [end.astimezone(UTC) for end in ends])
+        text = coverage_markdown("prod", self.DAY, [(end.astimezone(UTC), 2) for end in ends])
         assert "**288 of 288** intervals collected until 24:00, 0 missing." in text
+        assert "**0** are quiet, and in **288** something binds." in text
         assert "|" not in text
 
     def test_only_intervals_of_the_day_count_and_each_once(self) -> None:
@@ -139,6 +178,14 @@ class TestCoverage:
         text = coverage_markdown("dev", self.DAY, [*foreign, *self.ends("00:05", "00:05", "00:10")])
         assert "**2 of 2** intervals collected until 00:10, 0 missing." in text
 
+    def test_quiet_and_binding_are_told_apart(self) -> None:
+        """Of several bodies of an interval the last readable one counts; one that cannot be read collects nothing."""
+        first, second, third = (end for end, _ in self.ends("00:05", "00:10", "00:15"))
+        bodies = [(first, 0), (second, 0), (second, 3), (second, None), (third, None)]
+        text = coverage_markdown("dev", self.DAY, bodies)
+        assert "**2 of 2** intervals collected until 00:10, 0 missing." in text
+        assert "Of those collected **1** are quiet, and in **1** something binds." in text
+
     def test_a_day_without_anything_is_told_so(self) -> None:
         """With nothing collected nothing is expected yet."""
         assert "**0 of 0** intervals collected yet, 0 missing." in coverage_markdown("dev", self.DAY, [])
@@ -146,7 +193,7 @@ class TestCoverage:
     def test_many_gaps_are_cut_to_the_last_twenty(self) -> None:
         """A day of a hundred gaps lists the last twenty, and says so."""
         every_other = [datetime(2026, 7, 27, tzinfo=EST) + timedelta(minutes=10) * number for number in range(1, 101)]
-        text = coverage_markdown("dev", self.DAY, every_other)
+        text = coverage_markdown("dev", self.DAY, [(end, 0) for end in every_other])
         assert text.count("\n| ") == 21
         assert "| 16:35 | 1 |" in text
         assert "The last 20 of 100 gaps are listed." in text

@@ -97,6 +97,10 @@ class FailureCode(_Code):
         "archive_refused",
         "S3 or the disk refuses: credentials, rights, bucket name, space. Mend it, then rerun.",
     )
+    ARCHIVE_UNREADABLE = (
+        "archive_unreadable",
+        "In Prefect, of `compact` and `gaps`: the archive cannot be read, or raw objects are gone. The message tells.",
+    )
     BLOCK_NOT_FOUND = (
         "block_not_found",
         "The `S3Bucket` block cannot be loaded. Save it under that name; see that Prefect answers.",
@@ -112,6 +116,10 @@ class FailureCode(_Code):
     VALKEY_NOT_STARTED = (
         "valkey_not_started",
         "The embedded Valkey of `--local` does not start. Its log lies beside it.",
+    )
+    WRONG_PARAMETERS = (
+        "wrong_parameters",
+        "In Prefect: the run's parameters and the worker's environment do not make a run. Nothing is fetched.",
     )
 
 

@@ -1,9 +1,12 @@
 """What a person sees of a run: its name, why it failed, what binds, the day's coverage, what alerts are told. Pure."""
 
+import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from miso_reserve.archive import Stored
 from miso_reserve.collection import RunResult
@@ -93,8 +96,21 @@ def failure_message(result: RunResult) -> str:
 
 
 def constraint_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return a snapshot's binding constraints as rows of a table, the largest shadow price in $/MW first."""
-    return [{"Constraint": row.name, "Shadow price ($/MW)": row.shadow_price} for row in snapshot.ranked]
+    """Return a snapshot's binding constraints as rows of a table, the largest shadow price in $/MW first.
+
+    Reserve zone, direction and terms are those of ``parse_constraint_name``: None where the name is of another shape.
+    """
+    return [
+        {
+            "Constraint": row.name,
+            "Zone": name.zone,
+            "Direction": name.flow_direction,
+            "Terms": None if name.terms is None else "+".join(name.terms),
+            "Shadow price ($/MW)": row.shadow_price,
+        }
+        for row in snapshot.ranked
+        for name in [parse_constraint_name(row.name)]
+    ]
 
 
 def constraints_description(snapshot: Snapshot, link: str) -> str:
@@ -108,23 +124,56 @@ def object_link(location: str, key: str) -> str:
     return f"{location.rstrip('/')}/{key}"
 
 
-def coverage_markdown(environment: str, day: date, ends: Iterable[datetime]) -> str:
+def snapshot_markdown(snapshot: Snapshot, link: str, command: str) -> str:
+    """Tell of the newest snapshot and how to look at it: a browser opens neither ``file://`` nor ``s3://``."""
+    return "\n".join(
+        [f"## {_told(snapshot.interval_end)}: {_binding(snapshot)}", "", f"`{link}`", "", *_block(command)]
+    )
+
+
+def show_command(location: str, key: str, *, endpoint: str | None = None, profile: str | None = None) -> str:
+    """Return a command for a shell that shows an object unzipped.
+
+    Args:
+        location: The archive's address, ``s3://bucket/folder`` or ``file:///folder``.
+        key: The object's key.
+        endpoint: The address of the S3 server when it is not AWS's.
+        profile: The AWS profile that the archive is opened with.
+    """
+    if location.startswith("file://"):
+        return shlex.join(["zcat", f"{unquote(urlsplit(location).path).rstrip('/')}/{key}"])
+    options = [f"--endpoint-url={endpoint}"] if endpoint else []
+    options += [f"--profile={profile}"] if profile else []
+    return f"{shlex.join(['aws', 's3', 'cp', *options, object_link(location, key), '-'])} | zcat"
+
+
+def coverage_markdown(environment: str, day: date, bodies: Iterable[tuple[datetime, int | None]]) -> str:
     """Tell how much of a market day is collected, up to the newest interval that is, and what is missing.
+
+    Counts as ``miso_reserve.coverage`` does.
 
     Args:
         environment: The environment that collects.
         day: The market day (EST).
-        ends: The interval ends in the archive, aware; a revised interval may be named twice, and those of other days
-            and those off the five-minute grid count for nothing.
+        bodies: The archived bodies: the end of the interval, aware, and how many constraints bind; None where the body
+            cannot be read. Of several of one interval the last readable one counts; those of other days and those off
+            the five-minute grid count for nothing.
     """
-    numbers = {_number(end) for end in ends if market_day(end) == day and is_on_grid(end.astimezone(EST))}
-    so_far = max(numbers, default=0)
-    missing = _ranges(sorted(set(range(1, so_far + 1)) - numbers))
-    until = f"until {_label(so_far)}" if numbers else "yet"
+    binding = {
+        _number(end): count
+        for end, count in bodies
+        if count is not None and market_day(end) == day and is_on_grid(end.astimezone(EST))
+    }
+    so_far = max(binding, default=0)
+    missing = _ranges(sorted(set(range(1, so_far + 1)) - set(binding)))
+    until = f"until {_label(so_far)}" if binding else "yet"
+    quiet = sum(count == 0 for count in binding.values())
     lines = [
         f"## Market day {day} ({environment})",
         "",
-        f"**{len(numbers)} of {so_far}** intervals collected {until}, {so_far - len(numbers)} missing.",
+        f"**{len(binding)} of {so_far}** intervals collected {until}, {so_far - len(binding)} missing.",
+        "",
+        f"Of those collected **{quiet}** are quiet, and in **{len(binding) - quiet}** something binds.",
         "",
     ]
     if missing:
@@ -133,7 +182,6 @@ def coverage_markdown(environment: str, day: date, ends: Iterable[datetime]) -> 
         lines += [""]
         if len(missing) > _MOST_RANGES:
             lines += [f"The last {_MOST_RANGES} of {len(missing)} gaps are listed.", ""]
-    lines += ["Counted from the names of the objects; `miso-reserve coverage` also reads them."]
     return "\n".join(lines)
 
 
@@ -185,6 +233,12 @@ def _resource(environment: str) -> dict[str, str]:
         "prefect.resource.id": f"miso-reserve.{environment}",
         "prefect.resource.name": f"MISO reserve, {environment}",
     }
+
+
+def _block(command: str) -> list[str]:
+    """Show a command as a block of markdown that a browser can copy, whatever is in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+    return [f"{fence}sh", command, fence]
 
 
 def _binding(snapshot: Snapshot) -> str:

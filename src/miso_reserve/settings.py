@@ -202,6 +202,14 @@ def option_name(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
+def with_fields_named(text: str) -> str:
+    """Return a message in which settings are named as a function's parameters are: ``--s3-bucket`` as ``s3_bucket``."""
+    fields = {*Settings.model_fields, *BackfillSettings.model_fields}
+    options = "|".join(re.escape(option_name(field)) for field in fields)
+    # Not within a name that somebody else gave, such as a path.
+    return re.sub(rf"(?<![^\s(`])(?:{options})(?![\w-])", lambda found: found[0][2:].replace("-", "_"), text)
+
+
 def environment_variable(field: str) -> str | None:
     """Return the environment variable that sets a field, or None."""
     extra = (Settings.model_fields.get(field) or BackfillSettings.model_fields[field]).json_schema_extra

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import requests
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.states import Scheduled
 
+from tests.scheduled import schedule
 from tests.services.process import free_port, running
 from tests.waiting import until
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from prefect.client.schemas.objects import FlowRun, State
+    from prefect.client.schemas.objects import FlowRun, Log, State
     from prefect.events.schemas.events import ReceivedEvent
 
 POOL = "miso-reserve"
@@ -60,6 +62,18 @@ class PrefectSystem:
         """A run, as the server knows it now."""
         with self.client() as client:
             return client.read_flow_run(run_id)
+
+    def schedule_since(self, first: datetime, last: datetime, **parameters: Any) -> list[UUID]:  # noqa: ANN401 - likewise
+        """Put the deployment on a schedule of five minutes; the ids of its runs of a past time, oldest first."""
+        with self.client() as client:
+            deployment = client.read_deployment_by_name(DEPLOYMENT).id
+            made = schedule(client, deployment, first=first, last=last, **{"polls": 1, **parameters})
+            return [run.id for run in made]
+
+    def logs(self, run_id: UUID) -> list[Log]:
+        """What a run has logged, oldest first."""
+        with self.client() as client:
+            return client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
 
     def ended(self, *run_ids: UUID, timeout: float = 120.0) -> list[FlowRun]:
         """The runs, once all have ended."""

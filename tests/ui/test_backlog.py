@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.services
 
 
-def test_a_backlog_is_skipped_and_the_next_run_collects(system: PrefectSystem, tmp_path: Path) -> None:
-    """Six late runs end Skipped within seconds and without a request, and the run that is due collects."""
+def test_a_backlog_is_skipped_and_what_a_person_starts_is_not(system: PrefectSystem, tmp_path: Path) -> None:
+    """Late runs of the schedule end Skipped, fast, unasked; the one that is due and one started by hand collect."""
     with SimulatedFeed(seed=307) as feed:
         given: dict[str, Any] = {"local": str(tmp_path / "archive"), "api_url": feed.url}
         now = datetime.now(UTC)
-        late = [system.schedule(due=now - timedelta(minutes=minutes), **given) for minutes in range(10, 40, 5)]
+        *late, on_time = system.schedule_since(now - timedelta(minutes=30), now, **given)
+        by_hand = system.schedule(due=now - timedelta(hours=1), **given)
         with system.worker(tmp_path / "worker.log"):
-            on_time = system.schedule(**given)
-            skipped, (collected,) = system.ended(*late, timeout=180), system.ended(on_time)
+            skipped, collected = system.ended(*late, timeout=180), system.ended(on_time, by_hand)
         assert [run.state_name for run in skipped] == ["Skipped"] * 6
         assert {run.name.rpartition(": ")[2] for run in skipped} == {"skipped, too late"}
         assert max(run.total_run_time for run in skipped) < timedelta(seconds=20)
-        assert (collected.state_name, feed.hits) == ("Completed", 1)
-        assert collected.name.endswith(": stored, quiet")
+        assert [run.auto_scheduled for run in collected] == [True, False]
+        assert ([run.state_name for run in collected], feed.hits) == (["Completed"] * 2, 2)
+        assert {run.name.rpartition(": ")[2] for run in collected} == {"stored, quiet", "nothing new"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,17 +27,18 @@ pytestmark = pytest.mark.services
 
 @dataclass(frozen=True)
 class Runs:
-    """A run that collected, and one that fetched and found no room in its archive."""
+    """A run that collected, one that fetched and found no room in its archive, and one with wrong parameters."""
 
     feed: SimulatedFeed
     collected: UUID
     failed: UUID
+    wrong: UUID
     full: Path
 
 
 @pytest.fixture(scope="module")
 def runs(system: PrefectSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """Both runs, ended, with their worker still up."""
+    """All runs, ended, with their worker still up."""
     folder = tmp_path_factory.mktemp("runs")
     full = folder / "full"
     full.mkdir()
@@ -46,8 +48,9 @@ def runs(system: PrefectSystem, tmp_path_factory: pytest.TempPathFactory) -> Ite
         feed.advance(2)
         collected = system.schedule(local=str(folder / "archive"), api_url=feed.url)
         failed = system.schedule(local=str(full), api_url=feed.url)
-        system.ended(collected, failed)
-        yield Runs(feed, collected, failed, full)
+        wrong = system.schedule(local=str(folder / "archive"), poll_gap=5)
+        system.ended(collected, failed, wrong)
+        yield Runs(feed, collected, failed, wrong, full)
 
 
 def open_run(page: Page, system: PrefectSystem, run: UUID, tab: str) -> None:
@@ -74,7 +77,25 @@ def test_a_run_shows_what_it_collected(page: Page, system: PrefectSystem, runs: 
     page.screenshot(path=tmp_path / "collected.png", full_page=True)
     page.get_by_text("coverage-prod").last.click()
     expect(page.get_by_text("1 of 87 intervals collected until 07:15, 86 missing.")).to_be_visible()
+    expect(page.get_by_text("Of those collected 0 are quiet, and in 1 something binds.")).to_be_visible()
     page.screenshot(path=tmp_path / "coverage.png", full_page=True)
+    open_run(page, system, runs.collected, "Artifacts")
+    page.get_by_text("binding-constraints-prod").last.click()
+    for part in ("North_South", "STR+Lost_Gen"):
+        expect(page.get_by_text(part, exact=True).first).to_be_visible()
+    page.screenshot(path=tmp_path / "constraints.png", full_page=True)
+
+
+def test_the_newest_snapshot_is_shown_by_the_command_on_its_page(
+    page: Page, system: PrefectSystem, runs: Runs, tmp_path: Path
+) -> None:
+    """The command that stands on the artifact's page, pasted into a shell, prints the body that was collected."""
+    open_run(page, system, runs.collected, "Artifacts")
+    page.get_by_text("latest-snapshot-prod").last.click()
+    command = page.locator("pre code").first.inner_text()
+    page.screenshot(path=tmp_path / "snapshot.png", full_page=True)
+    shown = subprocess.run(["sh", "-c", command], check=True, capture_output=True, timeout=60).stdout
+    assert shown == runs.feed.requests[0].body
 
 
 def test_a_failed_run_says_why(page: Page, system: PrefectSystem, runs: Runs, tmp_path: Path) -> None:
@@ -83,6 +104,20 @@ def test_a_failed_run_says_why(page: Page, system: PrefectSystem, runs: Runs, tm
     expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
     expect(page.get_by_text("archive_refused: the folder ")).to_be_visible()
     page.screenshot(path=tmp_path / "failed.png", full_page=True)
+
+
+def test_a_failed_run_logs_its_reason_in_one_line(
+    page: Page, system: PrefectSystem, runs: Runs, tmp_path: Path
+) -> None:
+    """The log of a run that failed as foreseen has its reason, code first, and no traceback; parameters are named."""
+    for run, reason in ((runs.failed, "archive_refused: "), (runs.wrong, "wrong_parameters: poll_gap: ")):
+        logged = [log.message for log in system.logs(run)]
+        assert not [message for message in logged if "Traceback" in message or "unexpected exception" in message]
+        assert any(reason in message.splitlines()[0] for message in logged)
+        assert (system.run(run).state.message or "").startswith(reason)  # type: ignore[union-attr]
+    open_run(page, system, runs.wrong, "Logs")
+    expect(page.get_by_text("wrong_parameters: poll_gap: MISO asks").last).to_be_visible()
+    page.screenshot(path=tmp_path / "wrong.png", full_page=True)
 
 
 def test_a_failed_run_is_retried_from_its_page(page: Page, system: PrefectSystem, runs: Runs, tmp_path: Path) -> None:
