@@ -16,6 +16,7 @@ from flows.gaps import gaps
 from flows.sweep import sweep
 from miso_reserve.interval import EST, INTERVAL
 from miso_reserve.pace import MOST_POLLS, POLITE_GAP
+from miso_reserve.plain_text import stripped
 
 EST_NAME = "Etc/GMT+5"
 ON_THE_GRID = datetime(2026, 1, 1, tzinfo=EST)
@@ -37,12 +38,16 @@ def deployments(every: float, poll_gap: float, environment: str) -> list[RunnerD
         compact.to_deployment("compact", schedule=Cron("30 1 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
         sweep.to_deployment("sweep", schedule=Cron("30 2 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
     ]
-    simulated = urlsplit(os.environ.get("MISO_API_URL", "")).hostname in {"localhost", "127.0.0.1", "::1"}
-    if os.environ.get("MISO_REPORTS_URL") or not simulated:
+    simulated = urlsplit(_set("MISO_API_URL")).hostname in {"localhost", "127.0.0.1", "::1"}
+    if _set("MISO_REPORTS_URL") or not simulated:
         # A day's report is out on the next day; the hour of 13:00 is inferred, not known.
         daily = Cron("0 13 * * *", timezone=EST_NAME)
         made.append(gaps.to_deployment("gaps", schedule=daily, tags=["miso", "reserve"]))
     return made
+
+
+def _set(variable: str) -> str:
+    return stripped(os.environ.get(variable, ""))
 
 
 @app.default
@@ -54,7 +59,7 @@ def main(*, every: float = INTERVAL.total_seconds(), poll_gap: float = POLITE_GA
         poll_gap: Seconds between the polls of a run.
         environment: The namespace: dev, staging or prod.
     """
-    serve(*deployments(every, poll_gap, environment))
+    serve(*deployments(every, poll_gap, stripped(environment)))
 
 
 if __name__ == "__main__":

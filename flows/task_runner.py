@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from miso_reserve.plain_text import stripped
 from miso_reserve.settings import UsageError
 
 VARIABLE: Final = "MISO_TASK_RUNNER"
@@ -24,7 +25,7 @@ def task_runner(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - its type n
     Raises:
         UsageError: The value is none of these, or it asks for Dask, which is not installed.
     """
-    value = environ.get(VARIABLE) or "threads"
+    value = stripped(environ.get(VARIABLE, "")) or "threads"
     if value == "threads":
         return ThreadPoolTaskRunner(max_workers=_THREADS)
     name, separator, address = value.partition(":")

@@ -6,7 +6,7 @@ The archive is the only record of progress: a market day whose report stands rea
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Final, Literal
 
@@ -18,7 +18,7 @@ from miso_reserve.compaction import open_day
 from miso_reserve.completeness import coverage
 from miso_reserve.days import Day, Days
 from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
-from miso_reserve.feed import fetch_if_published
+from miso_reserve.feed import fetch_if_published, without_secrets
 from miso_reserve.objects import Objects
 from miso_reserve.pace import Clock, SystemClock
 from miso_reserve.reading import Progress
@@ -29,6 +29,9 @@ from miso_reserve.response import Response
 from miso_reserve.settings import BackfillSettings
 
 logger = logging.getLogger(__name__)
+
+# A day's report is a next-day report.
+_OUT_SINCE: Final = timedelta(days=7)
 
 Outcome = Literal["fetched", "not_published", "already", "refused", "failed"]
 
@@ -168,7 +171,18 @@ def backfill(  # noqa: PLR0913 - all but the settings by keyword, with a default
             done.append(backfill_day(archive, report, day, reporter.fetch))
         if progress is not None:
             progress(len(done), len(days))
+    _doubt_the_address(done, settings, clock)
     return BackfillResult(tuple(done))
+
+
+def _doubt_the_address(done: list[BackfilledDay], settings: BackfillSettings, clock: Clock) -> None:
+    """Say so where not a single report is found, also of days whose reports should be out long since."""
+    oldest = min((day.market_day for day in done), default=None)
+    if oldest is None or any(day.outcome != "not_published" for day in done):
+        return
+    if oldest < open_day(clock.now()) - _OUT_SINCE:
+        address = without_secrets(settings.reports_url)
+        logger.warning("%s has none of the reports asked for, back to %s: check --reports-url", address, oldest)
 
 
 def days_to_backfill(

@@ -21,6 +21,7 @@ from miso_reserve.cli_logs import log_to_stderr, own_stderr
 from miso_reserve.contract import MOST_BYTES, Verdict, examine
 from miso_reserve.findings import Finding, RefusalCode
 from miso_reserve.objects import ArchiveError, UnreadableObjectError
+from miso_reserve.plain_text import stripped
 from miso_reserve.settings import BackfillSettings, Settings, UsageError, explained, given_in
 
 OK: Final = 0
@@ -134,13 +135,19 @@ for command in _OTHER_COMMANDS:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    words = _without_white_space(sys.argv[1:] if arguments is None else arguments)
     code = FAILED  # of an error that own_stderr logs
-    with own_stderr(sys.argv[1:] if arguments is None else arguments, until_exit=arguments is None):
-        code = _run(arguments)
+    with own_stderr(words, until_exit=arguments is None):
+        code = _run(words)
     return code  # noqa: RET504 - as said
 
 
-def _run(arguments: list[str] | None) -> int:
+def _without_white_space(arguments: list[str]) -> list[str]:
+    """Return what is asked for; a script with CRLF puts a line break behind it. A file to validate has its own name."""
+    return arguments if arguments[:1] == ["validate"] else [stripped(argument) for argument in arguments]
+
+
+def _run(arguments: list[str]) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final, TextIO
 
-from miso_reserve.plain_text import stripped
 from miso_reserve.settings import Settings
 
 _OURS: Final = "miso_reserve"
@@ -143,5 +142,5 @@ def _beneath(stream: TextIO) -> TextIO:
 
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:
-    words = [stripped(argument) for argument in arguments]
-    return words[:1] == ["collect"] and ("--log-format=json" in words or ("--log-format", "json") in pairwise(words))
+    asked = "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments)
+    return asked and arguments[0] == "collect"

@@ -1,6 +1,7 @@
 """White space and control characters in what people and files set. Pure."""
 
 import unicodedata
+from collections.abc import MutableMapping
 from typing import Final
 
 # What shows as nothing and is no white space to Python: byte order mark, zero-width characters.
@@ -21,6 +22,19 @@ def stripped(text: str) -> str:
 def has_control_characters(text: str) -> bool:
     """Tell whether a text has a line break, a tab, or another character that steers instead of showing."""
     return any(unicodedata.category(character) in _CONTROL for character in text)
+
+
+def is_utf8(text: str) -> bool:
+    """Tell whether a text can be written in UTF-8: the bytes of the environment need not be any."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def strip_variable(environ: MutableMapping[str, str], name: str) -> None:
+    """Take the white space off a variable that a library reads by itself; one that is blank is not set."""
+    if value := stripped(environ.get(name, "")):
+        environ[name] = value
+    else:
+        environ.pop(name, None)
 
 
 def _is_blank(character: str) -> bool:

@@ -13,6 +13,7 @@ from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 from miso_reserve.archive import Archive, sha256_unzipped
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode, shown
+from miso_reserve.plain_text import strip_variable
 from miso_reserve.settings import ArchiveSettings
 
 _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
@@ -29,6 +30,8 @@ def open_bucket(settings: ArchiveSettings) -> Archive:
     Raises:
         CollectionError: The block cannot be loaded, or AWS knows no such profile.
     """
+    # boto3 takes an empty variable for a profile without a name; elsewhere an empty one counts as not set.
+    strip_variable(os.environ, "AWS_PROFILE")
     block = saved_bucket(settings.s3_block) if settings.s3_block else _bucket(settings)
     try:
         return S3Archive(block)
@@ -38,9 +41,6 @@ def open_bucket(settings: ArchiveSettings) -> Archive:
 
 
 def _bucket(settings: ArchiveSettings) -> S3Bucket:
-    # boto3 takes an empty variable for a profile without a name; elsewhere an empty one counts as not set.
-    if not os.environ.get("AWS_PROFILE"):
-        os.environ.pop("AWS_PROFILE", None)
     # One try a call: the run's own policy tries again, and says so.
     config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1})
     credentials = AwsCredentials(

@@ -18,6 +18,7 @@ from obstore.store import S3Store
 
 from miso_reserve.findings import shown
 from miso_reserve.objects import ArchiveError
+from miso_reserve.plain_text import strip_variable
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -43,13 +44,13 @@ def objects_at(address: str, *, profile: str | None = None) -> "S3Objects":
     if not parts.netloc or parts.query or parts.fragment:
         raise ArchiveError(f"{shown(address)} names no bucket: give s3://bucket or s3://bucket/folder")
     # boto3 takes an empty variable for a profile without a name; elsewhere an empty one counts as not set.
-    if not os.environ.get("AWS_PROFILE"):
-        os.environ.pop("AWS_PROFILE", None)
+    strip_variable(os.environ, "AWS_PROFILE")
     return _opened(parts.netloc, parts.path, lambda: boto3.Session(profile_name=profile), {})
 
 
 def objects_of_block(block: "S3Bucket") -> "S3Objects":
     """Return the objects of an S3Bucket block, with its own credentials, endpoint and folder."""
+    strip_variable(os.environ, "AWS_PROFILE")
     parameters = block.credentials.aws_client_parameters.get_params_override()
     return _opened(block.bucket_name, block.bucket_folder, block.credentials.get_boto3_session, parameters)
 

@@ -21,6 +21,7 @@ from pydantic import (
 from miso_reserve.dataset import RESERVE
 from miso_reserve.kafka_address import KafkaAddress, parse_kafka_address
 from miso_reserve.pace import MOST_POLLS, POLITE_GAP
+from miso_reserve.plain_text import has_control_characters, is_utf8, stripped
 
 Environment = Literal["dev", "staging", "prod"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -48,6 +49,20 @@ def _folder(value: object) -> object:
         return Path(value).expanduser() if isinstance(value, (str, Path)) else value
     except RuntimeError:
         raise ValueError("it begins with ~ and a name, and no user of that name has a home here") from None
+
+
+def _reports_url(value: str) -> str:
+    if set(value) & set("?#"):
+        raise ValueError("give an address without ? and #: a report's name is put behind it")
+    return _http_url(value)
+
+
+def _plain(text: str) -> str:
+    """Leave out the white space around a value, as a secret or a file with CRLF brings it, and refuse what steers."""
+    plain = stripped(text)
+    if has_control_characters(plain):
+        raise ValueError("it has a line break, a tab or another control character within")
+    return plain
 
 
 def _is_address(value: str, schemes: set[str]) -> bool:
@@ -101,12 +116,24 @@ class ArchiveSettings(BaseModel):
         None, "The AWS profile whose credentials and endpoint are used.", "AWS_PROFILE"
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_white_space(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, SecretStr):
+            return SecretStr(_plain(value.get_secret_value()))
+        if isinstance(value, Path):
+            return Path(_plain(str(value)))
+        # A folder's name may be any bytes.
+        if isinstance(value, str) and info.field_name != "local" and not is_utf8(value):
+            raise ValueError("it has bytes that are no UTF-8")
+        return _plain(value) if isinstance(value, str) else value
+
     @classmethod
     def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
         """Fill what was not given from the environment, then from the defaults, and check the whole.
 
         What is given wins as a group: a given destination sets aside the destinations of the environment, and so
-        does a given Redis. Empty environment variables count as not set.
+        does a given Redis. White space around any value is left out. Empty environment variables count as not set.
 
         Raises:
             UsageError: A value is wrong, or the values do not go together.
@@ -233,12 +260,12 @@ def _from_environment(fields: Collection[str], given: Mapping[str, Any], environ
         set_aside.update(DESTINATIONS)
     if set_aside & set(_REDIS_PARTS):
         set_aside.add("redis_url")
-    elif "redis_url" in given or environ.get("REDIS_URL"):
+    elif "redis_url" in given or stripped(environ.get("REDIS_URL", "")):
         set_aside.update(_REDIS_PARTS)
     return {
         field: environ[name]
         for field in fields
-        if field not in set_aside and (name := environment_variable(field)) and environ.get(name)
+        if field not in set_aside and (name := environment_variable(field)) and stripped(environ.get(name, ""))
     }
 
 
@@ -251,7 +278,7 @@ def _refuse_two_redis(given: Mapping[str, Any]) -> None:
 class BackfillSettings(ArchiveSettings):
     """What a backfill from MISO's reports needs to know."""
 
-    reports_url: Annotated[str, AfterValidator(_http_url)] = _option(
+    reports_url: Annotated[str, AfterValidator(_reports_url)] = _option(
         "https://docs.misoenergy.org/marketreports/", "Where MISO's market reports are.", "MISO_REPORTS_URL"
     )
     timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
