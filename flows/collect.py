@@ -33,7 +33,7 @@ from miso_reserve.collection import (
     open_parts,
 )
 from miso_reserve.collection import collect as collect_candidates
-from miso_reserve.contract import Snapshot
+from miso_reserve.contract import Snapshot, Verdict
 from miso_reserve.dataset import RESERVE
 from miso_reserve.failure import ARCHIVE_RETRIES, CollectionError, Retries
 from miso_reserve.findings import FailureCode, Finding
@@ -106,6 +106,13 @@ def announce_what_is_left(parts: Parts, announcer: Announcer) -> None:
     parts.catch_up(announcer)
 
 
+# No retries: the run has a poll of its own to make, and what waits is safe.
+@task(name="store what was spooled", task_run_name="store what was spooled", cache_policy=NO_CACHE)
+def store_what_was_spooled(parts: Parts) -> list[tuple[Verdict, Stored]]:
+    """Archive the bodies that earlier runs fetched while the archive was away."""
+    return parts.store_spooled()
+
+
 # No retries: librdkafka tries again by itself until its deadline.
 @task(name="announce snapshot", task_run_name="announce snapshot", cache_policy=NO_CACHE)
 def announce_snapshot(
@@ -156,6 +163,7 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     timeout: float | None = None,
     polls: int | None = None,
     poll_gap: float | None = None,
+    spool: Path | None = None,
 ) -> dict[str, Any]:
     """Collect the present snapshot of MISO's reserve binding constraints.
 
@@ -217,7 +225,8 @@ def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
     """Run the library's steps as tasks, within a flow run."""
     dataset = replace(RESERVE, examine=show.examine)
     try:
-        with open_parts(settings, dataset) as parts:
+        # What is stored of the spool was examined, and told of, by the run that fetched it.
+        with open_parts(settings, RESERVE) as parts:
             steps = _task_steps(parts, pace, clock, show)
             return collect_candidates(generate_candidates(settings), dataset, steps, pace)
     except CollectionError as error:
@@ -235,6 +244,9 @@ def _task_steps(parts: Parts, pace: Pace, clock: Clock, show: Show) -> Steps:
     def fetch_candidate(candidate: Candidate) -> Response | None:
         return fetch(candidate, candidate.poll, pace, clock)
 
+    def store_spooled() -> list[tuple[Verdict, Stored]]:
+        return store_what_was_spooled(parts) if parts.spool.waiting() else []
+
     return Steps(
         fetch=fetch_candidate,
         is_registered=partial(look_up, parts),
@@ -244,4 +256,5 @@ def _task_steps(parts: Parts, pace: Pace, clock: Clock, show: Show) -> Steps:
         register=partial(register_snapshot.with_options(), parts),
         show=partial(show.stored, parts),
         catch_up=partial(announce_what_is_left, parts, parts.announcer) if parts.announcer else None,
+        store_spooled=store_spooled,
     )

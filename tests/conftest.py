@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from dataclasses import dataclass, replace
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def pytest_configure() -> None:
-    """Keep a developer's own settings out of the tests, before anything reads them."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep a developer's own settings out of the tests, and the tests out of his home, before anything reads them."""
+    state = TemporaryDirectory(prefix="state-")
+    config.add_cleanup(state.cleanup)
+    os.environ["XDG_STATE_HOME"] = state.name
     for field in Settings.model_fields:
         os.environ.pop(environment_variable(field) or "", None)
     os.environ.pop("PREFECT_API_URL", None)

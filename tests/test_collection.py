@@ -31,6 +31,7 @@ from miso_reserve.local_archive import open_folder
 from miso_reserve.pace import Pace, SystemClock
 from miso_reserve.response import Response
 from miso_reserve.settings import Settings
+from miso_reserve.spool import Spool
 from tests.services.process import free_port
 
 if TYPE_CHECKING:
@@ -306,7 +307,9 @@ class TestParts:
     def parts(self, redis_url: str, tmp_path: Path) -> Iterator[Parts]:
         """The parts of a run that archives in a folder."""
         registry = Registry.connect(redis_url, "staging", RESERVE)
-        yield Parts(RESERVE, "staging", open_folder(tmp_path / "data"), registry, None)
+        archive = open_folder(tmp_path / "data")
+        spool = Spool(tmp_path / "spool", archive.identity, RESERVE, "staging")
+        yield Parts(RESERVE, "staging", archive, registry, None, spool)
         registry.close()
 
     def test_a_run_stores_and_registers(self, parts: Parts, redis: redis_client.Redis, tmp_path: Path) -> None:
@@ -386,7 +389,7 @@ class Failing:
     announcer = None
 
     def __init__(self, step: str, function: Callable[..., object]) -> None:
-        for name in ("is_registered", "store", "quarantine", "register"):
+        for name in ("is_registered", "store", "quarantine", "register", "store_spooled"):
             setattr(self, name, function if name == step else print)
 
 

@@ -22,6 +22,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.events.filters import EventFilter, EventNameFilter, EventRelatedFilter
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
+from prefect_aws.credentials import _get_client_cached
 
 from flows.collect import collect
 from miso_reserve.archive import snapshot_key
@@ -30,9 +31,11 @@ from miso_reserve.simulate import Reply
 from miso_reserve.simulate.market import snapshot_body
 from tests.services.kafka import mock_cluster, read_messages
 from tests.services.process import free_port
+from tests.services.proxy import FaultProxy
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import redis as redis_client
@@ -241,6 +244,50 @@ def test_a_retry_in_a_new_process_takes_the_body_it_has(
         assert feed.hits == 1
         assert len(read_messages(bootstrap, "retried", expected=1)) == 1
     assert len(list(tmp_path.glob("sourcing/*/*/*.json.gz"))) == 1
+
+
+@pytest.fixture
+def s3_denied(bucket: Bucket, services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    """A proxy before S3, which denies everything until its mode is set."""
+    host, port = services.s3.url.removeprefix("http://").split(":")
+    monkeypatch.setenv("S3_BUCKET", bucket.name)
+    with FaultProxy(host, int(port)) as proxy:
+        proxy.answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        proxy.mode = "answer"
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        _get_client_cached.cache_clear()  # prefect-aws keeps clients by their credentials alone
+        yield proxy
+    _get_client_cached.cache_clear()
+
+
+def test_the_next_run_stores_what_s3_did_not_take(
+    feed: SimulatedFeed, bucket: Bucket, s3_denied: FaultProxy, tmp_path: Path
+) -> None:
+    """A body that S3 did not take waits, as the run's message says; the next run's own task archives and shows it."""
+    failed = run(feed, spool=tmp_path)
+    (waiting,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert f"kept in {waiting} until a run reaches the archive" in (failed.message or "")
+    s3_denied.mode = "pass"
+    feed.advance()
+    state = run(feed, spool=tmp_path)
+    assert state.is_completed()
+    assert (result_of(state)["collected"], result_of(state)["objects"]) == (1, bucket.keys("sourcing/"))
+    assert len(bucket.keys("sourcing/")) == 2
+    assert "store what was spooled" in task_runs_of(state)
+    assert len(events_of(state, expected=2)) == 2
+    assert not waiting.exists()
+
+
+def test_a_retry_of_the_run_itself_archives_what_s3_did_not_take(
+    feed: SimulatedFeed, bucket: Bucket, s3_denied: FaultProxy, tmp_path: Path, prefect_server: dict[str, str]
+) -> None:
+    """A failed run that is retried once S3 is back archives its body once, and nothing waits any more."""
+    state = run(feed, spool=tmp_path)
+    s3_denied.mode = "pass"
+    feed.advance()
+    assert retry_in_a_new_process(state, prefect_server) == "Completed"
+    assert (feed.hits, len(bucket.keys("sourcing/"))) == (1, 1)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_new_run_asks_the_feed_anew(feed: SimulatedFeed, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ TABLE: list[tuple[str, str | None, object, str, object]] = [
     ("--polls", None, 1, "5", 5),
     ("--poll-gap", None, 60.0, "90", 90.0),
     ("--log-format", None, "text", "json", "json"),
+    ("--spool", "MISO_SPOOL", None, "spool", Path("spool")),
 ]
 FIELDS = {option: option.removeprefix("--").replace("-", "_") for option, *_ in TABLE}
 OF_THE_ENVIRONMENT = [row for row in TABLE if row[1] is not None]

@@ -2,11 +2,14 @@
 
 import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -21,6 +24,7 @@ REVISION_DIGITS: Final = 12
 """How many digits of the SHA-256 name a revision."""
 
 _CHUNK: Final = 1024 * 1024
+_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 class Store(Protocol):
@@ -60,6 +64,19 @@ class Archive(Store, Protocol):
     def remove(self, key: str) -> None:
         """Remove an object; there need not be one. Only marks are ever removed."""
         ...
+
+
+def folder_identity(folder: Path) -> str:
+    """Return what tells a folder from every other place: one folder is one archive, also by way of a link or ``..``."""
+    return Path(os.path.realpath(folder)).as_uri()
+
+
+def bucket_identity(location: str, endpoint_url: str) -> str:
+    """Return what tells a bucket from every other place: its location, and the endpoint when it is not AWS's."""
+    endpoint = urlsplit(endpoint_url)
+    if (endpoint.hostname or "").endswith(_AWS):
+        return location
+    return f"{location} at {endpoint.scheme}://{endpoint.netloc}"
 
 
 @dataclass(frozen=True, slots=True)

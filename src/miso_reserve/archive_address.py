@@ -54,13 +54,13 @@ def objects_of(settings: ArchiveSettings) -> Objects:
     """
     if settings.local is not None:
         return LocalObjects(settings.local)
-    if settings.s3_block is not None:
-        from miso_reserve.s3_archive import saved_bucket  # noqa: PLC0415 - it takes Prefect
+    from miso_reserve.s3_objects import objects_at, objects_of_block  # noqa: PLC0415 - S3's libraries take a while
 
-        try:
-            return open_objects(saved_bucket(settings.s3_block))
-        except CollectionError as error:
-            raise ArchiveError(error.message) from error
-    from miso_reserve.s3_objects import objects_at  # noqa: PLC0415 - S3's libraries take a while
+    if settings.s3_block is None:
+        return objects_at(f"s3://{settings.s3_bucket}", profile=settings.aws_profile)
+    from miso_reserve.s3_archive import saved_bucket  # noqa: PLC0415 - it takes Prefect
 
-    return objects_at(f"s3://{settings.s3_bucket}", profile=settings.aws_profile)
+    try:
+        return objects_of_block(saved_bucket(settings.s3_block))
+    except CollectionError as error:
+        raise ArchiveError(error.message) from error

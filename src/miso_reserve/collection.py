@@ -6,12 +6,13 @@ feed shows the interval, the mark tells a later run that the object is still to 
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -28,8 +29,12 @@ from miso_reserve.outbox import Outbox
 from miso_reserve.pace import Clock, NextSlot, Pace, await_slot
 from miso_reserve.response import Response
 from miso_reserve.settings import ArchiveSettings, Settings
+from miso_reserve.spool import Spool
 
 T = TypeVar("T")
+
+_STORING_SECONDS: Final = 30.0
+"""How long a run stores what others left in the spool, at a stretch: it has a poll of its own to make."""
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +85,7 @@ class Steps:
     register: Callable[[Snapshot, Response, Stored], None]
     show: Callable[[Verdict, Stored], None] | None = None
     catch_up: Callable[[], None] | None = None
+    store_spooled: Callable[[], list[tuple[Verdict, Stored]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class Parts:
     archive: Archive
     registry: Registry
     announcer: Announcer | None
+    spool: Spool
 
     @property
     def outbox(self) -> Outbox:
@@ -102,14 +109,19 @@ class Parts:
         return self.registry.holds(response.sha256, self.archive.identity)
 
     def store(self, snapshot: Snapshot, response: Response) -> Stored:
-        """Put the snapshot into the archive unless it stands there; first a mark, if it is to be announced."""
-        if self.announcer is not None:
-            self.outbox.mark(snapshot, response)
-        return store_snapshot(self.archive, self.dataset, snapshot, response)
+        """Put the snapshot into the archive unless it stands there; first a mark, if it is to be announced.
+
+        A body that the archive does not take waits in the spool from the first try on.
+        """
+        with self.spool.keeping(response) as first:
+            if self.announcer is not None:
+                self.outbox.mark(snapshot, first)
+            return store_snapshot(self.archive, self.dataset, snapshot, first)
 
     def quarantine(self, response: Response, reasons: tuple[Finding, ...]) -> str:
-        """Keep a refused body with its reasons."""
-        return store_refused(self.archive, self.dataset, response, reasons)
+        """Keep a refused body with its reasons, or in the spool while the archive does not take it."""
+        with self.spool.keeping(response) as first:
+            return store_refused(self.archive, self.dataset, first, reasons)
 
     def announce_in(self, announcer: Announcer, snapshot: Snapshot, response: Response, stored: Stored) -> None:
         """Tell Kafka of the snapshot, then take its mark away."""
@@ -122,6 +134,53 @@ class Parts:
             announcer.announce(announcement)
             self.outbox.unmark(announcement.sha256)
             logger.info("%s, stored by a run before this one, is announced", announcement.key)
+
+    def store_spooled(self) -> list[tuple[Verdict, Stored]]:
+        """Archive what waits in the spool, oldest first, as of its own fetch; announce and register it.
+
+        What fails is a warning, and waits for a later run: an archive that is still away is tried once.
+
+        Returns:
+            What stands in the archive now, each snapshot with where.
+        """
+        stands: list[tuple[Verdict, Stored]] = []
+        failures: list[CollectionError] = []
+        announces = True
+        until = time.monotonic() + _STORING_SECONDS
+        for path in self.spool.waiting():
+            if time.monotonic() > until or (failures and failures[-1].transient):
+                break
+            response = self.spool.read(path)
+            if response is None:
+                continue
+            verdict = self.dataset.examine(response.body)
+            try:
+                if verdict.snapshot is None:
+                    logger.info("refused, of the spool, kept as %s", self.quarantine(response, verdict.reasons))
+                    continue
+                if _is_known(self.is_registered, response):
+                    self.spool.remove(path)
+                    continue
+                stored = self.store(verdict.snapshot, response)
+            except CollectionError as error:
+                failures.append(error)
+                continue
+            logger.info("%s, of the spool, stands as %s", verdict.snapshot.ref_id, stored.key)
+            stands.append((verdict, stored))
+            announces = announces and self._is_announced(verdict.snapshot, response, stored)
+        if failures:
+            logger.warning("%s", failures[0])
+        return stands
+
+    def _is_announced(self, snapshot: Snapshot, response: Response, stored: Stored) -> bool:
+        try:
+            if self.announcer is not None:
+                self.announce_in(self.announcer, snapshot, response, stored)
+            self.register(snapshot, response, stored)
+        except CollectionError as error:
+            logger.warning("%s; what is still to be announced waits for a later run", error)
+            return False
+        return True
 
     def register(self, snapshot: Snapshot, response: Response, stored: Stored) -> None:
         """Remember the body in Redis, as archived and announced."""
@@ -146,7 +205,9 @@ def open_parts(settings: Settings, dataset: Dataset) -> Iterator[Parts]:
         announcer = None if settings.kafka is None else Announcer(settings.kafka, DELIVERY_SECONDS)
         if announcer is not None:
             stack.callback(announcer.close)
-        yield Parts(dataset, settings.environment, open_archive(settings), registry, announcer)
+        archive = open_archive(settings)
+        spool = Spool(settings.spool, archive.identity, dataset, settings.environment)
+        yield Parts(dataset, settings.environment, archive, registry, announcer, spool)
 
 
 def open_archive(settings: ArchiveSettings) -> Archive:
@@ -193,6 +254,7 @@ def plain_steps(parts: Parts, pace: Pace, clock: Clock) -> Steps:
         announce=partial(parts.announce_in, parts.announcer) if parts.announcer else None,
         register=retried(parts.register),
         catch_up=partial(parts.catch_up, parts.announcer) if parts.announcer else None,
+        store_spooled=parts.store_spooled,
     )
 
 
@@ -204,6 +266,7 @@ def generate_candidates(settings: Settings) -> list[Candidate]:
 def collect(candidates: list[Candidate], dataset: Dataset, steps: Steps, pace: Pace) -> RunResult:
     """Take each candidate through the steps, in the order that loses nothing; failures are counted, not raised."""
     result = RunResult()
+    _store_spooled(steps, result)
     for candidate in candidates:
         newest = None
         try:
@@ -215,6 +278,8 @@ def collect(candidates: list[Candidate], dataset: Dataset, steps: Steps, pace: P
             logger.error("%s", error)  # noqa: TRY400 - the message says it all; a traceback would not help
             result.failed += 1
             result.errors.append(_run_error(error))
+        else:
+            _store_spooled(steps, result)
         result.total_candidates += 1
         if newest is not None and pace.is_enough(newest):
             break
@@ -240,7 +305,7 @@ def _collect_one(response: Response, dataset: Dataset, steps: Steps, result: Run
         except CollectionError as error:
             result.errors.append(_run_error(error))
         return None
-    if _is_known(steps, response):
+    if _is_known(steps.is_registered, response):
         logger.info("%s is archived and announced already", verdict.snapshot.ref_id)
         result.skipped_duplicate += 1
         return verdict.snapshot.interval_end
@@ -261,6 +326,16 @@ def _collect_one(response: Response, dataset: Dataset, steps: Steps, result: Run
     return verdict.snapshot.interval_end
 
 
+def _store_spooled(steps: Steps, result: RunResult) -> None:
+    if steps.store_spooled is None:
+        return
+    for verdict, stored in steps.store_spooled():
+        if stored.written:
+            result.objects.append(stored.key)
+        if steps.show is not None:
+            steps.show(verdict, stored)
+
+
 def _catch_up(steps: Steps) -> None:
     if steps.catch_up is None:
         return
@@ -271,9 +346,9 @@ def _catch_up(steps: Steps) -> None:
         logger.warning("%s; what is still to be announced waits for the next run", error)
 
 
-def _is_known(steps: Steps, response: Response) -> bool:
+def _is_known(is_registered: Callable[[Response], bool], response: Response) -> bool:
     try:
-        return steps.is_registered(response)
+        return is_registered(response)
     except CollectionError as error:
         # The body is here, and the put is conditional: archive it now, and let the registration say what Redis is.
         logger.warning("%s; archived all the same", error)

@@ -91,11 +91,11 @@ class FailureCode(_Code):
     )
     ARCHIVE_UNAVAILABLE = (
         "archive_unavailable",
-        "S3 fails or cannot be reached, also after retries. Rerun once it is well.",
+        "S3 fails or cannot be reached, also after retries. A fetched body waits in the spool for a later run.",
     )
     ARCHIVE_REFUSED = (
         "archive_refused",
-        "S3 or the disk refuses: credentials, rights, bucket name, space. Mend it, then rerun.",
+        "S3 or the disk refuses: credentials, rights, bucket name, space. Mend it: a fetched body waits in the spool.",
     )
     ARCHIVE_UNREADABLE = (
         "archive_unreadable",

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 from prefect.filesystems import LocalFileSystem
 
-from miso_reserve.archive import Archive, provenance_key, sha256_unzipped
+from miso_reserve.archive import Archive, folder_identity, provenance_key, sha256_unzipped
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 from miso_reserve.whole_file import publish
@@ -29,8 +29,7 @@ class LocalArchive:
         folder = Path(block.basepath or ".").expanduser().absolute()
         self._root = Path(os.path.realpath(folder))
         self.location = folder.as_uri()
-        # One folder is one archive, also by way of a link or of "..".
-        self.identity = self._root.as_uri()
+        self.identity = folder_identity(folder)
 
     def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
         try:

@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from miso_reserve.archive import provenance_key
+from miso_reserve.archive import folder_identity, provenance_key
 from miso_reserve.objects import ArchiveError
 from miso_reserve.whole_file import replace
 
@@ -25,6 +25,7 @@ class LocalObjects:
             raise ArchiveError(message) from error
         self._root = Path(os.path.realpath(folder))
         self.location = folder.as_uri()
+        self.identity = folder_identity(folder)
         if not self._root.is_dir():
             raise ArchiveError(f"there is no folder {self._root}: name the one that is given to collect --local")
 

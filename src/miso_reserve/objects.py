@@ -16,10 +16,13 @@ class UnreadableObjectError(ValueError):
 class Objects(Protocol):
     """The objects of one archive. Keys and folders are relative to its root, whatever holds it.
 
+    ``location`` and ``identity`` are those of ``archive.Store``.
+
     Every method raises ArchiveError when the archive itself fails.
     """
 
     location: str
+    identity: str
 
     def folders(self, under: str) -> list[str]:
         """Return the names of the folders directly below a folder, sorted; none when it is absent."""

@@ -3,20 +3,18 @@
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
-from miso_reserve.archive import Archive, sha256_unzipped
+from miso_reserve.archive import Archive, bucket_identity, sha256_unzipped
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode, shown
 from miso_reserve.plain_text import strip_variable
 from miso_reserve.settings import ArchiveSettings
 
-_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _PRECONDITION_FAILED: Final = 412
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
@@ -71,9 +69,7 @@ class S3Archive:
         self._folder = block.bucket_folder.strip("/")
         self._client: Any = block.credentials.get_s3_client()
         self.location = "/".join(part for part in ("s3:/", self._bucket, self._folder) if part)
-        endpoint = urlsplit(self._client.meta.endpoint_url)
-        own = (endpoint.hostname or "").endswith(_AWS)
-        self.identity = self.location if own else f"{self.location} at {endpoint.scheme}://{endpoint.netloc}"
+        self.identity = bucket_identity(self.location, self._client.meta.endpoint_url)
 
     def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
         # S3Bucket's own methods cannot put conditionally; the client beneath it can.

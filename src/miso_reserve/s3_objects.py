@@ -16,6 +16,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from miso_reserve.archive import bucket_identity
 from miso_reserve.findings import shown
 from miso_reserve.objects import ArchiveError
 from miso_reserve.plain_text import strip_variable
@@ -76,7 +77,7 @@ def _opened(bucket: str, folder: str, session: Callable[[], Any], parameters: di
         )
     except (BotoCoreError, ClientError, BaseError, ValueError, OSError) as error:
         raise ArchiveError(f"no S3 client can be made for {location}: {shown(str(error), 200)[1:-1]}") from error
-    return S3Objects(store, location)
+    return S3Objects(store, location, bucket_identity(location, client.endpoint_url))
 
 
 def _client_options(parameters: dict[str, Any]) -> "ClientConfig":
@@ -92,9 +93,10 @@ def _client_options(parameters: dict[str, Any]) -> "ClientConfig":
 class S3Objects:
     """A bucket, or a folder of it."""
 
-    def __init__(self, store: S3Store, location: str) -> None:
+    def __init__(self, store: S3Store, location: str, identity: str) -> None:
         self._store = store
         self.location = location
+        self.identity = identity
 
     def folders(self, under: str) -> list[str]:
         [listed] = self._run(self._list, [under])

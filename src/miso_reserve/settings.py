@@ -171,6 +171,12 @@ class PartsSettings(ArchiveSettings):
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = _option(
         None, "Instead of host, port and db, for passwords and TLS: redis:// or rediss://.", "REDIS_URL"
     )
+    spool: Annotated[Path, BeforeValidator(_folder)] | None = _option(
+        None,
+        "A folder of this machine where a body waits while the archive is away; unless set, `miso-reserve/spool` below "
+        "`$XDG_STATE_HOME` or `~/.local/state`.",
+        "MISO_SPOOL",
+    )
 
     @property
     def embeds_valkey(self) -> bool:

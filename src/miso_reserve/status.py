@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
+from miso_reserve.archive import folder_identity
 from miso_reserve.archive_address import objects_of
 from miso_reserve.completeness import coverage
 from miso_reserve.dataset import RESERVE
@@ -24,6 +25,7 @@ from miso_reserve.objects import ArchiveError, Objects
 from miso_reserve.reading import unzipped
 from miso_reserve.run_report import drift_of
 from miso_reserve.settings import PartsSettings
+from miso_reserve.spool import Spool
 
 _CLOCKS_APART: Final = timedelta(hours=1)
 _DAYS_OF_REFUSALS: Final = 7
@@ -67,6 +69,8 @@ class Status(BaseModel):
     refused_7_days: int | None = Field(default=None, description="And on the last seven, that day included.")
     drift: dict[str, int] | None = Field(default=None, description="How many of the day's bodies drift, by kind.")
     unannounced: int | None = Field(default=None, description="Snapshots stored and not announced in Kafka.")
+    spooled: int | None = Field(default=None, description="Bodies on this machine that the archive did not take yet.")
+    spooled_since: datetime | None = Field(default=None, description="When the oldest of them was fetched.")
     parts: list[Part] = Field(default_factory=list, description="Archive, Redis and Kafka: whether they answer.")
 
     @property
@@ -83,14 +87,19 @@ def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | N
     now = (now or datetime.now(UTC)).astimezone(EST)
     parts = [_answer("redis", _redis, settings), _answer("kafka", _kafka, settings)]
     found: dict[str, object] = {"archive": str(settings.local or settings.s3_bucket or settings.s3_block)}
+    identity = None if settings.local is None else folder_identity(settings.local)
     try:
         objects = objects_of(settings)
+        identity = objects.identity
         found["archive"] = objects.location
         for look in (_last, _today, _refused, _drift, _unannounced):
             found |= look(objects, _Asked(now, stale_after, settings.environment))
         archive = Part(name="archive", answers=True, detail=objects.location)
     except ArchiveError as error:
         archive = Part(name="archive", answers=False, detail=str(error))
+    if identity is not None:
+        spool = Spool(settings.spool, identity, RESERVE, settings.environment)
+        found |= {"spooled": len(spool.waiting()), "spooled_since": spool.oldest()}
     return Status.model_validate({"at": now, **found, "parts": [archive, *parts]})
 
 
@@ -187,10 +196,12 @@ def told(found: Status) -> str:
     drift = _UNKNOWN
     if found.drift is not None:
         drift = ", ".join(f"{code} {count}" for code, count in found.drift.items()) or "none"
+    oldest = "" if found.spooled_since is None else f", oldest {found.spooled_since:%Y-%m-%d %H:%M} EST"
     facts += [
         ("refused", _UNKNOWN if found.refused_today is None else refused),
         ("drift today", drift),
         ("not announced", _known(found.unannounced)),
+        ("in the spool", _known(found.spooled) + oldest),
         *(
             (part.name, f"FAILS: {part.detail}" if part.answers is False else part.detail)
             for part in found.parts

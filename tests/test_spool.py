@@ -1,0 +1,402 @@
+"""What the archive does not take waits in the spool: nothing is lost, and a later run stores it as of its own fetch."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import signal
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from prefect_aws.credentials import _get_client_cached
+
+import miso_reserve.outbox
+from miso_reserve import collection, feed, runner, spool
+from miso_reserve.cli import main
+from miso_reserve.dataset import RESERVE
+from miso_reserve.dedup import Registry
+from miso_reserve.failure import RetryPolicy
+from miso_reserve.interval import EST
+from miso_reserve.response import Response
+from miso_reserve.simulate import Reply
+from miso_reserve.spool import Spool, SpoolError
+from tests.forked import exit_code
+from tests.services.kafka import read_messages
+from tests.services.proxy import FaultProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import redis as redis_client
+
+    from miso_reserve.simulate import SimulatedFeed
+    from tests.conftest import Bucket, Services
+
+SEED: Final = 307
+FIRST: Final = datetime(2001, 1, 2, 12, 10, 44, 123456, tzinfo=UTC)
+REFUSED: Final = b'{"error":"no data"}'
+DENIED: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class _Turned(datetime):
+    """A clock that is turned by hand."""
+
+    at = FIRST
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # noqa: ANN401 - as the original
+        return cls.at.astimezone(tz)
+
+
+class _Waiting:
+    """A clock on which waiting takes no time."""
+
+    def __init__(self) -> None:
+        self._at = FIRST
+
+    def now(self) -> datetime:
+        return self._at
+
+    def sleep(self, seconds: float) -> None:
+        self._at += timedelta(seconds=seconds)
+
+
+class Site:
+    """A collector with a bucket behind a proxy, its spool, and the time at which it fetches."""
+
+    def __init__(
+        self, feed: SimulatedFeed, bucket: Bucket, proxy: FaultProxy, options: list[str], folder: Path
+    ) -> None:
+        self.feed, self.bucket, self.proxy, self.options, self.folder = feed, bucket, proxy, options, folder
+
+    def collect(self, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+        """Run the command line once; return its result."""
+        capsys.readouterr()
+        code = main([*self.options, *options])
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert code == (1 if result["failed"] else 0)
+        return result
+
+    def waiting(self) -> list[Path]:
+        """The files in the spool, oldest first."""
+        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+    def provenance(self, key: str) -> str:
+        """When an object was fetched, as its metadata says."""
+        return self.bucket.metadata(key)["fetched-at"]
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
+    """Sets the time at which bodies are fetched."""
+    monkeypatch.setattr("miso_reserve.feed.datetime", _Turned)
+    monkeypatch.setattr(_Turned, "at", FIRST)
+    return lambda time: setattr(_Turned, "at", time)
+
+
+@pytest.fixture
+def site(  # noqa: PLR0913, PLR0917 - the parts of the whole
+    feed: SimulatedFeed,
+    services: Services,
+    bucket: Bucket,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Site]:
+    """A collector whose S3 can be taken away, and which tries twice."""
+    monkeypatch.setattr(collection, "ARCHIVE_RETRIES", RetryPolicy(2, 0.0, 0.0, 60.0))
+    host, port = services.s3.url.removeprefix("http://").split(":")
+    with FaultProxy(host, int(port)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        _get_client_cached.cache_clear()  # prefect-aws keeps clients by their credentials alone
+        options = ["collect", "--s3-bucket", bucket.name, "--redis-url", redis_url, "--api-url", feed.url]
+        yield Site(feed, bucket, proxy, [*options, "--spool", str(tmp_path / "spool")], tmp_path / "spool")
+    _get_client_cached.cache_clear()
+
+
+class TestThroughTheCommandLine:
+    def test_two_hours_without_s3_lose_nothing(
+        self,
+        site: Site,
+        at: Callable[[datetime], None],
+        kafka_topic: str,
+        redis: redis_client.Redis,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Every interval of two hours without S3 is archived by the next run, once, as fetched, and made known."""
+        site.proxy.mode = "refuse"
+        kafka = ("--kafka-connection-string", kafka_topic)
+        fetched: dict[str, str] = {}
+        for number in range(25):
+            at(FIRST + number * timedelta(minutes=5, microseconds=1))
+            if number == 24:
+                site.proxy.mode = "pass"
+            result = site.collect(capsys, *kafka)
+            key = f"sourcing/{RESERVE.name}/2001-01-02/{RESERVE.file_stem}_{site.feed.interval_end:%Y%m%d_%H%M}.json.gz"
+            fetched[key] = f"{_Turned.at:%Y-%m-%dT%H:%M:%SZ}"
+            if number < 24:
+                (error,) = result["errors"]
+                assert error["code"] == "archive_unavailable"
+                assert f"kept in {site.waiting()[-1]} until a run reaches the archive" in error["message"]
+                assert (result["failed"], result["collected"], len(site.waiting())) == (1, 0, number + 1)
+            site.feed.advance()
+        assert result["objects"] == list(fetched)
+        assert (result["total_candidates"], result["collected"], result["failed"]) == (1, 1, 0)
+        assert {key: site.provenance(key) for key in site.bucket.keys("sourcing/")} == fetched
+        bodies = [gzip.decompress(site.bucket.body(key)) for key in fetched]
+        assert bodies == [request.body for request in site.feed.requests]
+        assert site.waiting() == []
+        assert site.bucket.keys("unannounced/") == []
+        assert {json.loads(str(redis.get(name)))["key"] for name in redis.scan_iter()} == set(fetched)
+        broker, topic = kafka_topic.split("/")
+        messages = [json.loads(message.value() or b"") for message in read_messages(broker, topic, expected=25)]
+        assert sorted((message["key"], message["fetched_at"]) for message in messages) == sorted(fetched.items())
+
+    def test_a_refused_body_goes_to_quarantine_under_its_own_day(
+        self, site: Site, at: Callable[[datetime], None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A refused body that could not be quarantined is, the day after, with its reasons, as of its own fetch."""
+        site.proxy.mode = "refuse"
+        site.feed.script(Reply(body=REFUSED))
+        result = site.collect(capsys)
+        assert [error["code"] for error in result["errors"]] == ["error_payload", "archive_unavailable"]
+        assert f"kept in {site.waiting()[0]}" in result["errors"][1]["message"]
+        site.proxy.mode = "pass"
+        at(FIRST + timedelta(days=1))
+        assert site.collect(capsys)["failed"] == 0
+        stem = f"quarantine/{RESERVE.name}/2001-01-02/refused_{hashlib.sha256(REFUSED).hexdigest()}"
+        assert site.bucket.keys("quarantine/") == [f"{stem}.body.gz", f"{stem}.reasons.json"]
+        reasons = json.loads(site.bucket.body(f"{stem}.reasons.json"))
+        assert (reasons["fetched-at"], reasons["reasons"][0]["code"]) == ("2001-01-02T12:10:44Z", "error_payload")
+        assert site.waiting() == []
+
+    @pytest.mark.parametrize("trouble", ["denied", "away"])
+    def test_whatever_the_archive_says_no_with(
+        self, site: Site, trouble: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A body is kept when S3 refuses, as with a key that has expired, and when it does not answer at all.
+
+        It takes no Redis that remembers to let it go.
+        """
+        monkeypatch.setattr(Registry, "holds", lambda *_: False)
+        site.proxy.mode, site.proxy.answer = ("answer", DENIED) if trouble == "denied" else ("refuse", b"")
+        (error,) = site.collect(capsys)["errors"]
+        assert error["code"] == ("archive_refused" if trouble == "denied" else "archive_unavailable")
+        assert len(site.waiting()) == 1
+        site.proxy.mode = "pass"
+        result = site.collect(capsys)
+        assert (len(result["objects"]), result["skipped_duplicate"], site.waiting()) == (1, 1, [])
+
+    def test_a_body_that_every_poll_finds_waits_once(
+        self,
+        site: Site,
+        at: Callable[[datetime], None],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """A body fetched again while S3 is away is kept once; fetched a third time, it is archived as of its first."""
+        fetch = feed.fetch
+        site.proxy.mode = "refuse"
+        site.collect(capsys)
+        at(FIRST + timedelta(minutes=1))
+        site.collect(capsys)
+        assert len(site.waiting()) == 1
+
+        def fetch_as_s3_comes_back(*arguments: Any) -> Response:  # noqa: ANN401 - as the original
+            site.proxy.mode = "pass"
+            return fetch(*arguments)
+
+        monkeypatch.setattr(feed, "fetch", fetch_as_s3_comes_back)
+        at(FIRST + timedelta(minutes=2))
+        assert site.collect(capsys)["collected"] == 1
+        (key,) = site.bucket.keys("sourcing/")
+        assert (site.provenance(key), site.waiting()) == ("2001-01-02T12:10:44Z", [])
+
+    def test_a_later_poll_stores_what_an_earlier_one_could_not(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """When S3 comes back within a run, the run itself stores what its earlier poll had to spool."""
+        monkeypatch.setattr(collection, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
+        site.proxy.mode = "refuse"
+        keep = Spool.keep
+
+        def keep_and_come_back(self: Spool, response: Response) -> Path:
+            kept = keep(self, response)
+            site.proxy.mode = "pass"
+            site.feed.advance()
+            return kept
+
+        monkeypatch.setattr(Spool, "keep", keep_and_come_back)
+        monkeypatch.setattr(runner, "SystemClock", _Waiting)
+        result = site.collect(capsys, "--polls", "2")
+        assert (result["total_candidates"], result["failed"], result["collected"]) == (2, 1, 1)
+        assert sorted(result["objects"]) == site.bucket.keys("sourcing/")
+        assert (len(result["objects"]), site.waiting()) == (2, [])
+
+    def test_each_archive_and_environment_has_its_own(
+        self, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What waits for one archive and environment goes to no other."""
+        site.proxy.mode = "refuse"
+        site.collect(capsys)
+        site.proxy.mode = "pass"
+        site.feed.advance()
+        site.collect(capsys, "--environment", "prod")
+        assert main(["collect", "--local", str(tmp_path / "data"), *site.options[3:]]) == 0
+        assert (len(site.waiting()), len(site.bucket.keys("sourcing/"))) == (1, 1)
+        assert len(list((tmp_path / "data").rglob("*.json.gz"))) == 1
+
+    def test_a_damaged_or_foreign_file_stops_nothing(self, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+        """A file that is damaged, or of another kind, is named once a run and left; what is whole is stored."""
+        site.proxy.mode = "refuse"
+        for _ in range(2):
+            site.collect(capsys)
+            site.feed.advance()
+        damaged, whole = site.waiting()
+        damaged.write_bytes(damaged.read_bytes().replace(b'"fetched_at":"2', b'"fetched_at":"1'))
+        foreign = whole.with_name("notes.txt")
+        foreign.write_text("mine")
+        whole.with_name(f"19990101{whole.name[8:]}").mkdir()
+        site.proxy.mode = "pass"
+        capsys.readouterr()
+        assert main(site.options) == 0
+        told = capsys.readouterr()
+        assert len(json.loads(told.out)["objects"]) == 2
+        assert site.waiting() == [damaged, foreign]
+        for path, what in ((damaged, "is damaged"), (foreign, "is no body that waits")):
+            assert told.err.count(f"{path} {what}") == 1
+
+    def test_a_full_spool_says_so_and_gives_up_nothing(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """With no room left the error says that the body is lost, and why; what waits goes on waiting."""
+        site.proxy.mode = "refuse"
+        site.collect(capsys)
+        (waiting,) = site.waiting()
+        monkeypatch.setattr(spool, "MOST_SPOOLED_BYTES", waiting.stat().st_size + 10)
+        site.feed.advance()
+        (error,) = site.collect(capsys)["errors"]
+        assert f"the body is lost with this run: the spool {site.folder} is full" in error["message"]
+        assert site.waiting() == [waiting]
+
+    def test_a_spool_that_cannot_be_written_is_told(self, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+        """A spool below a file ends the run with the archive's own code, and says that the body is lost."""
+        site.proxy.mode = "refuse"
+        site.folder.write_text("in the way")
+        (error,) = site.collect(capsys)["errors"]
+        assert error["code"] == "archive_unavailable"
+        assert f"the body is lost with this run: the spool {site.folder} cannot be written: " in error["message"]
+
+    def test_status_counts_what_waits_without_the_archive(
+        self, site: Site, at: Callable[[datetime], None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The screen tells how many bodies wait, and since when (EST), while S3 is away; none when nothing does."""
+        screen = ["status", *site.options[1:5], "--spool", str(site.folder)]
+        main(screen)
+        assert "in the spool       0\n" in capsys.readouterr().out
+        site.proxy.mode = "refuse"
+        for number in range(2):
+            at(FIRST + timedelta(minutes=number))
+            site.collect(capsys)
+            site.feed.advance()
+        main(screen)
+        assert "in the spool       2, oldest 2001-01-02 07:10 EST\n" in capsys.readouterr().out
+        main([*screen, "--json"])
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["spooled"] == 2
+        assert datetime.fromisoformat(facts["spooled_since"]) == FIRST
+
+
+def _die(_self: object, *_arguments: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def collect_and_die(owner: str, step: str, options: list[str]) -> None:
+    """Run the command line, and die as by kill -9 where the step would begin."""
+    places = {"spool": Spool, "outbox": miso_reserve.outbox.Outbox, "registry": Registry, "archive": collection}
+    setattr(places[owner], step, _die)
+    main(options)
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [("archive", "store_snapshot"), ("spool", "remove"), ("outbox", "unmark"), ("registry", "register")],
+)
+def test_killed_while_it_stores_what_was_spooled(  # noqa: PLR0913, PLR0917 - the parts of the whole
+    site: Site,
+    owner: str,
+    step: str,
+    kafka_topic: str,
+    redis: redis_client.Redis,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Killed before the put, the removal, the end of its mark or the registration: archived once, announced."""
+    options = [*site.options, "--kafka-connection-string", kafka_topic]
+    site.proxy.mode = "refuse"
+    site.collect(capsys)
+    site.proxy.mode = "pass"
+    site.feed.advance()
+    assert exit_code(collect_and_die, owner, step, options) == -signal.SIGKILL
+    assert main(options) == 0
+    assert len(site.bucket.keys("sourcing/")) == 2
+    assert (site.waiting(), site.bucket.keys("unannounced/")) == ([], [])
+    broker, topic = kafka_topic.split("/")
+    messages = [json.loads(message.value() or b"")["key"] for message in read_messages(broker, topic, expected=2)]
+    assert set(messages) == set(site.bucket.keys("sourcing/"))
+    assert redis.keys()
+
+
+class TestSpool:
+    RESPONSE: Final = Response(b"\x00\n\xff", FIRST, "http://feed.test/\n", "text/plain")
+
+    @pytest.fixture
+    def kept(self, tmp_path: Path) -> Spool:
+        """A spool in a folder that is not there yet."""
+        return Spool(tmp_path / "new" / "spool", "s3://a/b at http://c", RESERVE, "dev")
+
+    def test_a_body_comes_back_as_it_was_fetched(self, kept: Spool) -> None:
+        """Whatever bytes a body has, it comes back with its fetch, to the microsecond."""
+        assert kept.read(kept.keep(self.RESPONSE)) == self.RESPONSE
+
+    def test_oldest_first(self, kept: Spool) -> None:
+        """Bodies come in the order of their fetches."""
+        later = replace(self.RESPONSE, body=b"later", fetched_at=FIRST + timedelta(microseconds=1))
+        paths = [kept.keep(later), kept.keep(self.RESPONSE)]
+        assert kept.waiting() == paths[::-1]
+        assert kept.oldest() == FIRST
+
+    def test_a_folder_names_what_it_waits_for(self, kept: Spool) -> None:
+        """A person sees dataset, environment and archive in the folder's name."""
+        assert kept.folder is not None
+        assert kept.folder.name.startswith(f"{RESERVE.name}_dev_s3_a_b_at_http_c_")
+        alike = Spool(kept.folder.parent, "s3://a_b at http://c", RESERVE, "dev")
+        assert alike.folder != kept.folder
+
+    def test_the_default_is_below_the_users_state(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """XDG_STATE_HOME when it is a whole path, else ~/.local/state."""
+        monkeypatch.setenv("HOME", "/home/me")
+        monkeypatch.setenv("XDG_STATE_HOME", "/state")
+        assert spool.default_folder() == Path("/state/miso-reserve/spool")
+        for unusable in ("", "state"):
+            monkeypatch.setenv("XDG_STATE_HOME", unusable)
+            assert spool.default_folder() == Path("/home/me/.local/state/miso-reserve/spool")
+
+    def test_a_user_without_a_home_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without a home and without --spool, nothing waits, and keeping says what to set."""
+        monkeypatch.delenv("XDG_STATE_HOME")
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)  # nobody's
+        homeless = Spool(None, "s3://a", RESERVE, "dev")
+        assert homeless.waiting() == []
+        with pytest.raises(SpoolError, match="set --spool"):
+            homeless.keep(self.RESPONSE)
+
+    def test_the_time_is_told_in_est(self, kept: Spool) -> None:
+        """A fetch after midnight UTC belongs to the EST day before."""
+        kept.keep(replace(self.RESPONSE, fetched_at=datetime(2001, 1, 3, 4, 59, tzinfo=UTC)))
+        assert kept.oldest() == datetime(2001, 1, 2, 23, 59, tzinfo=EST)
