@@ -6,9 +6,11 @@ Everything it prints and stores is simulated: its intervals are dated 2001, so t
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import MINYEAR, UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
@@ -47,11 +49,32 @@ POLLS: Final[Mapping[int, tuple[Poll, ...]]] = {
 """The polls of an interval by its number, where they are not one plain poll."""
 
 
+class SimulatedClock:
+    """The clock of the demo's runs: what they fetch and what they refuse belongs to the simulated hour."""
+
+    def __init__(self) -> None:
+        self._time = datetime(MINYEAR, 1, 1, tzinfo=UTC)
+
+    def turn(self, interval_end: datetime) -> None:
+        """Turn it to the next poll: 80 seconds after the interval's end, or a minute after the poll before."""
+        self._time = max(self._time + timedelta(minutes=1), interval_end + timedelta(seconds=80))
+
+    def now(self) -> datetime:
+        """Return the simulated time."""
+        return self._time
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, really."""
+        time.sleep(seconds)
+
+
 def main(folder: Path) -> int:
     """Run the hour and return the exit code: 0 when every run ended as it should."""
     _stand_alone(folder)
-    from flows.collect import collect  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    from flows import collect as collecting  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
+    clock = SimulatedClock()
+    collecting.clock_of_a_run = lambda: clock
     as_planned = True
     with ExitStack() as stack:
         redis = urlsplit(stack.enter_context(embedded_valkey(folder / ".valkey")))
@@ -60,7 +83,8 @@ def main(folder: Path) -> int:
         for poll in _polls(feed):
             poll.prepare(feed)
             interval, hits = feed.interval_end, feed.hits
-            state = collect(
+            clock.turn(interval)
+            state = collecting.collect(
                 local=folder, api_url=feed.url, redis_host=redis.hostname, redis_port=redis.port, return_state=True
             )
             result = cast("dict[str, Any]", state.result(raise_on_failure=False))

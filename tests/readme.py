@@ -65,7 +65,7 @@ def demo(folder: Path) -> str:
     printed = _output([sys.executable, "-m", "flows.demo", "data"], folder, environment)
     files = sorted(str(path.relative_to(folder)) for path in folder.glob(VALIDATED))
     validated = _output([sys.executable, "-m", "miso_reserve", "validate", *files], folder, environment)
-    coverage = ("coverage", "--local", "data", "--start", "2001-01-02", "--end", "2001-01-03")
+    coverage = ("coverage", "--local", "data")
     covered = _output([sys.executable, "-m", "miso_reserve", *coverage], folder, environment)
     command = "$ .venv/bin/miso-reserve"
     return (

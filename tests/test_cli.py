@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from miso_reserve import __version__, cli
+from miso_reserve import __version__, cli_validate
 from miso_reserve.cli import app, main
 from miso_reserve.settings import Settings, option_name
 from tests.test_settings import FIELDS, TABLE
@@ -27,7 +27,8 @@ def wrong_usage(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert output.out == ""
     first, second = output.err.splitlines()
     assert first.startswith("miso-reserve: ")
-    assert second == "Try miso-reserve --help."
+    command = arguments[0] if arguments[0] in app else ""
+    assert second == " ".join(f"Try miso-reserve {command} --help.".split())
     return first
 
 
@@ -119,7 +120,7 @@ class TestUsage:
         def interrupted(body: bytes) -> None:
             raise KeyboardInterrupt(body)
 
-        monkeypatch.setattr(cli, "examine", interrupted)
+        monkeypatch.setattr(cli_validate, "examine", interrupted)
         payload = tmp_path / "payload"
         payload.write_bytes(b"{}")
         with pytest.raises(SystemExit) as ended:

@@ -123,7 +123,7 @@ class TestRead:
         damaged.write_bytes(damaged.read_bytes()[:30])
         assert main(["read", "--local", str(archive)]) == 0
         output = capsys.readouterr()
-        assert output.out.splitlines()[-1] == "1 rows, times in EST"
+        assert output.out.splitlines()[-1] == "1 row, times in EST"
         assert output.err.startswith("miso-reserve: warning: 1 of the objects")
         assert damaged.name in output.err
         assert main(["read", "--local", str(archive), "--strict"]) == 1
@@ -160,6 +160,31 @@ class TestCoverage:
         assert ends[-1] == "2026-07-28T00:00:00-05:00"
         assert not {"2026-07-27T12:00:00-05:00", "2026-07-27T12:10:00-05:00"} & set(ends)
 
+    def test_a_long_run_of_days_without_anything_is_one_row(
+        self, archive: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Of 9,703 days between two with something a table shows one row with their sums; JSON shows every day."""
+        old = archive / "sourcing" / RESERVE.name / "2000-01-01"
+        old.mkdir()
+        (old / "binding_constraints_reserve_20000101_0700.json.gz").write_bytes(gzip.compress(b"{}"))
+        table = printed(capsys, "coverage", "--local", str(archive)).splitlines()
+        assert [line.split()[0] for line in table[1:]] == ["2000-01-01", "2000-01-02", "2026-07-27", "3"]
+        assert table[2].split()[1:7] == ["to", "2026-07-26", "2794464", "0", "0", "0"]
+        assert table[2].split()[7] == "2794464"
+        days = json.loads(printed(capsys, "coverage", "--local", str(archive), "--format", "json"))
+        assert len(days) == 9703 + 2
+        week = ("--start", "2026-07-20", "--end", "2026-07-28")
+        table = printed(capsys, "coverage", "--local", str(archive), *week).splitlines()
+        assert [line.split()[0] for line in table[1:]] == [*(f"2026-07-{day}" for day in range(20, 28)), "8"]
+
+    def test_a_refused_body_is_something(self, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A day on which a body was refused alone stands in a row of its own, and is the last."""
+        refused = archive / "quarantine" / RESERVE.name / "2026-09-01"
+        refused.mkdir(parents=True)
+        (refused / "refused_00.body.gz").write_bytes(gzip.compress(b"{}"))
+        table = printed(capsys, "coverage", "--local", str(archive)).splitlines()
+        assert [line.split()[0] for line in table[1:]] == ["2026-07-27", "2026-07-28", "2026-09-01", "3"]
+
 
 class TestCompact:
     def test_it_says_what_became_of_each_month(self, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,6 +204,31 @@ class TestCompact:
         assert printed(capsys, "read", "--local", str(archive), "--format", "csv", "--all-revisions") == before
 
 
+class TestSources:
+    @pytest.mark.parametrize(
+        "given",
+        [
+            ("live,next_day_report",),
+            ("live", "next_day_report"),
+            ("next_day_report,live,",),
+            ("live", "--sources", "next_day_report"),
+        ],
+    )
+    def test_they_are_listed_with_commas_or_blanks(
+        self, given: tuple[str, ...], archive: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Every way to name two sources names both, of which the table then tells."""
+        table = printed(capsys, "read", "--local", str(archive), "--sources", *given).splitlines()
+        assert table[0].split()[-1] == "source"
+        assert {line.split()[-1] for line in table[1:-1]} == {"live"}
+
+    @pytest.mark.parametrize("given", ["live,nope", "live;next_day_report", ","])
+    def test_another_one_is_wrong_usage(self, given: str, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """What is no source is told with those that are."""
+        assert main(["read", "--local", str(archive), "--sources", given]) == 2
+        assert "live, next_day_report, day_ahead_report" in capsys.readouterr().err
+
+
 class TestUsage:
     @pytest.mark.parametrize("command", ["read", "coverage", "compact"])
     @pytest.mark.parametrize(
@@ -186,7 +236,7 @@ class TestUsage:
         [
             ([], "--s3-bucket (S3_BUCKET), --s3-block or --local"),
             (["--local", "a", "--s3-bucket", "b"], "--local"),
-            (["--local", ".", "--start", "yesterday"], "start is a market day, YYYY-MM-DD"),
+            (["--local", ".", "--start", "yesterday"], "--start is a market day, YYYY-MM-DD, not 'yesterday'"),
             (["--local", ".", "--start", "2026-07-02", "--end", "2026-07-01"], "before they start"),
             (["--local", ".", "--format", "xml"], "--format"),
         ],
@@ -208,7 +258,18 @@ class TestUsage:
         assert main([command, "--local", str(tmp_path / "dta")]) == 1
         output = capsys.readouterr()
         assert "dta" in output.err
-        assert "--local" in output.err
+        assert "collected into" in output.err
+        assert output.out == ""
+
+    @pytest.mark.parametrize("command", ["read", "coverage", "compact"])
+    def test_a_folder_that_is_no_archive_is_told(
+        self, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A folder of something else fails by name, instead of giving nothing."""
+        (tmp_path / "letters").mkdir()
+        assert main([command, "--local", str(tmp_path)]) == 1
+        output = capsys.readouterr()
+        assert f"{tmp_path.as_uri()} is no archive" in output.err
         assert output.out == ""
 
     def test_a_file_that_cannot_be_written_is_said(self, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:

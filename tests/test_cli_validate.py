@@ -11,6 +11,7 @@ import pytest
 
 from miso_reserve.cli import main
 from miso_reserve.contract import MOST_BYTES
+from miso_reserve.simulate.archive import write_archive
 from tests.test_contract import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER, body
 
 if TYPE_CHECKING:
@@ -45,6 +46,47 @@ def summaries(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int,
 def stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     """Put bytes on standard input."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+class TestFolders:
+    def test_its_bodies_are_checked_in_order(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Bodies of every name are taken, folder after folder; what is hidden or called otherwise is not."""
+        (tmp_path / "b").mkdir()
+        (tmp_path / ".hidden").mkdir()
+        others = ("x.reasons.json", ".h.json", "n.txt", ".hidden/a.json")
+        put(tmp_path, **dict.fromkeys(("z.json", "a.json.gz", "b/y.body.gz", "b/x.json", *others), body(LIVE_ROW)))
+        code, lines = validated(capsys, str(tmp_path))
+        assert code == 0
+        expected = ("a.json.gz", "z.json", "b/x.json", "b/y.body.gz")
+        assert lines.splitlines() == [f"{tmp_path}/{name}: {VALID}" for name in expected]
+
+    def test_an_archive_is_taken_for_its_bodies(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Of an archive's JSON only snapshots and refused bodies are of the feed; one refused makes exit code 1."""
+        written = write_archive(tmp_path, days=1, seed=11)
+        quarantine = tmp_path / "quarantine" / "miso_binding_constraints_reserve" / "2001-01-01"
+        (quarantine / "rt_rpe").mkdir(parents=True)
+        put(quarantine, **{"r.body.gz": gzip.compress(NO_DATA), "r.reasons.json": b"{}", "rt_rpe/x.body.gz": b"report"})
+        put(tmp_path, **{"settings.json": b"{}"})
+        code, found = summaries(capsys, str(tmp_path))
+        assert code == 1
+        assert [one["valid"] for one in found].count(True) == written.snapshots + written.revisions
+        assert len(found) == written.snapshots + written.revisions + 1
+        assert {one["file"].removeprefix(f"{tmp_path}/").split("/")[0] for one in found} == {"sourcing", "quarantine"}
+        assert [one["file"] for one in found if not one["valid"]] == [
+            one["file"] for one in found if one["file"].endswith(".body.gz")
+        ]
+
+    @pytest.mark.parametrize("inside", [(), ("notes.txt",), (".a.json",)])
+    def test_one_without_bodies_is_told(
+        self, inside: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Nothing to check is not all valid."""
+        put(tmp_path, **dict.fromkeys(inside, b"x"))
+        code, [summary] = summaries(capsys, str(tmp_path))
+        assert code == 1
+        assert summary["file"] == str(tmp_path)
+        assert summary["reasons"][0]["code"] == "unreadable_file"
+        assert summary["reasons"][0]["message"] == "holds no bodies: no *.json, no *.json.gz, no *.body.gz"
 
 
 class TestContentValidation:

@@ -367,10 +367,28 @@ class TestParts:
         """A fetch that fails for a moment is tried again, with the candidate's address and timeout."""
         monkeypatch.setattr("miso_reserve.collection.FEED_RETRIES", RetryPolicy(3, 0.0, 0.0, 60.0))
         seen: list[tuple[object, ...]] = []
-        monkeypatch.setattr("miso_reserve.feed.fetch", partial(fail_twice, seen))
+        answer = World().fetch(CANDIDATE)
+
+        def fetch(*asked: object) -> Response:
+            fail_twice(seen, *asked)
+            return answer
+
+        monkeypatch.setattr("miso_reserve.feed.fetch", fetch)
         parts: Any = Failing("", print)
-        plain_steps(parts, AT_ONCE, SystemClock()).fetch(CANDIDATE)
+        fetched = plain_steps(parts, AT_ONCE, SystemClock()).fetch(CANDIDATE)
+        assert fetched is not None
+        assert fetched.body == answer.body
         assert seen == [("https://feed.test/", 30.0)] * 3
+
+    def test_a_body_is_fetched_when_the_run_s_clock_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever the machine's clock says, a body of a run in 2001 is of 2001."""
+        answer = World().fetch(CANDIDATE)
+        monkeypatch.setattr("miso_reserve.feed.fetch", lambda *_: answer)
+        clock = SystemClock()
+        monkeypatch.setattr(clock, "now", lambda: datetime(2001, 1, 2, 12, 5, tzinfo=UTC))
+        parts: Any = Failing("", print)
+        fetched = plain_steps(parts, AT_ONCE, clock).fetch(CANDIDATE)
+        assert fetched == replace(answer, fetched_at=datetime(2001, 1, 2, 12, 5, tzinfo=UTC))
 
     def test_nothing_is_opened_without_redis(self, tmp_path: Path) -> None:
         """Where Redis cannot be reached a run ends before it has made so much as a folder."""

@@ -12,6 +12,7 @@ import pytest
 from miso_reserve.columns import COVERAGE, TIME
 from miso_reserve.compaction import compact_month, months_to_compact
 from miso_reserve.completeness import coverage, missing_intervals
+from miso_reserve.dataset import RESERVE
 from miso_reserve.local_archive import open_folder
 from miso_reserve.objects import ArchiveError
 from miso_reserve.s3_archive import open_bucket
@@ -258,7 +259,8 @@ class TestPeriods:
         assert [found[str(day)] for day in days if day not in DAYS] == [row()] * (count - len(inside))
 
     def test_an_empty_archive_has_no_day(self, tmp_path: Path) -> None:
-        """A folder without anything gives empty, typed frames, or the days asked for."""
+        """An archive without anything of a day gives empty, typed frames, or the days asked for."""
+        (tmp_path / "sourcing" / RESERVE.name / "2026-07-27").mkdir(parents=True)
         assert coverage(tmp_path).schema == COVERAGE
         assert coverage(tmp_path).is_empty()
         assert dict(missing_intervals(tmp_path).schema) == MISSING

@@ -53,12 +53,12 @@ def test_days_that_no_label_names_are_left_out(start: date, end: date, count: in
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        ("2026-07-32", None, "start is a market day, YYYY-MM-DD, not '2026-07-32'"),
-        (None, "yesterday", "end is a market day, YYYY-MM-DD, not 'yesterday'"),
-        ("20260727", None, "start is a market day, YYYY-MM-DD, not '20260727'"),
-        (None, "2026-W31-1", "end is a market day, YYYY-MM-DD, not '2026-W31-1'"),
-        ("", None, "start is a market day, YYYY-MM-DD, not ''"),
-        (datetime(2026, 7, 27, tzinfo=UTC), None, "start is a market day, not a time: give its date"),
+        ("2026-07-32", None, "start= is a market day, a date or YYYY-MM-DD, not '2026-07-32'"),
+        (None, "yesterday", "end= is a market day, a date or YYYY-MM-DD, not 'yesterday'"),
+        ("20260727", None, "start= is a market day, a date or YYYY-MM-DD, not '20260727'"),
+        (None, "2026-W31-1", "end= is a market day, a date or YYYY-MM-DD, not '2026-W31-1'"),
+        ("", None, "start= is a market day, a date or YYYY-MM-DD, not ''"),
+        (datetime(2026, 7, 27, tzinfo=UTC), None, r"start= is a market day, .*: of a time give the \.date\(\)"),
         ("2026-07-28", "2026-07-27", r"the days end \(2026-07-27\) before they start \(2026-07-28\)"),
     ],
 )

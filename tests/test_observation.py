@@ -57,7 +57,7 @@ class TestPeriod:
     def test_what_is_no_market_day_is_refused(self, start: date | str | None, end: date | str | None) -> None:
         """Text that is no date, and a time, are refused under the argument's name."""
         name = "end" if start is None else "start"
-        with pytest.raises(ValueError, match=f"^{name}=.*not a market day"):
+        with pytest.raises(ValueError, match=f"^{name}= is a market day, .* not "):
             observe(binding(), seen(*DAY), start=start, end=end)
 
     @pytest.mark.parametrize(("start", "end"), [(None, None), ("2026-07-27", None), (None, "2026-07-28")])

@@ -148,6 +148,7 @@ def test_foreign_files_have_no_row(folder: Path) -> None:
 
 def test_an_empty_archive_gives_an_empty_typed_frame(tmp_path: Path) -> None:
     """Nothing was fetched: no rows, the same columns."""
+    (tmp_path / "sourcing" / RESERVE.name / "2026-07-27").mkdir(parents=True)
     frame = fetch_times(tmp_path)
     assert frame.is_empty()
     assert frame.schema == FETCH_TIMES

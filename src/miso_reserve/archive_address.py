@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from miso_reserve.dataset import RESERVE
 from miso_reserve.failure import CollectionError
+from miso_reserve.findings import shown
 from miso_reserve.local_objects import LocalObjects
 from miso_reserve.objects import ArchiveError, Objects
 from miso_reserve.settings import ArchiveSettings
@@ -17,6 +19,11 @@ ArchiveAddress: TypeAlias = "str | os.PathLike[str] | S3Bucket | Objects"
 """A folder, ``s3://bucket`` or ``s3://bucket/folder``, ``file:///folder``, an S3Bucket block, or what is open."""
 
 
+_KINDS: Final = "a folder, s3://bucket[/folder] or an S3Bucket block"
+_ROOMS: Final = ("sourcing", "curated", "quarantine", "reports")
+"""The folders of an archive, each with one of the dataset in it; one of them is there as soon as anything is kept."""
+
+
 def open_objects(archive: ArchiveAddress) -> Objects:
     """Return the objects of an archive.
 
@@ -25,12 +32,36 @@ def open_objects(archive: ArchiveAddress) -> Objects:
         ValueError: The address is of a kind that is not known.
     """
     if isinstance(archive, (str, os.PathLike)):
-        return _at_address(os.fspath(archive))
+        address = os.fspath(archive)
+        if not isinstance(address, str) or not address:
+            raise ValueError(f"archive= is {_KINDS}, not {shown(address)}")
+        return _at_address(address)
     if isinstance(archive, Objects):
         return archive
+    if not hasattr(archive, "bucket_name"):
+        raise ValueError(f"archive= is {_KINDS}, not {shown(archive)}")
     from miso_reserve.s3_objects import objects_of_block  # noqa: PLC0415 - whoever has a block has its libraries
 
     return objects_of_block(archive)
+
+
+def open_to_read(archive: ArchiveAddress) -> Objects:
+    """Return the objects of an archive; a folder is looked at whether it is one: a mistyped one is not without rows.
+
+    Raises:
+        ArchiveError: There is no such folder, it is no archive, or no S3 client can be made.
+        ValueError: The address is of a kind that is not known.
+    """
+    objects = open_objects(archive)
+    if objects is not archive:
+        refuse_no_archive(objects)
+    return objects
+
+
+def refuse_no_archive(objects: Objects) -> None:
+    """Raise ArchiveError where nothing of an archive is in a folder. S3 is not asked: a scan of it is lazy."""
+    if isinstance(objects, LocalObjects) and not any(objects.folders(f"{room}/{RESERVE.name}") for room in _ROOMS):
+        raise ArchiveError(f"{objects.location} is no archive: nothing was collected into it")
 
 
 def _at_address(address: str) -> Objects:
@@ -43,7 +74,7 @@ def _at_address(address: str) -> Objects:
         from miso_reserve.s3_objects import objects_at  # noqa: PLC0415 - S3's libraries take a while
 
         return objects_at(address)
-    raise ValueError(f"give a folder, s3://bucket[/folder] or an S3Bucket block, not an address with {scheme}://")
+    raise ValueError(f"archive= is {_KINDS}, not an address with {shown(scheme)[1:-1]}://")
 
 
 def objects_of(settings: ArchiveSettings) -> Objects:

@@ -1,13 +1,10 @@
 """The command line: ``miso-reserve collect``, ``validate``, ``simulate``, and those on an archive."""
 
-import gzip
 import io
 import os
 import re
 import signal
 import sys
-import zlib
-from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,10 +13,10 @@ import orjson
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic import ValidationError
 
-from miso_reserve import __version__, cli_archive, cli_backfill, cli_replay, cli_status
+from miso_reserve import __version__, cli_archive, cli_backfill, cli_replay, cli_status, cli_validate
 from miso_reserve.cli_logs import log_to_stderr, own_stderr
-from miso_reserve.contract import MOST_BYTES, Verdict, examine
-from miso_reserve.findings import Finding, RefusalCode
+from miso_reserve.cli_output import OutputError, put
+from miso_reserve.findings import counted
 from miso_reserve.objects import ArchiveError, UnreadableObjectError
 from miso_reserve.plain_text import stripped
 from miso_reserve.settings import BackfillSettings, Settings, UsageError, explained, given_in
@@ -28,7 +25,6 @@ OK: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 _TERMINATED: Final = 128 + signal.SIGTERM
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 app = App(
     name="miso-reserve",
@@ -51,32 +47,8 @@ def collect(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     # A stop by systemd or a container must close what the run opened, an embedded Valkey above all.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     result = run(resolved)
-    _print_json(result.as_dict())
+    put(orjson.dumps(result.as_dict()).decode() + "\n")
     return FAILED if result.failed else OK
-
-
-@app.command
-def validate(files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], /, *, json: bool = False) -> int:
-    """Check payloads of the feed against its contract; print each reason for a refusal.
-
-    Exit code 0 when all are valid, 1 when not.
-
-    Args:
-        files: Files to check, plain or gzipped; - reads standard input.
-        json: Print one JSON object a file.
-    """
-    # "-" alone makes cyclopts let options pass as files.
-    if unknown := [name for name in files if name.startswith("-") and name != "-"]:
-        raise UsageError(f"Unknown option: {unknown[0]}. A file of that name is ./{unknown[0]}.")
-    valid = True
-    for name in files:
-        verdict = _examine_file(name)
-        valid &= verdict.snapshot is not None
-        if json:
-            _print_json({"file": os.fsencode(name).decode(errors="replace"), **_summary(verdict)})
-        else:
-            _print_verdict(name if name.isprintable() else ascii(name), verdict)
-    return OK if valid else FAILED
 
 
 @app.command
@@ -122,6 +94,7 @@ def simulate(  # noqa: PLR0913 - all by keyword, all with a default
 
 
 _OTHER_COMMANDS = (
+    cli_validate.validate,
     cli_archive.read,
     cli_archive.coverage,
     cli_archive.compact,
@@ -135,6 +108,9 @@ for command in _OTHER_COMMANDS:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A folder's name need not be in the letters of the terminal.
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = _without_white_space(sys.argv[1:] if arguments is None else arguments)
     code = FAILED  # of an error that own_stderr logs
     with own_stderr(words, until_exit=arguments is None):
@@ -151,17 +127,25 @@ def _run(arguments: list[str]) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _wrong_usage(_without_values(error))
+        return _wrong_usage(_without_values(error), arguments)
     except UsageError as error:
-        return _wrong_usage(str(error))
-    except (ArchiveError, UnreadableObjectError) as error:
+        return _wrong_usage(str(error), arguments)
+    except (ArchiveError, UnreadableObjectError, OutputError) as error:
         sys.stderr.write(f"miso-reserve: {error}\n")
+        _drop_output()
         return FAILED
     except BrokenPipeError:
-        # Whoever read the output has had enough; what is left in the buffer must not fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return FAILED
     return code if isinstance(code, int) else OK
+
+
+def _drop_output() -> None:
+    """Whoever read the output has had enough, or the disk is full; what is left must not fail again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _without_values(error: CycloptsError) -> str:
@@ -173,8 +157,9 @@ def _without_values(error: CycloptsError) -> str:
     return re.sub(r"=\S+", "=...", str(error))
 
 
-def _wrong_usage(message: str) -> int:
-    sys.stderr.write(f"miso-reserve: {message}\nTry miso-reserve --help.\n")
+def _wrong_usage(message: str, arguments: list[str]) -> int:
+    command = " ".join(("miso-reserve", *app.parse_commands(arguments)[0]))
+    sys.stderr.write(f"miso-reserve: {message}\nTry {command} --help.\n")
     return WRONG_USAGE
 
 
@@ -183,55 +168,8 @@ def _write_simulated(folder: Path, days: int, seed: int, start: date | None) -> 
 
     summary = write_archive(folder, days=days, seed=seed, start=start or FIRST_DAY)
     name = str(folder) if str(folder).isprintable() else ascii(str(folder))
-    sys.stdout.write(
-        f"{summary.snapshots} snapshots ({summary.quiet} quiet), {summary.revisions} revisions, {summary.gaps} gaps, "
-        f"{summary.refused} refused in {name}: simulated data, not MISO's\n"
+    put(
+        f"{counted(summary.snapshots, 'snapshot')} ({summary.quiet} quiet), {counted(summary.revisions, 'revision')}, "
+        f"{counted(summary.gaps, 'gap')}, {summary.refused} refused in {name}: simulated data, not MISO's\n"
     )
     return OK
-
-
-def _print_json(value: dict[str, object]) -> None:
-    sys.stdout.write(orjson.dumps(value).decode() + "\n")
-    sys.stdout.flush()
-
-
-def _examine_file(name: str) -> Verdict:
-    try:
-        return examine(_read(name))
-    except (OSError, EOFError, zlib.error) as error:
-        reason = Finding(RefusalCode.UNREADABLE_FILE, "file", f"cannot be read: {error}")
-        return Verdict(snapshot=None, reasons=(reason,), warnings=(), interval_end=None)
-
-
-def _read(name: str) -> bytes:
-    """Read a body, gzipped or not, as far as it takes to see that it is too large."""
-    with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
-        body = file.read(MOST_BYTES + 1)
-        if not body.startswith(_GZIP_MAGIC):
-            return body
-    with gzip.GzipFile(fileobj=io.BytesIO(body)) as unzipped:
-        return unzipped.read(MOST_BYTES + 1)
-
-
-def _summary(verdict: Verdict) -> dict[str, object]:
-    snapshot, interval_end = verdict.snapshot, verdict.interval_end
-    return {
-        "valid": snapshot is not None,
-        "quiet": None if snapshot is None else snapshot.quiet,
-        "interval_end": None if interval_end is None else interval_end.isoformat(),
-        "constraints": None if snapshot is None else len(snapshot.constraints),
-        "reasons": [reason.as_dict() for reason in verdict.reasons],
-        "warnings": [warning.as_dict() for warning in verdict.warnings],
-    }
-
-
-def _print_verdict(name: str, verdict: Verdict) -> None:
-    if verdict.snapshot is None:
-        lines = [f"{name}: refused"]
-    else:
-        count = len(verdict.snapshot.constraints)
-        state = "quiet" if verdict.snapshot.quiet else f"{count} binding constraint{'s' if count > 1 else ''}"
-        lines = [f"{name}: valid, interval end {verdict.snapshot.interval_end:%Y-%m-%d %H:%M} EST, {state}"]
-    lines += [f"  {reason.code.value}: {reason.where} {reason.message}" for reason in verdict.reasons]
-    lines += [f"  warning {warning.code.value}: {warning.where} {warning.message}" for warning in verdict.warnings]
-    sys.stdout.write("\n".join(lines) + "\n")

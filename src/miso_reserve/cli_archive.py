@@ -3,13 +3,14 @@
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
+from miso_reserve.cli_output import File, Format, Output
+from miso_reserve.findings import shown
 from miso_reserve.objects import ArchiveError
 from miso_reserve.settings import ArchiveSettings, UsageError, given_in
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from miso_reserve.compaction import CompactedMonth
     from miso_reserve.objects import Objects
 
-Format = Literal["table", "csv", "parquet", "json"]
 Source = Literal["live", "next_day_report", "day_ahead_report"]
 Where = Annotated[ArchiveSettings | None, Parameter(name="*")]
 
@@ -27,7 +27,17 @@ _SHOWN = {
     "constraints": ("interval_end", "constraint_name", "zone", "shadow_price", "revision"),
     "snapshots": ("interval_end", "constraints", "quiet", "revision", "ref_id"),
 }
-_MOST_ROWS_SHOWN = 60
+_MOST_EMPTY_DAYS = 7
+
+
+def _sources_named(_kind: object, tokens: Sequence[Token]) -> tuple[Source, ...]:
+    """Read sources that are listed with commas, with blanks, or one by one."""
+    known = get_args(Source)
+    names = [name for token in tokens for name in token.value.split(",") if name]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{shown(name)} is none of {', '.join(known)}")
+    return tuple(name for name in known if name in names)
 
 
 def read(  # noqa: PLR0913 - all by keyword, all with a default
@@ -38,9 +48,11 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
     snapshots: bool = False,
     all_revisions: bool = False,
     strict: bool = False,
-    sources: Annotated[tuple[Source, ...], Parameter(consume_multiple=True, negative=())] = ("live",),
-    format: Format = "table",  # noqa: A002 - the option's name
-    output: Path | None = None,
+    sources: Annotated[tuple[Source, ...], Parameter(consume_multiple=True, negative=(), converter=_sources_named)] = (
+        "live",
+    ),
+    format: Format | None = None,  # noqa: A002 - the option's name
+    output: File = None,
 ) -> int:
     """Print an archive's binding constraints: shadow prices in $/MW, times in EST.
 
@@ -51,18 +63,20 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
         snapshots: One row a snapshot instead, quiet ones included.
         all_revisions: Also what a later body of the same interval supersedes.
         strict: Fail on an object that cannot be read, instead of leaving it out with a warning.
-        sources: `live next_day_report` fills intervals without a live snapshot from MISO's reports; `next_day_report`
+        sources: `live,next_day_report` fills intervals without a live snapshot from MISO's reports; `next_day_report`
             alone gives the reports' own rows, `day_ahead_report` those of another market, by the hour.
-        format: A table of the main columns, or all columns as CSV, Parquet or a JSON array.
-        output: A file to write instead of standard output.
+        format: A table of the main columns, or all columns as CSV, Parquet or a JSON array; as the file of --output is
+            named, else a table.
+        output: A file to write instead of standard output, which is -.
     """
     from miso_reserve.reader import scan_constraints, scan_snapshots  # noqa: PLC0415 - polars takes a while
 
+    to = Output.of(format, output)
     shown = _SHOWN["snapshots" if snapshots else "constraints"] + (("source",) if sources != ("live",) else ())
     scan = scan_snapshots if snapshots else scan_constraints
     with told_wrong_bounds(), progress_bar("days read") as progress, _told_warnings():
         frame = scan(
-            _opened(settings),
+            _opened(settings, start, end),
             start=start,
             end=end,
             latest_only=not all_revisions,
@@ -70,7 +84,7 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
             sources=sources,
             progress=progress,
         ).collect()
-    write_frame(frame.select(shown) if format == "table" else frame, format, output)
+    to.write(frame.select(shown) if to.form == "table" else frame)
     return 0
 
 
@@ -80,8 +94,8 @@ def coverage(  # noqa: PLR0913 - likewise
     start: str | None = None,
     end: str | None = None,
     missing: bool = False,
-    format: Format = "table",  # noqa: A002 - the option's name
-    output: Path | None = None,
+    format: Format | None = None,  # noqa: A002 - the option's name
+    output: File = None,
 ) -> int:
     """Print what an archive holds of each market day, and what is missing: 288 intervals are expected.
 
@@ -90,15 +104,17 @@ def coverage(  # noqa: PLR0913 - likewise
         start: The first market day, YYYY-MM-DD.
         end: The market day after the last.
         missing: List the missing intervals instead, one row each.
-        format: A table, or CSV, Parquet or a JSON array.
-        output: A file to write instead of standard output.
+        format: A table, or CSV, Parquet or a JSON array; as the file of --output is named, else a table, in which more
+            than seven days on end without anything are one row.
+        output: A file to write instead of standard output, which is -.
     """
     from miso_reserve import completeness  # noqa: PLC0415 - polars takes a while
 
+    to = Output.of(format, output)
     count = completeness.missing_intervals if missing else completeness.coverage
     with told_wrong_bounds(), progress_bar("days read") as progress:
-        frame = count(_opened(settings), start=start, end=end, progress=progress)
-    write_frame(frame, format, output)
+        frame = count(_opened(settings, start, end), start=start, end=end, progress=progress)
+    to.write(_without_empty_runs(frame) if to.form == "table" and not missing else frame)
     return 0
 
 
@@ -107,8 +123,8 @@ def compact(
     settings: Where = None,
     start: str | None = None,
     end: str | None = None,
-    format: Format = "table",  # noqa: A002 - the option's name
-    output: Path | None = None,
+    format: Format | None = None,  # noqa: A002 - the option's name
+    output: File = None,
 ) -> int:
     """Compact closed market days to monthly Parquet beside the raw objects, which stay. Safe to repeat.
 
@@ -116,15 +132,17 @@ def compact(
         settings: Where the archive is.
         start: A market day of the first month to compact, YYYY-MM-DD.
         end: The market day after the last; its month is compacted as far as its days are closed.
-        format: What became of each month, as a table, CSV, Parquet or a JSON array.
-        output: A file to write instead of standard output.
+        format: What became of each month, as a table, CSV, Parquet or a JSON array; as the file of --output is named,
+            else a table.
+        output: A file to write instead of standard output, which is -.
     """
     import polars as pl  # noqa: PLC0415 - it takes a while
 
     from miso_reserve.compaction import RESULTS, compact_month, months_to_compact  # noqa: PLC0415 - likewise
 
-    objects = _opened(settings)
+    to = Output.of(format, output)
     with told_wrong_bounds():
+        objects = _opened(settings, start, end)
         months = months_to_compact(objects, start=start, end=end)
     compacted: list[CompactedMonth | None] = []
     failed: list[ArchiveError] = []
@@ -135,15 +153,19 @@ def compact(
             except ArchiveError as error:  # the other months are not to wait for this one
                 failed.append(error)
             progress(number + 1, len(months))
-    write_frame(pl.DataFrame([month.as_dict() for month in compacted if month is not None], RESULTS), format, output)
+    to.write(pl.DataFrame([month.as_dict() for month in compacted if month is not None], RESULTS))
     sys.stderr.writelines(f"miso-reserve: {reason}\n" for reason in failed)
     return 1 if failed else 0
 
 
-def _opened(settings: ArchiveSettings | None) -> "Objects":
-    from miso_reserve.archive_address import objects_of  # noqa: PLC0415 - polars takes a while
+def _opened(settings: ArchiveSettings | None, start: str | None, end: str | None) -> "Objects":
+    from miso_reserve.archive_address import objects_of, refuse_no_archive  # noqa: PLC0415 - polars takes a while
+    from miso_reserve.days import Days  # noqa: PLC0415 - likewise
 
-    return objects_of(ArchiveSettings.resolve(given_in(settings), os.environ))
+    Days.of(start, end)  # wrong usage is told before anything is looked for
+    objects = objects_of(ArchiveSettings.resolve(given_in(settings), os.environ))
+    refuse_no_archive(objects)
+    return objects
 
 
 @contextmanager
@@ -154,7 +176,9 @@ def told_wrong_bounds() -> Iterator[None]:
 
     try:
         yield
-    except (WrongDaysError, WrongSourcesError) as error:
+    except WrongDaysError as error:
+        raise UsageError(error.as_option) from error
+    except WrongSourcesError as error:
         raise UsageError(str(error)) from error
 
 
@@ -180,55 +204,20 @@ def _told_warnings() -> Iterator[None]:
         sys.stderr.write(f"miso-reserve: warning: {warning.message}\n")
 
 
-def write_frame(frame: "pl.DataFrame", form: Format, output: Path | None) -> None:
-    """Write a frame in a format, to a file or to standard output."""
-    if form == "parquet" and output is None and sys.stdout.isatty():
-        raise UsageError("Parquet is not for a terminal: give --output FILE, or pipe it")
-    data = _formatted(frame, form)
-    if output is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-        return
-    try:
-        output.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"--output: {output} cannot be written: {error.strerror}") from error
-
-
-def _formatted(frame: "pl.DataFrame", form: Format) -> bytes:
+def _without_empty_runs(days: "pl.DataFrame") -> "pl.DataFrame":
+    """Return the days for people: a long run of days without anything is one row, with the sums of its days."""
     import polars as pl  # noqa: PLC0415 - it takes a while
 
-    if form == "parquet":
-        from io import BytesIO  # noqa: PLC0415 - only here
-
-        data = BytesIO()
-        frame.write_parquet(data)
-        return data.getvalue()
-    # Times as they are in EST, with their offset: a reader in another zone must not guess.
-    text = frame.with_columns(pl.selectors.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S-05:00"))
-    if form == "json":
-        return text.write_json().encode() + b"\n"
-    if form == "csv":
-        return text.with_columns(pl.selectors.list().list.join("+")).write_csv().encode()
-    return _table(frame)
-
-
-def _table(frame: "pl.DataFrame") -> bytes:
-    import polars as pl  # noqa: PLC0415 - it takes a while
-
-    readable = frame.with_columns(
-        pl.selectors.datetime().dt.strftime("%Y-%m-%d %H:%M"),
-        pl.selectors.string().str.replace_all(r"\p{Cc}", "\N{REPLACEMENT CHARACTER}"),  # a terminal would obey them
+    empty = pl.sum_horizontal(pl.exclude("market_day", "expected", "missing")) == 0
+    long = empty & (pl.len().over(empty.rle_id()) > _MOST_EMPTY_DAYS)
+    row = pl.when(long).then(pl.lit(-1, pl.Int64)).otherwise(pl.int_range(pl.len())).rle_id()
+    first, last = pl.col("market_day").first(), pl.col("market_day").last()
+    return (
+        days.with_columns(row=row)
+        .group_by("row", maintain_order=True)
+        .agg(
+            pl.when(first == last).then(first.cast(pl.String)).otherwise(pl.format("{} to {}", first, last)),
+            pl.exclude("market_day").sum(),
+        )
+        .drop("row")
     )
-    with pl.Config(
-        tbl_formatting="NOTHING",
-        tbl_hide_column_data_types=True,
-        tbl_hide_dataframe_shape=True,
-        tbl_cell_numeric_alignment="RIGHT",
-        tbl_rows=_MOST_ROWS_SHOWN,
-        tbl_cols=-1,
-        tbl_width_chars=200,
-        fmt_str_lengths=100,
-        float_precision=2,
-    ):
-        return f"{readable}\n{len(frame)} rows, times in EST\n".encode()

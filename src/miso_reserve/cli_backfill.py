@@ -2,12 +2,12 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from miso_reserve.cli_archive import Format, progress_bar, told_wrong_bounds, write_frame
+from miso_reserve.cli_archive import progress_bar, told_wrong_bounds
+from miso_reserve.cli_output import File, Format, Output
 from miso_reserve.settings import BackfillSettings, given_in
 
 
@@ -17,8 +17,8 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
     start: str | None = None,
     end: str | None = None,
     day_ahead: bool = False,
-    format: Format = "table",  # noqa: A002 - the option's name
-    output: Path | None = None,
+    format: Format | None = None,  # noqa: A002 - the option's name
+    output: File = None,
 ) -> int:
     """Fetch MISO's next-day reports of market days with missing intervals, newest first, and archive them.
 
@@ -29,14 +29,16 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
         start: The first market day, YYYY-MM-DD; the archive's first unless given.
         end: The market day after the last; today unless given.
         day_ahead: The day-ahead reports instead, of every day that has none.
-        format: What became of each day, as a table, CSV, Parquet or a JSON array.
-        output: A file to write instead of standard output.
+        format: What became of each day, as a table, CSV, Parquet or a JSON array; as the file of --output is named,
+            else a table.
+        output: A file to write instead of standard output, which is -.
     """
     from miso_reserve import backfill as backfilling  # noqa: PLC0415 - polars takes a while
     from miso_reserve.failure import CollectionError  # noqa: PLC0415 - likewise
     from miso_reserve.objects import ArchiveError  # noqa: PLC0415 - likewise
     from miso_reserve.report import DAY_AHEAD, REAL_TIME  # noqa: PLC0415 - likewise
 
+    to = Output.of(format, output)
     resolved = BackfillSettings.resolve(given_in(settings), os.environ)
     report = DAY_AHEAD if day_ahead else REAL_TIME
     with told_wrong_bounds(), progress_bar("days backfilled") as progress:
@@ -45,7 +47,7 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
         except CollectionError as error:
             raise ArchiveError(error.message) from error
     frame = result.frame()
-    write_frame(frame.drop("object_key", "message") if format == "table" else frame, format, output)
+    to.write(frame.drop("object_key", "message") if to.form == "table" else frame)
     sys.stderr.writelines(
         f"miso-reserve: {day.market_day} {day.outcome}: {day.code}: {day.message}\n"
         for day in result.days

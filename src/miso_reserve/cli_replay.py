@@ -1,12 +1,12 @@
 """The command on what was refused: ``miso-reserve replay``."""
 
 import os
-import sys
 from typing import Annotated
 
 import orjson
 from cyclopts import Parameter
 
+from miso_reserve.cli_output import put
 from miso_reserve.objects import ArchiveError
 from miso_reserve.settings import ArchiveSettings, UsageError, given_in
 
@@ -41,8 +41,8 @@ def replay(
         archive = None if dry_run else open_archive(resolved)
         result = replay_refused(objects, archive, start=start, end=end)
     except WrongDaysError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(error.as_option) from error
     except CollectionError as error:
         raise ArchiveError(error.message) from error
-    sys.stdout.write(orjson.dumps(result.model_dump()).decode() + "\n")
+    put(orjson.dumps(result.model_dump()).decode() + "\n")
     return 1 if result.unreadable else 0

@@ -1,13 +1,13 @@
 """The command that tells how the collection stands: ``miso-reserve status``."""
 
 import os
-import sys
 from datetime import timedelta
 from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from miso_reserve.cli_output import put
 from miso_reserve.settings import PartsSettings, given_in
 
 _LONGEST = 100 * 366 * 24 * 60.0  # minutes: what is longer is no time that Python can hold
@@ -32,6 +32,5 @@ def status(
     from miso_reserve.status import told  # noqa: PLC0415 - likewise
 
     found = look(PartsSettings.resolve(given_in(settings), os.environ), stale_after=timedelta(minutes=stale_after))
-    sys.stdout.write(found.model_dump_json() + "\n" if json else told(found))
-    sys.stdout.flush()
+    put(found.model_dump_json() + "\n" if json else told(found))
     return 0 if found.healthy else 1

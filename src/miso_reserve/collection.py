@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -228,7 +228,10 @@ def open_archive(settings: ArchiveSettings) -> Archive:
 
 def fetch_in_slot(candidate: Candidate, pace: Pace, clock: Clock) -> Response | None:
     """Wait until the run may ask, then ask the feed; None when the run's time is over."""
-    return feed.fetch(candidate.url, candidate.timeout) if await_slot(pace, clock, candidate.poll) else None
+    if not await_slot(pace, clock, candidate.poll):
+        return None
+    # By the run's clock: a step of the machine's does not reach it, and that of a simulated hour is in that hour.
+    return replace(feed.fetch(candidate.url, candidate.timeout), fetched_at=clock.now())
 
 
 def feed_retries(pace: Pace, clock: Clock) -> Retries:

@@ -2,15 +2,15 @@
 
 import hashlib
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import polars as pl
 
-from miso_reserve.archive_address import ArchiveAddress, open_objects
+from miso_reserve.archive_address import ArchiveAddress, open_to_read
 from miso_reserve.curated import SCHEMAS, VERSION, Compacted, curated_key, months_of
 from miso_reserve.dataset import RESERVE, Dataset
-from miso_reserve.days import ONE_DAY, Day, Days, days_between, month_end
+from miso_reserve.days import ONE_DAY, Day, Days, days_between, given_day, given_now, month_end
 from miso_reserve.interval import EST
 from miso_reserve.listing import Listing, list_snapshots, market_days
 from miso_reserve.objects import ArchiveError, Objects
@@ -62,9 +62,10 @@ def months_to_compact(
 
     Raises:
         ArchiveError: There is no such archive, or it fails.
-        ValueError: The days are no days, or end before they start; or ``now`` has no time zone.
+        ValueError: The days are no days, or end before they start; ``now`` is no time or has no zone; or the archive is
+            of a kind that is not known.
     """
-    known = Days.of(start, end).among(market_days(open_objects(archive), RESERVE))
+    known = Days.of(start, end).among(market_days(open_to_read(archive), RESERVE))
     last = _last_closed(now)
     return months_of(day for day in known if day <= last)
 
@@ -82,10 +83,14 @@ def compact_month(
 
     Raises:
         ArchiveError: The archive fails; or raw objects are gone, or damaged, that the month was compacted from.
-        ValueError: ``now`` has no time zone.
+        ValueError: The month is no day; ``now`` is no time or has no zone; or the archive is of a kind that is not
+            known.
     """
-    objects = open_objects(archive)
-    return _Month(objects, month.replace(day=1), _last_closed(now)).compact(progress)
+    first = given_day(month, "month")
+    if first is None:
+        raise ValueError("month= is a day of the month to compact, not None")
+    objects = open_to_read(archive)
+    return _Month(objects, first.replace(day=1), _last_closed(now)).compact(progress)
 
 
 def open_day(now: datetime) -> date:
@@ -94,10 +99,7 @@ def open_day(now: datetime) -> date:
 
 
 def _last_closed(now: datetime | None) -> date:
-    now = now or datetime.now(UTC)
-    if now.tzinfo is None:
-        raise ValueError("now needs a time zone: it may be anywhere")
-    return open_day(now) - ONE_DAY
+    return open_day(given_now(now)) - ONE_DAY
 
 
 class _Month:

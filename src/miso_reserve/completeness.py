@@ -1,15 +1,15 @@
 """What was collected and what was not: a gap is never passed off as a quiet market."""
 
 from collections import Counter
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from typing import Final
 
 import polars as pl
 
-from miso_reserve.archive_address import ArchiveAddress, open_objects
+from miso_reserve.archive_address import ArchiveAddress, open_to_read
 from miso_reserve.columns import COVERAGE, INTERVAL_START, SNAPSHOTS, TIME
 from miso_reserve.dataset import RESERVE
-from miso_reserve.days import ONE_DAY, Day, Days, day_named
+from miso_reserve.days import ONE_DAY, Day, Days, day_named, given_now
 from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY
 from miso_reserve.objects import Objects
 from miso_reserve.reading import Progress, Reading
@@ -45,7 +45,8 @@ def coverage(
 
     Raises:
         ArchiveError: There is no such archive, or it fails.
-        ValueError: The days are no days, or end before they start; or ``now`` has no time zone.
+        ValueError: The days are no days, or end before they start; ``now`` is no time or has no zone; or the archive is
+            of a kind that is not known.
     """
     return _Coverage(archive, Days.of(start, end), now, progress).frame()
 
@@ -72,10 +73,8 @@ def missing_intervals(
 
 class _Coverage:
     def __init__(self, archive: ArchiveAddress, days: Days, now: datetime | None, progress: Progress | None) -> None:
-        now = now or datetime.now(UTC)
-        if now.tzinfo is None:
-            raise ValueError("now needs a time zone: it may be anywhere")
-        objects = open_objects(archive)
+        now = given_now(now)
+        objects = open_to_read(archive)
         reading = Reading(objects, "snapshots", progress=progress)
         frames = pl.collect_all(list(reading.frames(days)))
         self._snapshots = pl.concat([SNAPSHOTS.to_frame(), *frames])

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Self, TypeAlias
 
 import polars as pl
 
+from miso_reserve.findings import shown
 from miso_reserve.interval import YEARS
 
 Day: TypeAlias = date | str
@@ -20,7 +21,11 @@ _AFTER_LAST: Final = date(YEARS.stop, 1, 1)
 
 
 class WrongDaysError(ValueError):
-    """What was given are no market days, or they end before they start."""
+    """What was given are no market days, or they end before they start; ``as_option`` says it of the command line's."""
+
+    def __init__(self, message: str, as_option: str | None = None) -> None:
+        super().__init__(message)
+        self.as_option = as_option or message
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Days:
         Raises:
             WrongDaysError: A bound is no day, or the days end before they start.
         """
-        days = cls(_day(start, "start"), _day(end, "end"))
+        days = cls(given_day(start, "start"), given_day(end, "end"))
         if days.start is not None and days.end is not None and days.end < days.start:
             raise WrongDaysError(f"the days end ({days.end}) before they start ({days.start}); the end is exclusive")
         return days
@@ -72,6 +77,38 @@ class Days:
             return within
 
 
+def given_day(value: object, argument: str) -> date | None:
+    """Read a market day that was given as an argument of this name; None is none.
+
+    Raises:
+        WrongDaysError: It is neither a date nor text of the form YYYY-MM-DD; a time is no date.
+    """
+    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+        return value
+    if isinstance(value, str) and (day := _read_day(value)) is not None:
+        return day
+    hint = ": of a time give the .date()" if isinstance(value, datetime) else ""
+    raise WrongDaysError(
+        f"{argument}= is a market day, a date or YYYY-MM-DD, not {shown(value)}{hint}",
+        f"--{argument} is a market day, YYYY-MM-DD, not {shown(value)}",
+    )
+
+
+def given_now(value: object) -> datetime:
+    """Read the time that was given as ``now=``; None is the present.
+
+    Raises:
+        ValueError: It is no time, or one without a time zone.
+    """
+    if value is None:
+        return datetime.now(UTC)
+    if not isinstance(value, datetime):
+        raise ValueError(f"now= is an aware datetime, not {shown(value)}")  # noqa: TRY004 - documented
+    if value.tzinfo is None:
+        raise ValueError("now= needs a time zone: it may be anywhere")
+    return value
+
+
 def days_between(first: date, last: date) -> list[date]:
     """Return the days from the first to the last, both included."""
     return [first + ONE_DAY * number for number in range((last - first).days + 1)]
@@ -86,17 +123,6 @@ def day_named(name: str) -> date | None:
     """Return the day that a folder is named by, ``YYYY-MM-DD``, or None where it is no day that a label may name."""
     day = _read_day(name)
     return day if day is not None and day.year in YEARS else None
-
-
-def _day(value: Day | None, name: str) -> date | None:
-    if isinstance(value, str):
-        day = _read_day(value)
-        if day is None:
-            raise WrongDaysError(f"{name} is a market day, YYYY-MM-DD, not {value!r}")
-        return day
-    if isinstance(value, datetime):
-        raise WrongDaysError(f"{name} is a market day, not a time: give its date")
-    return value
 
 
 def _read_day(text: str) -> date | None:

@@ -142,3 +142,8 @@ def shown(value: object, length: int = 60) -> str:
         return "an object" if isinstance(value, dict) else "a list"
     text = ascii(value[: length + 1] if isinstance(value, str) else value)
     return text if len(text) <= length else text[:length] + "..."
+
+
+def counted(count: int, noun: str) -> str:
+    """Count things in words: ``1 row``, ``2 rows``, ``1,000 rows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -27,7 +27,7 @@ class LocalObjects:
         self.location = folder.as_uri()
         self.identity = folder_identity(folder)
         if not self._root.is_dir():
-            raise ArchiveError(f"there is no folder {self._root}: name the one that is given to collect --local")
+            raise ArchiveError(f"there is no folder {self._root}: name the one that was collected into")
 
     def folders(self, under: str) -> list[str]:
         path = self._root / under

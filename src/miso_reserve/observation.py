@@ -6,12 +6,13 @@ and counts neither way. Only the latest revision of an interval counts (``is_lat
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final, Literal, TypeAlias, get_args
 
 import polars as pl
 
 from miso_reserve.columns import TIME
+from miso_reserve.days import given_day
 from miso_reserve.interval import INTERVALS_A_DAY
 
 Frame: TypeAlias = pl.LazyFrame | pl.DataFrame
@@ -87,7 +88,7 @@ def observe(
     """
     constraint_rows = latest(constraints, "constraints", (*_TIME_COLUMNS, "shadow_price", *columns))
     snapshot_rows = latest(snapshots, "snapshots", tuple(_TIME_COLUMNS)).unique("interval_end")
-    first, stop = _market_day(start, "start"), _market_day(end, "end")
+    first, stop = given_day(start, "start"), given_day(end, "end")
     intervals = snapshot_rows.filter(_within(first, stop)).sort("interval_end").collect()
     first, stop = _period(first, stop, intervals["market_day"])
     rows = constraint_rows.filter(_within(first, stop)).collect().join(intervals, on="interval_end", how="semi")
@@ -158,14 +159,3 @@ def _period(start: date | None, end: date | None, observed_days: pl.Series) -> t
     if start >= end:
         raise ValueError(f"start {start} is not before end {end}: end is the market day after the last one")
     return start, end
-
-
-def _market_day(day: MarketDay | None, name: str) -> date | None:
-    if isinstance(day, str):
-        try:
-            return date.fromisoformat(day)
-        except ValueError as error:
-            raise ValueError(f"{name}={day!r} is not a market day: give a date such as 2026-07-27") from error
-    if isinstance(day, datetime):
-        raise ValueError(f"{name}={day!r} is a time, not a market day: give a date such as 2026-07-27")  # noqa: TRY004 - documented
-    return day

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from miso_reserve.archive_address import ArchiveAddress, open_objects
+from miso_reserve.archive_address import ArchiveAddress, open_to_read
 from miso_reserve.columns import INTERVAL_START, MARKET_DAY, SNAPSHOTS, TIME
 from miso_reserve.dataset import RESERVE
 from miso_reserve.days import Day, Days
@@ -29,10 +29,10 @@ def fetch_times(archive: ArchiveAddress, *, start: Day | None = None, end: Day |
 
     Raises:
         ArchiveError: There is no such archive, or it fails.
-        ValueError: The days are no days, or end before they start.
+        ValueError: The days are no days, or end before they start; or the archive is of a kind that is not known.
     """
     days = Days.of(start, end)
-    objects = open_objects(archive)
+    objects = open_to_read(archive)
     listing = list_snapshots(objects, RESERVE, days.among(market_days(objects, RESERVE)))
     fetched_at = pl.Series("fetched_at", objects.fetched_at(listing.snapshots["object_key"].to_list()), pl.String)
     return listing.snapshots.with_columns(

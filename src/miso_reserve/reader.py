@@ -8,11 +8,12 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from miso_reserve.archive_address import ArchiveAddress, open_objects
+from miso_reserve.archive_address import ArchiveAddress, open_to_read
 from miso_reserve.bodies import Skipped
 from miso_reserve.columns import DAY_AHEAD_REPORT, LIVE, NEXT_DAY_REPORT
 from miso_reserve.curated import SCHEMAS, Table
 from miso_reserve.days import Day, Days
+from miso_reserve.findings import shown
 from miso_reserve.reading import Progress, Reading
 from miso_reserve.report import DAY_AHEAD, REAL_TIME
 from miso_reserve.report_archive import ArchivedReport, Reports
@@ -64,9 +65,10 @@ def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a 
         as published, times in EST (UTC-5 all year).
 
     Raises:
-        ArchiveError: There is no such folder, no S3 client can be made; or, when collected, the archive fails.
-        ValueError: The days are no days, or end before they start; or, as WrongSourcesError, the sources are not known
-            or do not go together.
+        ArchiveError: There is no such folder, it is no archive, or no S3 client can be made; or, when collected, the
+            archive fails.
+        ValueError: The days are no days, or end before they start; the archive is of a kind that is not known; or, as
+            WrongSourcesError, the sources are not known or do not go together.
         UnreadableObjectError: When collected, with ``strict``: an object cannot be read.
     """
     asked = _Asked("constraints", Days.of(start, end), _known(sources), latest_only=latest_only, strict=strict)
@@ -122,16 +124,17 @@ class _Asked:
 
 def _known(sources: Sequence[str]) -> frozenset[str]:
     known = (LIVE, NEXT_DAY_REPORT, DAY_AHEAD_REPORT)
-    asked = frozenset([sources] if isinstance(sources, str) else sources)
-    if not asked or not asked.issubset(known):
-        raise WrongSourcesError(f"sources are some of {', '.join(known)}, not {sources!r}")
+    named = [sources] if isinstance(sources, str) else sources
+    if not isinstance(named, (Sequence, frozenset, set)) or not named or not all(source in known for source in named):
+        raise WrongSourcesError(f"sources are some of {', '.join(known)}, not {shown(str(sources))}")
+    asked = frozenset(named)
     if DAY_AHEAD_REPORT in asked and len(asked) > 1:
         raise WrongSourcesError(f"{DAY_AHEAD_REPORT} is another market, by the hour: scan it alone")
     return asked
 
 
 def _scan(archive: ArchiveAddress, asked: _Asked, progress: Progress | None) -> pl.LazyFrame:
-    objects = open_objects(archive)
+    objects = open_to_read(archive)
     table, days = asked.table, asked.days
 
     def read(

@@ -18,6 +18,7 @@ from miso_reserve.dataset import RESERVE
 from miso_reserve.days import ONE_DAY
 from miso_reserve.dedup import Registry
 from miso_reserve.failure import CollectionError
+from miso_reserve.findings import counted
 from miso_reserve.interval import EST, market_day
 from miso_reserve.listing import list_snapshots, market_days
 from miso_reserve.notify import Announcer
@@ -179,7 +180,7 @@ def _kafka(settings: PartsSettings) -> tuple[bool | None, str]:
         return None, "not configured"
     announcer = Announcer(settings.kafka, _KAFKA_SECONDS)
     try:
-        return True, f"answers, {announcer.reach()} brokers"
+        return True, f"answers, {counted(announcer.reach(), 'broker')}"
     finally:
         announcer.close()
 
