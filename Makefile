@@ -5,6 +5,7 @@ DATA ?= data
 SIMULATED ?= simulated
 FEED ?= simulated
 SPEED ?= 1
+SEED ?=
 # Fewer try the bench out; README quotes a year.
 BENCH_DAYS ?= 365
 BENCH_ROUNDS ?= 5
@@ -33,8 +34,8 @@ demo: setup ## Collect a simulated hour into ./data: no service, no internet
 collect: setup ## Collect one live snapshot into ./data
 	@$(BIN)/miso-reserve collect --local "$(DATA)"
 
-up: setup ## Run the whole system until Ctrl-C: FEED=simulated (into ./simulated) or FEED=live (into ./data)
-	@exec $(BIN)/python -m flows.up "$(if $(filter live,$(FEED)),$(DATA),$(SIMULATED))" --feed $(FEED) --speed $(SPEED)
+up: setup ## Run the whole system until Ctrl-C: FEED=simulated (into ./simulated; SPEED, SEED) or FEED=live (into ./data)
+	@exec $(BIN)/python -m flows.up "$(if $(filter live,$(FEED)),$(DATA),$(SIMULATED))" --feed $(FEED) --speed $(SPEED) $(if $(SEED),--seed $(SEED))
 
 notebook: setup ## Open the notebooks in JupyterLab, on ./data (the demo's, unless something is there)
 	@test -d "$(DATA)/sourcing" || $(BIN)/python -m flows.demo "$(DATA)"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+from flows.folder_lock import FolderInUseError, folder_lock
 from miso_reserve.dataset import RESERVE
 from miso_reserve.embedded_valkey import embedded_valkey
 from miso_reserve.settings import Settings, environment_variable
@@ -70,6 +71,15 @@ class SimulatedClock:
 
 def main(folder: Path) -> int:
     """Run the hour and return the exit code: 0 when every run ended as it should."""
+    try:
+        with folder_lock(folder):
+            return _collect_an_hour(folder)
+    except FolderInUseError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _collect_an_hour(folder: Path) -> int:
     _stand_alone(folder)
     from flows import collect as collecting  # noqa: PLC0415 - Prefect reads its settings when it is imported
 

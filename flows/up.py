@@ -4,81 +4,76 @@ With the simulated feed the archive's intervals are dated 2001, so that nobody t
 clock goes on while the system is down, as the real one does.
 """
 
+import math
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
-import orjson
-import psutil
 import requests
 from cyclopts import App
 
+from flows.folder_lock import FolderInUseError, folder_lock
+from flows.parts import MARK, STOP_SECONDS, Child, PartError, child_process, end_what_is_left
+from flows.simulated_time import SimulatedTime
 from miso_reserve.dataset import RESERVE
 from miso_reserve.embedded_valkey import embedded_valkey
-from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.failure import CollectionError
+from miso_reserve.interval import INTERVAL
 from miso_reserve.pace import POLITE_GAP
 from miso_reserve.settings import Settings, environment_variable
-from miso_reserve.simulate import SimulatedFeed
 from miso_reserve.status import Status, status
 
-SEED: Final = 7
-SIMULATED_YEAR: Final = 2001
-MARK: Final = "MISO_RESERVE_UP"
-"""The variable by which the processes of a folder are known again after a kill -9."""
-
 _START_SECONDS: Final = 120.0
-_STOP_SECONDS: Final = 20.0
 _LOOK_SECONDS: Final = 5.0
-_MOST_LOG_BYTES: Final = 10_000_000
+_WAIT_SECONDS: Final = 0.1
+_DEPLOYMENT: Final = "collect/reserve"
 
 app = App(help=__doc__ or "")
 
 
 class UpError(Exception):
-    """The system does not come up, or a part of it ended: the message names it and its log."""
+    """The system does not come up: the message names what fails, and its log."""
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedTime:
-    """Where a simulated clock stands: it was ``simulated`` at ``real``, and goes ``speed`` times as fast."""
+class _Stop(Exception):  # noqa: N818 - no error
+    """Somebody asked the system to stop."""
 
-    real: datetime
-    simulated: datetime
-    speed: float
 
-    @classmethod
-    def kept_in(cls, path: Path, speed: float) -> Self:
-        """Go on with the clock of a folder, at this speed from now on; begin one where there is none."""
-        now = datetime.now(UTC)
-        try:
-            kept = orjson.loads(path.read_bytes())
-            before = cls(datetime.fromisoformat(kept["real"]), datetime.fromisoformat(kept["simulated"]), kept["speed"])
-            if before.speed == speed:
-                return before
-            started = cls(now, before.at(now), speed)
-        except (OSError, orjson.JSONDecodeError, LookupError, TypeError, ValueError):
-            started = cls(now, _in_simulated_year(now), speed)
-        path.write_bytes(orjson.dumps({"real": started.real, "simulated": started.simulated, "speed": started.speed}))
-        return started
+class _Signals:
+    """Remembers that somebody asked to stop. Nothing is broken off in the middle: whoever waits looks here."""
 
-    def at(self, real: datetime) -> datetime:
-        """Return the simulated time at a real one."""
-        return self.simulated + (real - self.real) * self.speed
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # What was ignored at the start, as by nohup, stays ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._remember)
 
-    def feed(self) -> SimulatedFeed:
-        """Return a feed that shows the simulated present, interval by interval."""
-        begun = self.simulated.astimezone(EST).replace(minute=0, second=0, microsecond=0)
-        return SimulatedFeed(start=begun, seed=SEED, speed=self.speed, ahead=self.at(datetime.now(UTC)) - begun)
+    def _remember(self, *_: object) -> None:
+        self._asked = True
+
+    def check(self) -> None:
+        """Raise when somebody asked."""
+        if self._asked:
+            raise _Stop
+
+    def wait(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Wait until it is done, and return whether it is within so many seconds; raise when somebody asks to stop."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            self.check()
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_WAIT_SECONDS)
+        return True
 
 
 @app.default
@@ -87,6 +82,7 @@ def main(
     *,
     feed: Literal["simulated", "live"] = "simulated",
     speed: float = 1.0,
+    seed: int | None = None,
     port: int = 4200,
 ) -> int:
     """Run until interrupted.
@@ -95,116 +91,128 @@ def main(
         folder: The archive, and beside it all that Prefect and Valkey keep.
         feed: Whose intervals are collected: simulated ones, or MISO's.
         speed: Simulated seconds a second; schedule and polls keep pace.
+        seed: Names the simulated market; without one it is the folder's own, at first 7.
         port: The port of Prefect's server; another is taken when it is in use.
     """
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signals = _Signals()
     try:
+        _check(feed, speed, seed)
         with ExitStack() as stack:
-            _Up(folder.absolute(), stack, speed, port).run(feed)
-    except KeyboardInterrupt:
+            _Up(folder, stack, signals, speed, port).run(feed, seed)
+    except _Stop:
         say("stopped; start it again to go on")
-    except UpError as error:
+    except (UpError, PartError, FolderInUseError, CollectionError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
+def _check(feed: Literal["simulated", "live"], speed: float, seed: int | None) -> None:
+    if feed == "live" and (speed != 1.0 or seed is not None):
+        raise UpError("MISO's feed has one speed and no seed: leave --speed and --seed out")
+    if not 0 < speed < math.inf:
+        raise UpError(f"--speed is more than 0 simulated seconds a second: {speed:g}")
+
+
 class _Up:
-    def __init__(self, folder: Path, stack: ExitStack, speed: float, port: int) -> None:
-        self._folder, self._stack, self._speed, self._port = folder, stack, speed, port
+    def __init__(self, folder: Path, stack: ExitStack, signals: _Signals, speed: float, port: int) -> None:
+        self._folder, self._stack, self._signals = folder, stack, signals
+        self._speed, self._port = speed, port
         self._own = folder / ".up"
 
-    def run(self, feed: Literal["simulated", "live"]) -> None:
-        if feed == "live" and self._speed != 1.0:
-            raise UpError("MISO's feed has one speed: leave --speed out")
-        self._own.mkdir(parents=True, exist_ok=True)
-        _end_what_is_left(self._folder)
+    def run(self, feed: Literal["simulated", "live"], seed: int | None) -> None:
+        lock = self._stack.enter_context(folder_lock(self._folder))
+        self._own.mkdir(exist_ok=True)
+        end_what_is_left(self._folder)
+        # The last to be called: whatever a stop did not end is killed.
+        self._stack.callback(end_what_is_left, self._folder)
         redis_url = self._stack.enter_context(embedded_valkey(self._folder / ".valkey"))
         clock, feed_url = None, RESERVE.url
         if feed == "simulated":
-            clock = SimulatedTime.kept_in(self._own / "simulated-time.json", self._speed)
+            clock = SimulatedTime.kept_in(self._own / "simulated-time.json", self._speed, seed)
             feed_url = self._stack.enter_context(clock.feed()).url
         port = _free(self._port)
-        api_url = f"http://127.0.0.1:{port}/api"
-        environment = _environment(self._folder, redis_url, feed_url, api_url)
+        address = f"http://127.0.0.1:{port}"
+        environment = _environment(self._folder, redis_url, feed_url, f"{address}/api")
         # Children are stopped in the reverse order: the runs first, then the server they report to.
-        server = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-        children = [self._started("server", server, environment)]
-        _await_server(f"{api_url}/health", children[0])
-        _crash_what_was_running(environment)
+        server = self._started(
+            "server", ("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)), environment
+        )
+        self._await_server(f"{address}/api/health", server)
+        self._tell("begin", environment, server)
+        self._stack.callback(self._tell_at_the_end, "end", environment, server)
         pace = ("--every", str(INTERVAL.total_seconds() / self._speed), "--poll-gap", str(POLITE_GAP / self._speed))
-        children.append(self._started("runs", ("flows.serve", *pace), environment))
-        say(f"Prefect   http://127.0.0.1:{port}")
+        runs = self._started("runs", ("flows.serve", *pace), environment)
+        self._stack.callback(self._tell_at_the_end, "cancel", environment, server)
+        lock.tell(address)
+        say(f"Prefect   {address}")
         say(f"feed      {feed_url}{'' if clock is None else ' (simulated, not MISO)'}")
         say(f"archive   {self._folder}")
         say(f"logs      {self._own}/*.log; stop with Ctrl-C")
-        settings = Settings(local=self._folder, redis_url=redis_url)
-        _watch(settings, clock, children)
+        if clock is not None:
+            self._run_at_once(f"{address}/api", [server, runs])
+        self._watch(Settings(local=self._folder, redis_url=redis_url), clock, [server, runs])
 
-    def _started(self, name: str, module: tuple[str, ...], environment: Mapping[str, str]) -> "Child":
+    def _started(self, name: str, module: tuple[str, ...], environment: Mapping[str, str]) -> Child:
+        self._signals.check()
         return self._stack.enter_context(child_process(name, module, environment, self._own / f"{name}.log"))
 
+    def _await_server(self, url: str, server: Child) -> None:
+        def answers() -> bool:
+            server.check()
+            with suppress(requests.RequestException):
+                return requests.get(url, timeout=2).ok
+            return False
 
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A part of the system: a process, and the file that it logs to."""
+        if not self._signals.wait(answers, _START_SECONDS):
+            raise UpError(f"Prefect's server does not answer within {_START_SECONDS:g} s: see {server.log}")
 
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
+    def _tell(self, what: str, environment: Mapping[str, str], server: Child) -> None:
+        """Tell the server of the runs of a system that begins."""
+        with child_process(what, ("flows.server_side", what), environment, server.log) as telling:
+            if not self._signals.wait(lambda: telling.process.poll() is not None, _START_SECONDS):
+                raise UpError(f"Prefect's server takes too long: see {server.log}")
+        if telling.process.returncode:
+            raise UpError(f"Prefect's server does not take what it is told: see {server.log}")
 
-    def check(self) -> None:
-        """Raise when the process has ended."""
-        code = self.process.poll()
-        if code is not None:
-            raise UpError(f"the part '{self.name}' ended with code {code}: see {self.log}")
+    def _tell_at_the_end(self, what: str, environment: Mapping[str, str], server: Child) -> None:
+        """Tell it of those of one that is stopped: it stops all the same when the server is gone."""
+        if server.process.poll() is None:
+            telling = child_process(what, ("flows.server_side", what), environment, server.log)
+            with telling as child, suppress(subprocess.TimeoutExpired):
+                child.process.wait(STOP_SECONDS)
 
-    def bound_log(self, most_bytes: int = _MOST_LOG_BYTES) -> None:
-        """Begin the log anew when it is long, and keep the one before: the process goes on appending to its file."""
-        if self.log.stat().st_size > most_bytes:
-            shutil.copyfile(self.log, self.log.with_suffix(".before.log"))
-            os.truncate(self.log, 0)
+    def _run_at_once(self, api_url: str, children: list[Child]) -> None:
+        """Begin with a run, as somebody may by hand: the schedule's first is up to five minutes away.
 
+        Not of MISO's feed: a run of the schedule might ask it within the same minute.
+        """
 
-@contextmanager
-def child_process(name: str, module: tuple[str, ...], environment: Mapping[str, str], log: Path) -> Iterator[Child]:
-    """Run a Python module in a session of its own, with whatever it starts, and end all of it."""
-    with log.open("ab") as file:
-        process = subprocess.Popen(  # noqa: S603 - our own modules
-            [sys.executable, "-m", "flows.tethered", *module],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield Child(name, process, log)
-    finally:
-        _end(process.pid, [psutil.Process(process.pid)] if psutil.pid_exists(process.pid) else [])
-        process.wait()
+        def is_made() -> bool:
+            for child in children:
+                child.check()
+            with suppress(requests.RequestException):
+                found = requests.get(f"{api_url}/deployments/name/{_DEPLOYMENT}", timeout=5)
+                if found.ok:
+                    url = f"{api_url}/deployments/{found.json()['id']}/create_flow_run"
+                    return requests.post(url, json={"state": {"type": "SCHEDULED"}}, timeout=5).ok
+            return False
 
+        self._signals.wait(is_made, _START_SECONDS)
 
-def _end(group: int, members: list[psutil.Process]) -> None:
-    """End a process group: ask it, wait, then kill what is left of it."""
-    with suppress(psutil.Error):
-        members += [child for member in list(members) for child in member.children(recursive=True)]
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGTERM)
-    _, left = psutil.wait_procs(members, timeout=_STOP_SECONDS)
-    for process in left:
-        with suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(left, timeout=_STOP_SECONDS)
-
-
-def _end_what_is_left(folder: Path) -> None:
-    """End what an earlier start in this folder left behind when it was killed."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get(MARK) == str(folder):
-                process.kill()
-                process.wait(_STOP_SECONDS)
+    def _watch(self, settings: Settings, clock: SimulatedTime | None, children: list[Child]) -> None:
+        """Show a status line until something ends."""
+        shown = ""
+        while True:
+            for child in children:
+                child.check()
+                child.bound_log()
+            now = datetime.now(UTC)
+            line = _line(status(settings, stale_after=3 * INTERVAL, now=now if clock is None else clock.at(now)))
+            if line != shown:
+                _show(line)
+                shown = line
+            self._signals.wait(lambda: False, _LOOK_SECONDS)
 
 
 def _environment(folder: Path, redis_url: str, feed_url: str, api_url: str) -> dict[str, str]:
@@ -214,11 +222,11 @@ def _environment(folder: Path, redis_url: str, feed_url: str, api_url: str) -> d
         {name: value for name, value in os.environ.items() if name not in own}
         | server_settings()
         | {
-            MARK: str(folder),
-            "MISO_LOCAL": str(folder),
+            MARK: os.path.realpath(folder),
+            "MISO_LOCAL": str(folder.absolute()),
             "MISO_API_URL": feed_url,
             "REDIS_URL": redis_url,
-            "PREFECT_HOME": str(folder / ".prefect"),
+            "PREFECT_HOME": str(folder.absolute() / ".prefect"),
             "PREFECT_API_URL": api_url,
             "PREFECT_SERVER_UI_API_URL": api_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -245,53 +253,6 @@ def _free(port: int) -> int:
     raise UpError("this machine has no free port")
 
 
-def _await_server(url: str, server: Child) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        server.check()
-        with suppress(requests.RequestException):
-            if requests.get(url, timeout=2).ok:
-                return
-        time.sleep(0.2)
-    raise UpError(f"Prefect's server does not answer within {_START_SECONDS:g} s: see {server.log}")
-
-
-def _crash_what_was_running(environment: Mapping[str, str]) -> None:
-    """Tell the server of runs that a kill -9 ended: nobody else will, and they would be shown as running for ever."""
-    # In a process of its own: Prefect reads its settings when it is imported.
-    code = "from flows.up import crash_running; crash_running()"
-    subprocess.run([sys.executable, "-c", code], env=dict(environment), check=False)  # noqa: S603 - our own code
-
-
-def crash_running() -> None:
-    """Set every flow run that is shown as running to Crashed. Only right before any run is started."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - it reads its settings when it is imported
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType  # noqa: PLC0415
-    from prefect.client.schemas.objects import StateType  # noqa: PLC0415 - likewise
-    from prefect.states import Crashed  # noqa: PLC0415 - likewise
-
-    running = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
-    with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=running))):
-            state: object = Crashed(message="its process was killed with the whole system")
-            client.set_flow_run_state(run.id, state, force=True)  # type: ignore[arg-type]
-
-
-def _watch(settings: Settings, clock: SimulatedTime | None, children: list[Child]) -> None:
-    """Show a status line until something ends."""
-    shown = ""
-    while True:
-        for child in children:
-            child.check()
-            child.bound_log()
-        now = datetime.now(UTC)
-        line = _line(status(settings, stale_after=3 * INTERVAL, now=now if clock is None else clock.at(now)))
-        if line != shown:
-            _show(line)
-            shown = line
-        time.sleep(_LOOK_SECONDS)
-
-
 def _line(found: Status) -> str:
     if found.last_interval_end is None or found.today is None:
         return "nothing archived yet"
@@ -304,22 +265,19 @@ def _line(found: Status) -> str:
 
 def _show(line: str) -> None:
     if sys.stdout.isatty():
-        sys.stdout.write(f"\r\x1b[K{line}")
-        sys.stdout.flush()
+        with suppress(OSError):
+            sys.stdout.write(f"\r\x1b[K{line}")
+            sys.stdout.flush()
     else:
         say(line)
 
 
 def say(text: str) -> None:
     """Print a line."""
-    sys.stdout.write(("\n" if sys.stdout.isatty() and text.startswith("stopped") else "") + text + "\n")
-    sys.stdout.flush()
-
-
-def _in_simulated_year(now: datetime) -> datetime:
-    """Return the same moment of the year in the simulated one."""
-    local = now.astimezone(EST)
-    return local.replace(year=SIMULATED_YEAR, day=min(local.day, 28 if local.month == 2 else 31))  # noqa: PLR2004 - February
+    # The system does not depend on somebody who reads, and a terminal that is closed still has to be obeyed.
+    with suppress(OSError):
+        sys.stdout.write(("\n" if sys.stdout.isatty() and text.startswith("stopped") else "") + text + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

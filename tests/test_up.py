@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -16,24 +18,31 @@ import psutil
 import pytest
 import requests
 
-from flows.up import MARK, SimulatedTime, child_process
+from flows.parts import MARK, child_process
+from flows.simulated_time import SimulatedTime
 from miso_reserve.completeness import coverage, missing_intervals
 from miso_reserve.interval import EST, INTERVAL
-from miso_reserve.reader import scan_snapshots
+from miso_reserve.reader import scan_constraints, scan_snapshots
+from miso_reserve.simulate import is_quiet
 from tests.waiting import until as wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SPEED = 10.0
+UNDER_WAY = ("Running", "Pending", "Cancelling")
 ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
 def up(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Start the system; whatever is left of it at the end is killed."""
-    command = [sys.executable, "-m", "flows.up", str(folder), "--speed", str(SPEED), "--port", "0"]
-    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # Given relatively, as make does.
+    command = [sys.executable, "-m", "flows.up", folder.name, "--speed", str(SPEED), "--port", "0"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, cwd=folder.parent, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     try:
         yield process
     finally:
@@ -74,13 +83,24 @@ def newest(folder: Path) -> datetime:
     return max(ends).astimezone(EST)  # type: ignore[no-any-return]
 
 
+def names(folder: Path, table: str, where: str = "TRUE", *, column: str = "name") -> list[str]:
+    """The names in a table of the system's Prefect, sorted."""
+    database = f"file:{folder}/.prefect/prefect.db?mode=ro"
+    with closing(sqlite3.connect(database, uri=True, timeout=30)) as connection:
+        query = f"SELECT {column} FROM {table} WHERE {where}"  # noqa: S608 - our own words
+        return sorted(str(name) for (name,) in connection.execute(query))
+
+
 @pytest.mark.services
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into the environment of processes")
 def test_killed_and_started_again_it_has_all_but_the_time_it_was_down(tmp_path: Path) -> None:
     """After kill -9 the next start ends what is left, goes on, and misses only intervals of the time it was down."""
     folder = tmp_path / "simulated"
     with up(folder) as first:
-        told = until(first.stdout, "market day", " 3 of ")
+        told = until(first.stdout, "market day", " 1 of ")
+        assert len(scan_constraints(folder).collect()) > 0
+        told += until(first.stdout, "market day", " 2 of ")
+        assert "archive   simulated\n" in told
         ui = next(line.split()[1] for line in told if line.startswith("Prefect"))
         assert "<title>" in requests.get(ui, timeout=10).text
         first.send_signal(signal.SIGKILL)
@@ -89,12 +109,20 @@ def test_killed_and_started_again_it_has_all_but_the_time_it_was_down(tmp_path: 
         last_before = newest(folder)
     with up(folder) as second:
         until(second.stdout, "last interval")
-        while newest(folder) <= last_before + 2 * INTERVAL:
+        while newest(folder) <= last_before + INTERVAL:
             until(second.stdout, "last interval")
+        assert wait_until(lambda: bool(names(folder, "flow_run", "state_name = 'Running'")), timeout=60)
         second.send_signal(signal.SIGINT)
         until(second.stdout, "stopped; start it again")
         assert second.wait(60) == 0
         assert members(folder) == []
+    assert names(folder, "deployment") == ["compact", "reserve", "sweep"]
+    assert names(folder, "automation") == ["miso-reserve feed drifts", "miso-reserve nothing stored"]
+    killed = "its process was killed with the whole system"
+    states = names(folder, "flow_run f JOIN flow_run_state s ON s.id = f.state_id", column="s.name || ' ' || s.message")
+    assert "Cancelled" in {state.split()[0] for state in states}
+    assert [state for state in states if state.split()[0] in UNDER_WAY] == []
+    assert {state for state in states if state.startswith("Crashed")} <= {f"Crashed {killed}"}
     clock = SimulatedTime.kept_in(folder / ".up" / "simulated-time.json", SPEED)
     times = scan_snapshots(folder).collect()["interval_end"]
     first_after = min(end.astimezone(EST) for end in times.to_list() if end.astimezone(EST) > last_before)
@@ -118,6 +146,36 @@ def test_a_simulated_clock_goes_on_while_the_system_is_down(tmp_path: Path) -> N
     assert slower.simulated == first.at(slower.real)
     path.write_text("{}")
     assert SimulatedTime.kept_in(path, 2.0).speed == 2.0
+
+
+@pytest.mark.services
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into the environment of processes")
+def test_a_stop_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    """A terminal that is closed before the server answers ends all that has been started, Valkey included."""
+    folder = tmp_path / "simulated"
+    with up(folder) as process:
+        assert wait_until(lambda: bool(members(folder)), timeout=60)
+        process.send_signal(signal.SIGHUP)
+        until(process.stdout, "stopped; start it again")
+        assert process.wait(60) == 0
+        assert members(folder) == []
+        port = int((folder / ".valkey" / "port").read_text())
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+@pytest.mark.parametrize("seed", [None, 1, 307])
+def test_a_market_begins_where_it_binds(tmp_path: Path, seed: int | None) -> None:
+    """The first half an hour of a clock that begins binds, at the minutes of the real clock; its seed is kept."""
+    path = tmp_path / "time.json"
+    clock = SimulatedTime.kept_in(path, SPEED, seed)
+    assert clock.seed == (seed or 7)
+    with clock.feed() as feed:
+        first = feed.interval_end
+    assert not [n for n in range(6) if is_quiet(first + n * INTERVAL, seed=clock.seed)]
+    assert (clock.simulated.astimezone(UTC) - clock.real) % INTERVAL == timedelta()
+    assert SimulatedTime.kept_in(path, SPEED) == clock
+    assert SimulatedTime.kept_in(path, SPEED, 99).seed == 99
 
 
 def test_the_simulated_feed_shows_the_clocks_interval(tmp_path: Path) -> None:
@@ -148,9 +206,10 @@ def test_a_log_is_bounded(tmp_path: Path) -> None:
         assert b"\0" not in log.read_bytes()
 
 
-def test_the_live_feed_has_one_speed(tmp_path: Path) -> None:
-    """Another speed with MISO's feed is refused before anything is started."""
-    command = [sys.executable, "-m", "flows.up", str(tmp_path), "--feed", "live", "--speed", "2"]
+@pytest.mark.parametrize("option", ["--speed", "--seed"])
+def test_the_live_feed_has_one_speed(tmp_path: Path, option: str) -> None:
+    """Another speed with MISO's feed, or a seed, is refused before anything is started."""
+    command = [sys.executable, "-m", "flows.up", str(tmp_path), "--feed", "live", option, "2"]
     completed = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
     assert completed.returncode == 1
     assert "one speed" in completed.stderr
