@@ -32,7 +32,8 @@ def write_csv(rows: Frame, file: str | os.PathLike[str], *, excel: bool = False)
         OSError: The file cannot be written.
     """
     if not isinstance(rows, (pl.DataFrame, pl.LazyFrame)):
-        raise ValueError(f"rows= is a polars frame, not {type(rows).__name__}")  # noqa: TRY004 - documented
+        kind = type(rows)
+        raise ValueError(f"rows= is a polars frame, not {kind.__name__} of {kind.__module__.partition('.')[0]}")  # noqa: TRY004 - documented
     text = csv_text(rows.lazy().collect(), times=_ON_THE_WALL if excel else _WITH_OFFSET)
     Path(file).write_bytes((codecs.BOM_UTF8 if excel else b"") + text.encode())
 
