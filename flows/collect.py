@@ -188,7 +188,7 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     # A worker that was down starts its whole backlog at once: the next run of the schedule does what this one would.
     if pace.is_stale(now) and _is_of_the_schedule_alone(this_run):
         name_run(environment, due, SKIPPED)
-        message = f"due at {_told(pace.due)}, started at {_told(now)}: the next run is due; nothing was fetched"
+        message = f"due at {_told(pace.due)}, started at {_told(now)}: the next run is to ask; nothing was fetched"
         return Completed(name="Skipped", message=message, data=RunResult().as_dict())  # type: ignore[return-value]
     show = Show(settings, pace.due)
     result = run(settings, pace, clock, show)

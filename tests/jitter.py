@@ -2,8 +2,8 @@
 
 MISO's lag is not known; these models bracket what has been seen. A publication replaces the one before and never goes
 back: an interval that its successor has overtaken is not shown, and does not count as published. Nothing of the run is
-replaced but the clock, the feed behind it, and an archive in memory: its slots, its rule for stopping, its retries and
-the order of its steps are the library's own.
+replaced but the clock, the one function that asks the feed, and archive and Redis, which are in memory: its polls, its
+slots, its rule for stopping, its retries and the order of its steps are the library's own.
 """
 
 from __future__ import annotations
@@ -12,23 +12,33 @@ import logging
 import random
 import sys
 from bisect import bisect_right
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from unittest.mock import patch
 
-from miso_reserve.archive import Stored
-from miso_reserve.collection import Candidate, Steps, collect, feed_retries
+from miso_reserve import feed
+from miso_reserve.archive import snapshot_key
+from miso_reserve.collection import Parts, collect, generate_candidates, plain_steps
 from miso_reserve.dataset import RESERVE
+from miso_reserve.dedup import Registry
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 from miso_reserve.interval import EST, INTERVAL
-from miso_reserve.pace import MOST_POLLS, Pace, await_slot
+from miso_reserve.pace import MOST_POLLS, Pace
 from miso_reserve.response import Response
+from miso_reserve.settings import Settings
 from miso_reserve.simulate import snapshot_body
+from miso_reserve.spool import Spool
+from tests.turned import TurnedClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+    from miso_reserve.dedup import Registration
 
 START = datetime(2001, 1, 1, tzinfo=EST)
 DAYS = 31
@@ -43,6 +53,19 @@ OUTAGES = ((5.0, 2.0), (12.4, 0.5), (20.7, 26.0))
 
 PHASES = tuple(range(0, 300, 30))
 """Seconds between the five-minute grid and the schedule."""
+
+
+class EmptySpool(Spool):
+    """A spool in which nothing waits: the archive in memory takes everything."""
+
+    @contextmanager
+    def keeping(self, response: Response) -> Iterator[Response]:
+        """Give the body back."""
+        yield response
+
+    def waiting(self) -> list[Path]:
+        """Say that nothing does."""
+        return []
 
 
 def uniform(low: float, high: float) -> Callable[[random.Random], float]:
@@ -62,23 +85,50 @@ LAGS: dict[str, Callable[[random.Random], float]] = {
 }
 
 
-class VirtualClock:
-    """A clock that moves when somebody sleeps."""
+class MemoryArchive:
+    """An archive that keeps its objects in memory."""
+
+    location = identity = "memory:"
 
     def __init__(self) -> None:
-        self._now = START
+        self.objects: dict[str, bytes] = {}
+        self.sha256: dict[str, str] = {}
 
-    def now(self) -> datetime:
-        """Return the virtual time."""
-        return self._now
+    def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
+        """Keep what is not kept yet."""
+        self.sha256.setdefault(key, provenance.get("sha256", ""))
+        return self.objects.setdefault(key, data) is data
 
-    def sleep(self, seconds: float) -> None:
-        """Let time pass at once."""
-        self._now += timedelta(seconds=seconds)
+    def sha256_of(self, key: str) -> str | None:
+        """Return what was said of an object."""
+        return self.sha256[key]
 
-    def at(self, time: datetime) -> None:
-        """Turn the clock to a time that is not past."""
-        self._now = max(self._now, time)
+    def keys(self, folder: str) -> list[str]:
+        """Return the keys in a folder."""
+        return sorted(key for key in self.objects if key.rpartition("/")[0] == folder)
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object."""
+        return self.objects.get(key)
+
+    def remove(self, key: str) -> None:
+        """Forget an object."""
+        self.objects.pop(key, None)
+
+
+class MemoryRegistry(Registry):
+    """A registry without a Redis behind it."""
+
+    def __init__(self) -> None:
+        self.registered: set[str] = set()
+
+    def holds(self, sha256: str, location: str) -> bool:  # noqa: ARG002 - there is one archive
+        """Tell whether a body was registered."""
+        return sha256 in self.registered
+
+    def register(self, sha256: str, registration: Registration) -> None:  # noqa: ARG002 - nobody looks at it
+        """Remember a body."""
+        self.registered.add(sha256)
 
 
 class Publications:
@@ -105,7 +155,11 @@ class Publications:
         return None if number < 0 else self.ends[number]
 
 
-@lru_cache(maxsize=4096)
+DATASET = replace(RESERVE, examine=lru_cache(maxsize=16384)(RESERVE.examine))
+"""The dataset, which examines no body a second time: every collector of a month meets the same ones."""
+
+
+@lru_cache(maxsize=16384)
 def body_of(interval_end: datetime) -> bytes:
     """Return the body of an interval."""
     return snapshot_body(interval_end, seed=1)
@@ -143,14 +197,16 @@ class Collector:
     outages: tuple[tuple[float, float], ...] = OUTAGES
 
     def __post_init__(self) -> None:
-        self.clock = VirtualClock()
-        self.archived: set[datetime] = set()
+        self.clock = TurnedClock(START)
+        self.settings = Settings(local=Path("memory"), polls=self.polls)
+        self.archive = MemoryArchive()
         self.asked: list[datetime] = []
         self.generator = random.Random(f"requests {self.phase} {self.polls}")  # noqa: S311 - as above
         self.down = [
             (START + timedelta(days=day), START + timedelta(days=day, hours=hours)) for day, hours in self.outages
         ]
-        self.examine = lru_cache(maxsize=64)(RESERVE.examine)
+        spool = EmptySpool(Path("memory"), self.archive.identity, DATASET, "dev")
+        self.parts = Parts(DATASET, "dev", self.archive, MemoryRegistry(), None, spool)
 
     def is_down(self, time: datetime) -> bool:
         """Tell whether the collector is down at a time."""
@@ -160,45 +216,22 @@ class Collector:
         """Run the whole schedule."""
         end = START + timedelta(days=self.days)
         due = START + timedelta(seconds=self.phase)
-        while due < end:
-            if not self.is_down(due):
-                self.clock.at(due + timedelta(seconds=self.generator.uniform(*START_SECONDS)))
-                self.run(due)
-            due += INTERVAL
+        with patch.object(feed, "fetch", self.fetch):
+            while due < end:
+                if not self.is_down(due):
+                    started = due + timedelta(seconds=self.generator.uniform(*START_SECONDS))
+                    self.clock.time = max(self.clock.time, started)
+                    self.run(due)
+                due += INTERVAL
         return self.tally(end)
 
     def run(self, due: datetime) -> None:
-        """Do one scheduled run with the library's own loop."""
-        pace = Pace.of(due, self.clock.now(), self.polls, 60.0)
-        candidates = [Candidate("virtual", 30.0, poll) for poll in range(1, self.polls + 1)]
-        collect(candidates, replace(RESERVE, examine=self.examine), self.steps(pace), pace)
+        """Do one scheduled run with the library's own steps."""
+        pace = Pace.of(due, self.clock.now(), self.settings.polls, self.settings.poll_gap)
+        steps = plain_steps(self.parts, pace, self.clock)
+        collect(generate_candidates(self.settings), DATASET, steps, pace)
 
-    def steps(self, pace: Pace) -> Steps:
-        """The steps: the library's waiting and retrying around a virtual request, and a set for an archive."""
-        clock = self.clock
-
-        def fetch(candidate: Candidate) -> Response | None:
-            def once() -> Response | None:
-                return self.request() if await_slot(pace, clock, candidate.poll) else None
-
-            return feed_retries(pace, clock).call(once, clock=lambda: clock.now().timestamp(), wait=clock.sleep)
-
-        def store(snapshot: object, _response: Response) -> Stored:
-            end: datetime = snapshot.interval_end  # type: ignore[attr-defined]
-            written = end not in self.archived
-            self.archived.add(end)
-            return Stored("", written)
-
-        return Steps(
-            fetch=fetch,
-            is_registered=lambda _response: False,
-            store=store,
-            quarantine=lambda _response, _reasons: "",
-            announce=None,
-            register=lambda _snapshot, _response, _stored: None,
-        )
-
-    def request(self) -> Response:
+    def fetch(self, _url: str, _timeout: float) -> Response:
         """Ask the virtual feed."""
         asked = self.clock.now()
         self.asked.append(asked)
@@ -215,7 +248,7 @@ class Collector:
         up = timedelta(days=self.days) - sum((until - since for since, until in self.down), timedelta())
         gaps = (later - earlier for earlier, later in zip(self.asked, self.asked[1:], strict=False))
         shortest = min(gaps).total_seconds()
-        captured = len(published & self.archived)
+        captured = sum(snapshot_key(RESERVE, label) in self.archive.objects for label in published)
         return Tally(len(published), captured, len(self.asked), up / timedelta(minutes=1), shortest)
 
 

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +19,19 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from prefect.settings import Settings
 
+from flows.serve import app as serving
 from flows.serve import deployments as served_deployments
 from flows.sweep import sweep
 from flows.up import server_settings
 from miso_reserve.run_report import DRIFT_LABEL, DRIFTED, STORED
+from miso_reserve.settings import Settings as MisoSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from prefect.client.schemas.responses import DeploymentResponse
+    from prefect.deployments.runner import RunnerDeployment
 
 FLOWS = Path("flows")
+COLLECT = "flows/collect.py:collect"
 
 
 @pytest.fixture(scope="module")
@@ -85,19 +89,18 @@ def test_what_runs_once_a_day(
     assert deployments[name].entrypoint == entrypoint
 
 
-def test_what_is_served_is_what_is_deployed(deployments: dict[str, DeploymentResponse]) -> None:
-    """Without a work pool the same flows run at the same times, under the same names, for one environment."""
-
-    def times(found: Iterable[Any]) -> set[str]:
-        return {schedule.schedule.model_dump_json() for one in found for schedule in one.schedules}
-
-    for environment, name in (("dev", "reserve"), ("prod", "reserve-prod")):
-        served: list[Any] = served_deployments(300, 60, environment)
-        assert sorted(one.name for one in served) == ["compact", "gaps", name, "sweep"]
-        assert {one.name: one.entrypoint for one in served}.items() <= {
-            one.name: one.entrypoint for one in deployments.values()
-        }.items()
-        assert times(served) == times(deployments.values())
+@pytest.mark.parametrize(("environment", "name"), [("dev", ""), ("staging", "-staging"), ("prod", "-prod")])
+def test_what_is_served_is_what_is_deployed(
+    deployments: dict[str, DeploymentResponse], monkeypatch: pytest.MonkeyPatch, environment: str, name: str
+) -> None:
+    """Without a work pool the same deployments have the same times, parameters and tags, for one environment."""
+    served: list[RunnerDeployment] = []
+    monkeypatch.setattr("flows.serve.serve", lambda *made: served.extend(made))
+    serving(["--environment", environment], result_action="return_value")
+    others = [one for one in deployments.values() if one.entrypoint != COLLECT]
+    assert sorted(map(promised, served)) == sorted(map(promised, [deployments[f"reserve{name}"], *others]))
+    # Whatever is served is asked for: of the environments that are deployed one alone is active.
+    assert all(schedule.active for one in served for schedule in one.schedules or ())
 
 
 def test_deployments_are_described_in_sentences(deployments: dict[str, DeploymentResponse]) -> None:
@@ -108,6 +111,32 @@ def test_deployments_are_described_in_sentences(deployments: dict[str, Deploymen
         assert len(one.description.split()) > 10
         assert "Args" not in one.description
         assert "s3_bucket" not in one.description
+
+
+def test_a_simulated_feed_may_be_served_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seconds between runs and between polls are those asked for; that many polls a run are as ever."""
+    served: list[RunnerDeployment] = []
+    monkeypatch.setattr("flows.serve.serve", lambda *made: served.extend(made))
+    serving(["--every", "30", "--poll-gap", "6"], result_action="return_value")
+    (collecting,) = [one for one in served if one.entrypoint == COLLECT]
+    assert collecting.parameters == {"environment": "dev", "polls": 5, "poll_gap": 6.0}
+    (schedule,) = [created.schedule for created in collecting.schedules or ()]
+    assert isinstance(schedule, IntervalSchedule)
+    assert schedule.interval == timedelta(seconds=30)
+
+
+def promised(deployment: DeploymentResponse | RunnerDeployment) -> tuple[str, ...]:
+    """What a deployment runs, when, under which tags, and with which settings, defaults included."""
+    entrypoint, parameters = str(deployment.entrypoint), dict(deployment.parameters)
+    if entrypoint == COLLECT:
+        settled = repr(MisoSettings.resolve({**parameters, "local": "place"}, {}))
+    else:
+        path, _, function = entrypoint.partition(":")
+        flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
+        settled = repr({name: value.default for name, value in signature(flow).parameters.items()} | parameters)
+    schedules = [schedule.schedule for schedule in deployment.schedules or ()]
+    times = sorted(schedule.model_dump_json() for schedule in schedules if schedule is not None)
+    return str(deployment.name), entrypoint, *times, *sorted(deployment.tags or ()), settled
 
 
 def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:

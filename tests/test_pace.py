@@ -102,10 +102,10 @@ class TestEnough:
 
 
 class TestStale:
-    @pytest.mark.parametrize(("late", "stale"), [(0, False), (299, False), (300, True), (1800, True)])
+    @pytest.mark.parametrize(("late", "stale"), [(0, False), (260, False), (260.1, True), (300, True), (1800, True)])
     @pytest.mark.parametrize("polls", [1, 5])
-    def test_a_run_is_stale_when_the_next_is_due(self, late: float, stale: bool, polls: int) -> None:  # noqa: FBT001 - a case
-        """Five minutes late there is another run; that many polls make no difference."""
+    def test_a_run_is_stale_when_it_is_for_the_next_to_ask(self, late: float, stale: bool, polls: int) -> None:  # noqa: FBT001 - a case
+        """After the last slot no minute is left until the next run asks; how many polls makes no difference."""
         assert Pace(DUE, polls).is_stale(after(late)) is stale
 
 

@@ -7,7 +7,7 @@ a minute apart. It stops as soon as nothing can be missed before the next run: s
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -74,8 +74,8 @@ class Pace:
         return first if first < self.due + timedelta(seconds=self.polls * self.gap) else None
 
     def is_stale(self, now: datetime) -> bool:
-        """Tell whether the next run is due already, so that this one has nothing to add."""
-        return now >= self.due + timedelta(seconds=MOST_POLLS * self.gap)
+        """Tell whether the last slot before the next run is past: asking now would be too soon before that run asks."""
+        return replace(self, polls=MOST_POLLS).slot(now) is None
 
     def is_enough(self, newest: datetime) -> bool:
         """Tell whether a run that has seen this interval end may stop polling.

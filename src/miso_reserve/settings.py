@@ -211,7 +211,7 @@ class Settings(PartsSettings):
         "How often a run asks the feed at most, at 20 seconds past each minute, until it has the interval that ended "
         f"last; {MOST_POLLS} skip no interval.",
     )
-    poll_gap: Annotated[float, Field(gt=0)] = _option(
+    poll_gap: Annotated[float, Field(gt=0, le=3600)] = _option(
         POLITE_GAP, "Seconds between polls; fewer than 60 only for a feed on this machine."
     )
     log_level: LogLevel = _option("INFO", "How much is logged, on stderr.")
