@@ -294,6 +294,8 @@ class TestCandidateGeneration:
 class Announced:
     """An announcer that keeps what it is given."""
 
+    trouble = None
+
     def __init__(self) -> None:
         self.announcements: list[dict[str, object]] = []
 

@@ -63,6 +63,13 @@ class TestForms:
         address = parse(f"a:1?security_protocol={protocol}")
         assert address == KafkaAddress("a:1", "default-topic", "PLAINTEXT" if protocol == "PLAINTEXT" else "SSL")
 
+    @pytest.mark.parametrize(("credentials", "protocol"), [("", "SSL"), ("user:password@", "SASL_SSL")])
+    def test_a_ca_may_be_named(self, credentials: str, protocol: str) -> None:
+        """The file of a CA is named with TLS, percent-encoded where it must be; without, the system's CAs hold."""
+        text = f"{credentials}a:1/topic?security_protocol={protocol}"
+        assert parse(f"{text}&ssl_ca_location=/etc/my%20ca%40home.pem").ssl_ca_location == "/etc/my ca@home.pem"
+        assert parse(text).ssl_ca_location is None
+
 
 class TestPasswords:
     @pytest.mark.parametrize(
@@ -146,9 +153,9 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("query", "problem"),
         [
-            ("acks=0", "only security_protocol and sasl_mechanism"),
-            ("security_protocol=SSL&x", "only security_protocol and sasl_mechanism"),
-            ("Security_Protocol=SSL", "only security_protocol and sasl_mechanism"),
+            ("acks=0", "only security_protocol, sasl_mechanism and ssl_ca_location"),
+            ("security_protocol=SSL&x", "only security_protocol, sasl_mechanism and ssl_ca_location"),
+            ("Security_Protocol=SSL", "only security_protocol, sasl_mechanism and ssl_ca_location"),
             ("security_protocol=TLS", "security_protocol is one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
             ("security_protocol=", "security_protocol is one of"),
             ("security_protocol", "security_protocol is one of"),
@@ -172,6 +179,15 @@ class TestMistakes:
     def test_sasl_and_a_user_go_together(self, text: str) -> None:
         """A user who would be left out, and SASL without a user, are refused rather than silently changed."""
         with pytest.raises(ValueError, match="a user and password go with SASL_SSL or SASL_PLAINTEXT"):
+            parse(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["a:1?ssl_ca_location=/ca.pem", "a:1?security_protocol=SSL&ssl_ca_location=", "a:1?ssl_ca_location"],
+    )
+    def test_a_ca_goes_with_tls(self, text: str) -> None:
+        """A CA that would never be looked at, or no file at all, is refused."""
+        with pytest.raises(ValueError, match="ssl_ca_location names a file, and goes with SSL or SASL_SSL"):
             parse(text)
 
     @given(st.text(PUNCTUATION, max_size=12), st.text(PUNCTUATION, max_size=12), st.sampled_from(["user:", ""]))

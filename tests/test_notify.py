@@ -129,7 +129,8 @@ class TestBrokerDown:
         error = trouble(producer)
         assert 0.4 < time.monotonic() - began < 4
         assert error.code == FailureCode.KAFKA_UNDELIVERED
-        assert error.message == f"Kafka at {address} has not confirmed the message to somewhere: _MSG_TIMED_OUT"
+        assert error.message.startswith(f"Kafka at {address} has not confirmed the message to somewhere: ")
+        assert "Connection refused" in error.message
 
     @pytest.mark.parametrize("mode", ["refuse", "blackhole", "cut"])
     def test_a_rerun_announces_once_the_broker_is_back(

@@ -126,10 +126,20 @@ class Parts:
     def announce_in(self, announcer: Announcer, snapshot: Snapshot, response: Response, stored: Stored) -> None:
         """Tell Kafka of the snapshot, then take its mark away."""
         announcer.announce(self.outbox.announcement(snapshot, response, stored.key))
-        self.outbox.unmark(response.sha256)
+        try:
+            self.outbox.unmark(response.sha256)
+        except CollectionError as error:
+            # It is announced; a mark that stays repeats a message at most.
+            logger.warning("%s; the snapshot is announced, and its mark stays", error)
 
     def catch_up(self, announcer: Announcer) -> None:
-        """Announce what runs before this one stored and could not announce."""
+        """Announce what runs before this one stored and could not announce; not when Kafka has just failed this one.
+
+        Raises:
+            CollectionError: Kafka fails, or the marks cannot be listed, read or removed.
+        """
+        if announcer.trouble is not None:
+            raise announcer.trouble
         for announcement in self.outbox.unannounced():
             announcer.announce(announcement)
             self.outbox.unmark(announcement.sha256)

@@ -8,7 +8,9 @@ from urllib.parse import parse_qsl, unquote
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
-FORM: Final = "[user:password@]host:port[,host:port][/topic][?security_protocol=...&sasl_mechanism=...]"
+FORM: Final = (
+    "[user:password@]host:port[,host:port][/topic][?security_protocol=...&sasl_mechanism=...&ssl_ca_location=...]"
+)
 
 _BROKER: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})", re.ASCII)
 _PORTS: Final = range(1, 65536)
@@ -25,6 +27,7 @@ class KafkaAddress:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     sasl_mechanism: SaslMechanism | None = None
+    ssl_ca_location: str | None = None
 
 
 def parse_kafka_address(text: str, *, default_topic: str) -> KafkaAddress:
@@ -46,14 +49,17 @@ def parse_kafka_address(text: str, *, default_topic: str) -> KafkaAddress:
     options = dict(parse_qsl(query, keep_blank_values=True))
     protocol = options.pop("security_protocol", "PLAINTEXT" if user is None else "SASL_SSL").upper()
     mechanism = options.pop("sasl_mechanism", "PLAIN").upper()
+    ca_location = options.pop("ssl_ca_location", None)
     if options:
-        raise ValueError("only security_protocol and sasl_mechanism may stand behind the '?'")
+        raise ValueError("only security_protocol, sasl_mechanism and ssl_ca_location may stand behind the '?'")
     if protocol not in get_args(SecurityProtocol):
         raise ValueError(f"security_protocol is one of {', '.join(get_args(SecurityProtocol))}")
     if mechanism not in get_args(SaslMechanism):
         raise ValueError(f"sasl_mechanism is one of {', '.join(get_args(SaslMechanism))}")
     if protocol.startswith("SASL") != (user is not None):
         raise ValueError("a user and password go with SASL_SSL or SASL_PLAINTEXT, and these with a user and password")
+    if ca_location is not None and not (ca_location and protocol.endswith("SSL")):
+        raise ValueError("ssl_ca_location names a file, and goes with SSL or SASL_SSL")
     return KafkaAddress(
         brokers=brokers,
         topic=topic or default_topic,
@@ -61,6 +67,7 @@ def parse_kafka_address(text: str, *, default_topic: str) -> KafkaAddress:
         user=user,
         password=password,
         sasl_mechanism=None if user is None else cast("SaslMechanism", mechanism),
+        ssl_ca_location=ca_location,
     )
 
 

@@ -165,7 +165,8 @@ class PartsSettings(ArchiveSettings):
     kafka_connection_string: Annotated[SecretStr, AfterValidator(_kafka)] | None = _option(
         None,
         "Announce every new snapshot in Kafka: [user:password@]host:port[,host:port][/topic]"
-        "[?security_protocol=...&sasl_mechanism=...]. With a user the default is SASL_SSL and PLAIN.",
+        "[?security_protocol=...&sasl_mechanism=...&ssl_ca_location=...]. With a user the default is SASL_SSL and "
+        "PLAIN; ssl_ca_location is the file of a CA that the system does not know.",
         "KAFKA_CONNECTION_STRING",
     )
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = _option(

@@ -10,13 +10,19 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Coroutine
 
 Mode = Literal["pass", "refuse", "blackhole", "latency", "cut", "answer"]
 
 
 class LoopbackServer:
-    """A TCP server on 127.0.0.1 with its event loop in a thread: a context manager; subclasses define `handle`."""
+    """A TCP server on 127.0.0.1 with its event loop in a thread: a context manager; subclasses define `handle`.
+
+    With `tls` set before it is entered it speaks TLS.
+    """
+
+    tls: ssl.SSLContext | None = None
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -41,7 +47,7 @@ class LoopbackServer:
         self._loop.close()
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._connected, sock=self._listener)
+        server = await asyncio.start_server(self._connected, sock=self._listener, ssl=self.tls)
         await self._stop.wait()
         server.close()
         # Again and again: a connection may be accepted yet have no task of its own.
@@ -164,7 +170,7 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
-    with suppress(OSError):
+    with suppress(OSError, asyncio.CancelledError):
         await writer.wait_closed()
 
 
