@@ -10,6 +10,7 @@ from itertools import chain, count, takewhile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import KafkaError
 from obstore.store import S3Store
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -30,6 +31,7 @@ from miso_reserve.dataset import RESERVE
 from miso_reserve.simulate import Reply
 from miso_reserve.simulate.market import snapshot_body
 from tests.services.kafka import mock_cluster, read_messages
+from tests.services.kafka_front import INIT_PRODUCER_ID, RefusingFront
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy
 from tests.waiting import until
@@ -288,6 +290,20 @@ def test_a_retry_of_the_run_itself_archives_what_s3_did_not_take(
     assert retry_in_a_new_process(state, prefect_server) == "Completed"
     assert (feed.hits, len(bucket.keys("sourcing/"))) == (1, 1)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_fatal_error_of_kafka_ends_the_run_in_its_code(
+    feed: SimulatedFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A producer that Kafka refuses for good: the run is Failed, its message begins with the code."""
+    refused = {INIT_PRODUCER_ID: KafkaError.CLUSTER_AUTHORIZATION_FAILED}
+    with mock_cluster() as bootstrap, RefusingFront(bootstrap, "fatal", refused) as front:
+        monkeypatch.setenv("KAFKA_CONNECTION_STRING", f"{front.address}/fatal")
+        state = run(feed, local=tmp_path)
+    assert state.is_failed()
+    assert (state.message or "").startswith("kafka_denied: Kafka at ")
+    assert len(list(tmp_path.glob("sourcing/*/*/*.json.gz"))) == 1
+    assert len(list(tmp_path.glob("unannounced/*/*/*.json"))) == 1
 
 
 def test_a_new_run_asks_the_feed_anew(feed: SimulatedFeed, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ class Announcer:
             self._producer.poll(0)
         except _RAISED as error:
             self._hear()
-            raise self._raised(error, f"Kafka at {self._brokers} does not answer") from error
+            raise self._raised(error, f"Kafka at {self._brokers} does not answer", of_topic=False) from error
         return found
 
     def close(self) -> None:
@@ -166,20 +166,20 @@ class Announcer:
     def _undelivered(self, reason: str) -> CollectionError:
         return CollectionError(FailureCode.KAFKA_UNDELIVERED, f"{self._not_confirmed}: {reason}")
 
-    def _raised(self, error: Exception, what: str) -> CollectionError:
+    def _raised(self, error: Exception, what: str, *, of_topic: bool = True) -> CollectionError:
         trouble = _kafka_error(error)
         if trouble is not None:
             if trouble.code() == KafkaError._FATAL:  # noqa: SLF001 - as said
                 self._hear()  # which one it was comes out of the next call
-            return self._failure(trouble, what)
+            return self._failure(trouble, what, of_topic=of_topic)
         return CollectionError(FailureCode.KAFKA_UNDELIVERED, f"{what}: {self._words.shown(error)}")
 
-    def _failure(self, trouble: KafkaError | None, what: str) -> CollectionError:
+    def _failure(self, trouble: KafkaError | None, what: str, *, of_topic: bool = True) -> CollectionError:
         """Return the error to raise: with the code of what is wrong and the broker's own last word on it."""
         trouble = self._denied or trouble
         if trouble is not None and trouble.code() == KafkaError._FATAL and self.trouble is not None:  # noqa: SLF001 - as said
             return self.trouble  # the producer is done for, and this is why
-        if trouble is None or trouble.code() in _TELLS_NOTHING:
+        if of_topic and (trouble is None or trouble.code() in _TELLS_NOTHING):
             trouble = self._trouble_of_topic() or trouble
         if trouble is None or trouble.code() in _TELLS_NOTHING:
             reason = self._words.last or ("no answer" if trouble is None else trouble.name())
@@ -195,6 +195,7 @@ class Announcer:
     def _trouble_of_topic(self) -> KafkaError | None:
         """Ask what is wrong with the topic: a producer waits for one that is not there, and says nothing."""
         seconds = _TOPIC_SECONDS if self.trouble is None else _TOPIC_AGAIN_SECONDS
+        seconds = min(seconds, self._delivery_seconds)
         try:
             found = self._producer.list_topics(self._topic, timeout=seconds).topics.get(self._topic)
         except _RAISED:
