@@ -8,7 +8,8 @@ import pytest
 
 from miso_reserve.cli import main
 from miso_reserve.contract import MOST_BYTES, examine
-from miso_reserve.findings import MOST_FINDINGS, Finding, RefusalCode, WarningCode, shown
+from miso_reserve.feed import UndecodedError
+from miso_reserve.findings import MOST_FINDINGS, FailureCode, Finding, RefusalCode, WarningCode, shown
 from tests.reports import bound, real_time
 from tests.test_contract import (
     DOCUMENTED_ROW,
@@ -75,6 +76,8 @@ class TestCodes:
         if code is RefusalCode.UNREADABLE_FILE:
             assert main(["validate", "--json", str(tmp_path / "missing")]) == 1
             codes = {reason["code"] for reason in json.loads(capsys.readouterr().out)["reasons"]}
+        elif code is RefusalCode.UNREADABLE_ENCODING:
+            codes = {reason.code for reason in UndecodedError(FailureCode.FEED_ENCODING, "").reasons}
         elif code in REFUSED_REPORTS:
             codes = {where for where, _ in refused_report(REFUSED_REPORTS[code])}
         else:

@@ -158,6 +158,7 @@ def store_refused(archive: Store, dataset: Dataset, response: Response, reasons:
     report = {
         **provenance_of(response),
         "content-type": response.content_type,
+        **({"content-encoding": response.content_encoding} if response.content_encoding else {}),
         "cut": len(response.body) > MOST_BYTES,
         "reasons": [reason.as_dict() for reason in reasons],
     }

@@ -18,7 +18,7 @@ from miso_reserve.compaction import open_day
 from miso_reserve.completeness import coverage
 from miso_reserve.days import Day, Days
 from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
-from miso_reserve.feed import fetch_if_published, without_secrets
+from miso_reserve.feed import UndecodedError, fetch_if_published, without_secrets
 from miso_reserve.objects import Objects
 from miso_reserve.pace import Clock, SystemClock
 from miso_reserve.reading import Progress
@@ -55,7 +55,7 @@ class BackfilledDay:
 
     ``fetched``: its report is archived now, has so many rows and speaks for so many intervals. ``not_published``: there
     is none yet. ``already``: it stood archived. ``refused``: it is kept in quarantine under ``object_key``. ``failed``:
-    ``code`` and ``message`` tell why, as they do for a refused one.
+    ``code`` and ``message`` tell why, as they do for a refused one; bytes whose encoding cannot be undone are kept.
     """
 
     market_day: date
@@ -185,6 +185,18 @@ def _doubt_the_address(done: list[BackfilledDay], settings: BackfillSettings, cl
         logger.warning("%s has none of the reports asked for, back to %s: check --reports-url", address, oldest)
 
 
+def _kept(archive: Store, report: Report, error: CollectionError) -> str | None:
+    """Keep a report whose content encoding cannot be undone, and return its key; None where there is nothing."""
+    if not isinstance(error, UndecodedError) or error.response is None:
+        return None
+    keep = partial(store_refused_report, archive, report, error.response, error.reasons)
+    try:
+        return ARCHIVE_RETRIES.call(keep)
+    except CollectionError as failed:
+        logger.error("what came of it is lost: %s", failed)  # noqa: TRY400 - likewise
+        return None
+
+
 def days_to_backfill(
     objects: Objects, report: Report, *, start: Day | None, end: Day | None, now: datetime
 ) -> list[date]:
@@ -215,7 +227,8 @@ def backfill_day(
         key = ARCHIVE_RETRIES.call(partial(store_refused_report, archive, report, response, checked))
     except CollectionError as error:
         logger.error("%s: %s", market_day, error)  # noqa: TRY400 - the message says it all; a traceback would not help
-        return BackfilledDay(market_day, "failed", code=error.code.value, message=error.message)
+        kept = _kept(archive, report, error)
+        return BackfilledDay(market_day, "failed", object_key=kept, code=error.code.value, message=error.message)
     message = "; ".join(f"{reason.where} {reason.message}" for reason in checked)
     logger.error("the report of %s is refused, kept as %s: %s", market_day, key, message)
     return BackfilledDay(market_day, "refused", object_key=key, code=checked[0].code.value, message=message)

@@ -23,7 +23,7 @@ from miso_reserve.dataset import Dataset
 from miso_reserve.dedup import Registration, Registry
 from miso_reserve.embedded_valkey import embedded_valkey
 from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, Retries
-from miso_reserve.findings import Finding
+from miso_reserve.findings import Finding, RefusalCode
 from miso_reserve.notify import DELIVERY_SECONDS, Announcer
 from miso_reserve.outbox import Outbox
 from miso_reserve.pace import Clock, NextSlot, Pace, await_slot
@@ -145,6 +145,13 @@ class Parts:
             self.outbox.unmark(announcement.sha256)
             logger.info("%s, stored by a run before this one, is announced", announcement.key)
 
+    def _judged(self, response: Response) -> Verdict:
+        """Judge a body of the spool, where those wait too whose content encoding cannot be undone."""
+        if response.content_encoding:
+            message = f"its content encoding, {response.content_encoding}, cannot be undone"
+            return Verdict(None, (Finding(RefusalCode.UNREADABLE_ENCODING, "body", message),), (), None)
+        return self.dataset.examine(response.body)
+
     def store_spooled(self) -> list[tuple[Verdict, Stored]]:
         """Archive what waits in the spool, oldest first, as of its own fetch; announce and register it.
 
@@ -163,7 +170,7 @@ class Parts:
             response = self.spool.read(path)
             if response is None:
                 continue
-            verdict = self.dataset.examine(response.body)
+            verdict = self._judged(response)
             try:
                 if verdict.snapshot is None:
                     logger.info("refused, of the spool, kept as %s", self.quarantine(response, verdict.reasons))
@@ -291,6 +298,8 @@ def collect(candidates: list[Candidate], dataset: Dataset, steps: Steps, pace: P
             logger.error("%s", error)  # noqa: TRY400 - the message says it all; a traceback would not help
             result.failed += 1
             result.errors.append(_run_error(error))
+            if isinstance(error, feed.UndecodedError) and error.response is not None:
+                _quarantine(error.response, error.reasons, steps, result)
         else:
             _store_spooled(steps, result)
         result.total_candidates += 1
@@ -313,10 +322,7 @@ def _collect_one(response: Response, dataset: Dataset, steps: Steps, result: Run
     if verdict.snapshot is None:
         result.failed += 1
         result.errors.extend(_refusals(verdict.reasons))
-        try:
-            logger.error("refused, kept as %s", steps.quarantine(response, verdict.reasons))
-        except CollectionError as error:
-            result.errors.append(_run_error(error))
+        _quarantine(response, verdict.reasons, steps, result)
         return None
     if _is_known(steps.is_registered, response):
         logger.info("%s is archived and announced already", verdict.snapshot.ref_id)
@@ -347,6 +353,13 @@ def _store_spooled(steps: Steps, result: RunResult) -> None:
             result.objects.append(stored.key)
         if steps.show is not None:
             steps.show(verdict, stored)
+
+
+def _quarantine(response: Response, reasons: tuple[Finding, ...], steps: Steps, result: RunResult) -> None:
+    try:
+        logger.error("refused, kept as %s", steps.quarantine(response, reasons))
+    except CollectionError as error:
+        result.errors.append(_run_error(error))
 
 
 def _catch_up(steps: Steps) -> None:

@@ -1,11 +1,8 @@
 """The feed over HTTP: one polite request, with a total deadline and a bounded body."""
 
-import gzip
 import http.client
-import io
 import threading
 import time
-import zlib
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -15,17 +12,16 @@ import requests
 import urllib3
 
 from miso_reserve import __version__
+from miso_reserve.content_encoding import MOST_RAW_BYTES, UndecodableError, decoded, encodings_of
 from miso_reserve.contract import MOST_BYTES
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import FailureCode, shown
+from miso_reserve.findings import FailureCode, Finding, RefusalCode, shown
 from miso_reserve.http_session import Session, place_of
 from miso_reserve.response import Response
 from miso_reserve.route import Route, route_to
 from miso_reserve.trouble import PROXY_LOGIN, PROXY_LOGIN_REQUIRED, may_pass, root_cause, told
 
 USER_AGENT: Final = f"miso-reserve/{__version__}"
-# What gzip cannot make smaller it makes a little larger; twice as much is surely too much.
-_MOST_RAW_BYTES: Final = 2 * MOST_BYTES
 _MOST_REDIRECTS: Final = 3
 _CHUNK: Final = 64 * 1024
 _TOO_MANY_REQUESTS: Final = 429
@@ -38,6 +34,21 @@ _TROUBLES: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exce
 
 class NotFoundError(CollectionError):
     """There is nothing at the address: 404."""
+
+
+class UndecodedError(CollectionError):
+    """A body came whose encoding cannot be undone: ``response`` has its bytes as they came, to be kept."""
+
+    def __init__(
+        self, code: FailureCode, message: str, *, transient: bool = False, response: Response | None = None
+    ) -> None:
+        super().__init__(code, message, transient=transient)
+        self.response = response
+
+    @property
+    def reasons(self) -> tuple[Finding, ...]:
+        """Why the bytes are kept as a refused body is."""
+        return (Finding(RefusalCode.UNREADABLE_ENCODING, "body", self.message),)
 
 
 def fetch_if_published(url: str, timeout: float) -> Response | None:
@@ -54,6 +65,7 @@ def fetch(url: str, timeout: float, accept: str = "application/json") -> Respons
     Raises:
         CollectionError: Transient for time-outs, broken connections, 429 and 5xx; final for any other status but 200
             and for a redirect to another host.
+        UndecodedError: Likewise, of a body whose content encoding cannot be undone; transient.
     """
     # requests bounds each read, not the whole: a server that drips bytes, or a resolver that hangs, would hold it for
     # ever. Waiting on a thread is the one bound that covers them all; one left behind ends when its server lets go.
@@ -138,41 +150,41 @@ def _read(response: requests.Response, url: str, deadline: float, route: Route) 
         error = NotFoundError if status == requests.codes.not_found else CollectionError
         wanted = PROXY_LOGIN if status == PROXY_LOGIN_REQUIRED else ""
         raise error(FailureCode.FEED_STATUS, f"{asked} answers {status}, not 200{wanted}")
-    return Response(
-        body=_decoded(_raw_body(response, deadline), response.headers.get("Content-Encoding", ""), url),
-        fetched_at=datetime.now(UTC),
-        source_url=without_secrets(url),
-        content_type=shown(response.headers.get("Content-Type", ""), 100)[1:-1],
-    )
+    raw = bytearray()
+    encoding = response.headers.get("Content-Encoding", "")
+
+    def kept(body: bytes, content_encoding: str = "") -> Response:
+        content_type = shown(response.headers.get("Content-Type", ""), 100)[1:-1]
+        return Response(body, datetime.now(UTC), without_secrets(url), content_type, content_encoding)
+
+    def undecoded(code: FailureCode, message: str) -> UndecodedError:
+        as_it_came = kept(bytes(raw[: MOST_BYTES + 1]), shown(encoding, 100)[1:-1])
+        return UndecodedError(code, message, transient=True, response=as_it_came)
+
+    try:
+        _read_raw(response, deadline, raw)
+    except urllib3.exceptions.ProtocolError as error:
+        # Half of a text is half of a text; half of a gzip stream nobody has read yet.
+        if not raw or not encodings_of(encoding):
+            raise
+        message = f"no answer from {asked}: {told(root_cause(error), route)}"
+        raise undecoded(FailureCode.FEED_UNREACHABLE, message) from None
+    try:
+        return kept(decoded(bytes(raw), encoding))
+    except UndecodableError as error:
+        message = f"{asked} sent a content encoding that cannot be undone: {error}"
+        raise undecoded(FailureCode.FEED_ENCODING, message) from None
 
 
-def _raw_body(response: requests.Response, deadline: float) -> bytes:
+def _read_raw(response: requests.Response, deadline: float, body: bytearray) -> None:
     """Read the body as it comes over the wire, as far as it takes to see that it is too large."""
-    body = bytearray()
     # read1 returns with what there is, so that a body that drips cannot hold the loop past its deadline.
     while chunk := response.raw.read1(_CHUNK, decode_content=False):
         body += chunk
-        if len(body) > _MOST_RAW_BYTES:
+        if len(body) > MOST_RAW_BYTES:
             break
         if time.monotonic() > deadline:
             raise requests.Timeout
-    return bytes(body)
-
-
-def _decoded(body: bytes, encoding: str, url: str) -> bytes:
-    """Undo the content encoding, up to the first byte too many of what comes out."""
-    name = encoding.strip().lower()
-    if name in {"", "identity"}:
-        return body[: MOST_BYTES + 1]
-    try:
-        if name in {"gzip", "x-gzip"}:
-            with gzip.GzipFile(fileobj=io.BytesIO(body)) as unzipped:
-                return unzipped.read(MOST_BYTES + 1)
-        reason = f"it is {shown(encoding)}, and gzip was asked for"
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        reason = f"{type(error).__name__} {error}"
-    message = f"{without_secrets(url)} sent a content encoding that cannot be undone: {reason}"
-    raise CollectionError(FailureCode.FEED_ENCODING, message, transient=True)
 
 
 def _retry_after(header: str | None) -> float | None:

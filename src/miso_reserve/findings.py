@@ -24,6 +24,10 @@ class RefusalCode(_Code):
 
     EMPTY_BODY = "empty_body", "The body has no bytes, or white space only."
     BODY_TOO_LARGE = "body_too_large", "The body is larger than 5 MiB after decompression; what was read of it is kept."
+    UNREADABLE_ENCODING = (
+        "unreadable_encoding",
+        "The body's content encoding cannot be undone: its bytes are kept as they came, the encoding with the reasons.",
+    )
     HTML_PAGE = "html_page", "An HTML (or XML) page where data belong, for example a maintenance page."
     NOT_JSON = "not_json", "The body is not valid JSON in UTF-8 (`NaN` and `Infinity` are not JSON)."
     ERROR_PAYLOAD = "error_payload", 'An error message in place of data, as in `{"error":"no data"}`.'
@@ -79,7 +83,7 @@ class FailureCode(_Code):
     FEED_REDIRECT = "feed_redirect", "The feed redirects to another host. Not followed: check it, then set `--api-url`."
     FEED_ENCODING = (
         "feed_encoding",
-        "The answer's content encoding cannot be undone, also after retries: nothing of it is kept.",
+        "The answer's content encoding cannot be undone, also after retries. Its bytes are kept in quarantine.",
     )
     REDIS_UNREACHABLE = (
         "redis_unreachable",

@@ -7,7 +7,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from typing import Annotated, Final
@@ -15,6 +15,7 @@ from typing import Annotated, Final
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from miso_reserve.archive import Archive, Stored, quarantine_key, sha256_unzipped, snapshot_key, store_snapshot
+from miso_reserve.content_encoding import UndecodableError, decoded
 from miso_reserve.contract import MOST_BYTES, Snapshot
 from miso_reserve.dataset import RESERVE, Dataset
 from miso_reserve.days import Day, Days, day_named
@@ -58,12 +59,15 @@ class _Report(BaseModel):
     source_url: Annotated[str, Field(alias="source-url", pattern=r"^[\x20-\x7e]*$")]
     content_type: str = Field(alias="content-type")
     cut: bool
+    content_encoding: str = Field(default="", alias="content-encoding")
 
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
+    """A body as it is to be judged; ``for_good`` is why it cannot be, whatever it holds."""
+
     response: Response
-    cut: bool
+    for_good: RefusalCode | None
 
 
 class _UnreadableError(Exception):
@@ -81,7 +85,8 @@ def replay(
     """Judge quarantined bodies anew, and archive those that pass with the provenance of their first fetch.
 
     Safe to repeat: a body that stands in the archive is not put again. ``collector-version`` in the provenance is that
-    of the replay. A body that was cut for its size is never archived. Nothing is announced in Kafka.
+    of the replay. A body that was cut for its size is never archived, and one that was kept in its content encoding is
+    judged if that can be undone. Nothing is announced in Kafka.
 
     Args:
         objects: The archive, for reading.
@@ -107,9 +112,9 @@ def replay(
                 result.errors.append(UnreadableBody(key=f"{stem}.body.gz", message=str(refused)))
                 continue
             verdict = dataset.examine(refused.response.body)
-            if refused.cut or verdict.snapshot is None:
+            if refused.for_good or verdict.snapshot is None:
                 result.still_refused += 1
-                refused_for = {RefusalCode.BODY_TOO_LARGE} if refused.cut else {found.code for found in verdict.reasons}
+                refused_for = {refused.for_good} if refused.for_good else {found.code for found in verdict.reasons}
                 codes.update(code.value for code in refused_for)
                 continue
             if archive is None:
@@ -169,7 +174,12 @@ def _refused(stem: str, data: bytes | OSError, report: _Report | _UnreadableErro
         raise _UnreadableError(f"it is not the body of its name: its SHA-256 is {response.sha256}")
     if key != stem:
         raise _UnreadableError("its reasons name another day than its folder")
-    return _Refused(response, report.cut)
+    if report.cut:
+        return _Refused(response, RefusalCode.BODY_TOO_LARGE)
+    try:
+        return _Refused(replace(response, body=decoded(response.body, report.content_encoding)), None)
+    except UndecodableError:
+        return _Refused(response, RefusalCode.UNREADABLE_ENCODING)
 
 
 def _unzipped(data: bytes | OSError) -> bytes:

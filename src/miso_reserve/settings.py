@@ -124,7 +124,7 @@ class ArchiveSettings(BaseModel):
         if isinstance(value, Path):
             return Path(_plain(str(value)))
         # A folder's name may be any bytes.
-        if isinstance(value, str) and info.field_name != "local" and not is_utf8(value):
+        if isinstance(value, str) and info.field_name not in {"local", "spool"} and not is_utf8(value):
             raise ValueError("it has bytes that are no UTF-8")
         return _plain(value) if isinstance(value, str) else value
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,11 +59,21 @@ class TestBrokenConnections:
             ("gzip", gzip.compress(BODY)[:12] + bytes(30)),
             ("gzip", gzip.compress(BODY)[:-8] + bytes(8)),
             ("gzip" + ", gzip" * 9, BODY),
-            ("deflate", zlib.compress(BODY)),
-            ("br", BODY),
-            ("\x1b[31m", BODY),
+            ("deflate", BODY),
+            ("br", gzip.compress(BODY)),
+            ("utf-8", gzip.compress(BODY)),
+            ("\x1b[31m", bytes(9)),
         ],
-        ids=["plain as gzip", "damaged", "wrong checksum", "ten times over", "deflate", "unknown", "hostile"],
+        ids=[
+            "plain as gzip",
+            "damaged",
+            "wrong checksum",
+            "ten times over",
+            "plain as deflate",
+            "br",
+            "utf-8",
+            "hostile",
+        ],
     )
     def test_an_encoding_that_cannot_be_undone_is_worth_another_try(
         self, feed: SimulatedFeed, encoding: str, body: bytes
