@@ -1,6 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
+LOWEST_TESTS := $(addprefix tests/test_,contract.py contract_findings.py contract_quiet.py interval.py days.py settings.py \
+	kafka_address.py listing.py bodies.py reader.py scans_meet.py report.py analysis.py notify.py::TestMessage dedup.py archive.py) \
+	tests/compaction/test_same_rows.py
 DATA ?= data
 SIMULATED ?= simulated
 FEED ?= simulated
@@ -13,7 +17,7 @@ BENCH_ROUNDS ?= 5
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo collect up notebook notebooks jitter soak test test-services check format lock bench readme clean
+.PHONY: help setup demo collect up notebook notebooks jitter soak test test-services test-lowest check format lock bench readme clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +55,11 @@ test-services: setup ## Run the second tier on real servers (tests/services/inst
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group services
 	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m services
 
+test-lowest: setup ## Run what reads, checks and archives on the lowest versions that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable . --group dev
+	$(LOWEST)/bin/python -m pytest -m "not services" $(LOWEST_TESTS)
+
 check: setup ## Check types and style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -78,4 +87,4 @@ lock: setup ## Lock the newest versions that go together
 		--no-emit-index-url --no-header --extra notebooks --extra dask --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## Remove the virtual environment and caches; data stays
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -179,7 +179,7 @@ def _usual(parsed: pl.DataFrame, objects: pl.DataFrame) -> tuple[pl.DataFrame, p
     """Return the bodies in which all is as the live feed sends it, and the rows of their binding constraints."""
     parsed = parsed.hstack(_label_texts(objects["interval_end"].gather(parsed["body"])))
     listed = parsed.filter(pl.col("Constraint").list.len() > 0).select("body", "period", "Constraint")
-    rows = listed.explode("Constraint").unnest("Constraint")
+    rows = listed.explode("Constraint", empty_as_null=False).unnest("Constraint")
     rows = rows.join(_names(rows["Name"]), on="Name", how="left", maintain_order="left").with_columns(
         pl.col("Price").cast(pl.Float64, strict=False).alias("shadow_price")
     )

@@ -138,7 +138,7 @@ def _steps(every: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[
     ends = pl.col("interval_end")
     steps = known.with_columns(at=pl.concat_list(wall(ends - INTERVAL), wall(ends)), shadow_price=price)
     return (
-        steps.explode("at")
+        steps.explode("at", empty_as_null=False)
         .with_row_index("order")
         .select("order", "constraint_name", "shadow_price", "at", label=ends.dt.strftime("%Y-%m-%d %H:%M EST")),
         hardest["constraint_name"].to_list(),
