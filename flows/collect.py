@@ -186,7 +186,7 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
         return _failed(RunResult(total_candidates=1, failed=1, errors=[reason]))  # type: ignore[no-any-return]
     pace = Pace.of(due, now, settings.polls, settings.poll_gap)
     # A worker that was down starts its whole backlog at once: the next run of the schedule does what this one would.
-    if pace.is_stale(now) and _is_of_the_schedule_alone(this_run):
+    if pace.is_stale(now) and _is_sent_for_the_first_time(this_run):
         name_run(environment, due, SKIPPED)
         message = f"due at {_told(pace.due)}, started at {_told(now)}: the next run is to ask; nothing was fetched"
         return Completed(name="Skipped", message=message, data=RunResult().as_dict())  # type: ignore[return-value]
@@ -213,12 +213,12 @@ def _due(this_run: FlowRun | None) -> datetime | None:
     return this_run.expected_start_time if this_run.auto_scheduled else this_run.start_time
 
 
-def _is_of_the_schedule_alone(this_run: FlowRun | None) -> bool:
-    """Tell whether the schedule made a run and nobody has sent it again.
+def _is_sent_for_the_first_time(this_run: FlowRun | None) -> bool:
+    """Tell whether nobody has sent a run again.
 
     A run whose process ended before it began is still at its first attempt by Prefect's count when it is retried.
     """
-    if this_run is None or not this_run.auto_scheduled or this_run.run_count > 1:
+    if this_run is None or this_run.run_count > 1:
         return False
     with get_client(sync_client=True) as client:
         return not any(state.is_final() for state in client.read_flow_run_states(this_run.id))
