@@ -43,27 +43,16 @@ REFUSED: Final = b'{"error":"no data"}'
 DENIED: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class _Turned(datetime):
-    """A clock that is turned by hand."""
+class _Turned:
+    """The clock of a run, turned by hand; waiting takes no time."""
 
     at = FIRST
 
-    @classmethod
-    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # noqa: ANN401 - as the original
-        return cls.at.astimezone(tz)
-
-
-class _Waiting:
-    """A clock on which waiting takes no time."""
-
-    def __init__(self) -> None:
-        self._at = FIRST
-
     def now(self) -> datetime:
-        return self._at
+        return self.at
 
     def sleep(self, seconds: float) -> None:
-        self._at += timedelta(seconds=seconds)
+        _Turned.at += timedelta(seconds=seconds)
 
 
 class Site:
@@ -94,7 +83,7 @@ class Site:
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Sets the time at which bodies are fetched."""
-    monkeypatch.setattr("miso_reserve.feed.datetime", _Turned)
+    monkeypatch.setattr(runner, "SystemClock", _Turned)
     monkeypatch.setattr(_Turned, "at", FIRST)
     return lambda time: setattr(_Turned, "at", time)
 
@@ -232,7 +221,8 @@ class TestThroughTheCommandLine:
             return kept
 
         monkeypatch.setattr(Spool, "keep", keep_and_come_back)
-        monkeypatch.setattr(runner, "SystemClock", _Waiting)
+        monkeypatch.setattr(runner, "SystemClock", _Turned)
+        monkeypatch.setattr(_Turned, "at", FIRST)
         result = site.collect(capsys, "--polls", "2")
         assert (result["total_candidates"], result["failed"], result["collected"]) == (2, 1, 1)
         assert sorted(result["objects"]) == site.bucket.keys("sourcing/")
