@@ -49,7 +49,7 @@ notebooks: setup ## Run the notebooks on simulated data; write their outputs and
 	@$(BIN)/python -m tests.notebooks
 
 test: setup check ## Check types and style, run the tests on embedded services, hold the coverage
-	$(BIN)/python -m pytest -m "not services" --cov --cov-report=term
+	$(BIN)/python -m pytest -m "not services" --cov --cov-report=term --durations=15
 
 test-services: setup ## Run the second tier on real servers (tests/services/install-services.sh installs them)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group services
@@ -70,8 +70,8 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix .
 
 bench: setup ## Measure a run's own work and the reader, beside their rivals
-	@$(BIN)/python -m tests.bench
-	@$(BIN)/python -m tests.bench_read --days $(BENCH_DAYS) --rounds $(BENCH_ROUNDS)
+	@$(BIN)/python -m tests.bench || failed=1; \
+	$(BIN)/python -m tests.bench_read --days $(BENCH_DAYS) --rounds $(BENCH_ROUNDS) || failed=1; exit $${failed:-0}
 
 jitter: setup ## Show, on a virtual clock, how many intervals a month's polling keeps
 	@$(BIN)/python -m tests.jitter

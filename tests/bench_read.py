@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from tests.bench_read_table import COMPACTED, MONTH_DAYS, RAW, S3, YEAR_DAYS, Entry, Result, table
+from tests.bench_read_table import COMPACTED, MONTH_DAYS, RAW, S3, YEAR_DAYS, Entry, Result, table, targets_are_met
 from tests.services.process import free_port, listening, running
 
 if TYPE_CHECKING:
@@ -184,8 +184,8 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {load}; Python {python}, {packages}; {datetime.now(UTC):%F}"
 
 
-def main() -> None:
-    """Write the archive, measure, print the table."""
+def main() -> int:
+    """Write the archive, measure, print the table; return 1 when a target is not met."""
     parser = argparse.ArgumentParser(description="Measure the reader beside its references and rivals.")
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("BENCH_ROUNDS", str(ROUNDS))))
     parser.add_argument("--days", type=int, default=YEAR_DAYS, help="fewer, to try the bench itself")
@@ -210,7 +210,8 @@ def main() -> None:
         check_same(entries, results)
         objects = sum(len(names) for _, _, names in os.walk(base / "year" / "sourcing"))
         sys.stdout.write(f"{machine()}; {objects:,} objects in {given.days} days\n\n{table(results)}")
+    return 0 if targets_are_met(results) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
