@@ -13,6 +13,8 @@ SEED ?=
 # Fewer try the bench out; README quotes a year.
 BENCH_DAYS ?= 365
 BENCH_ROUNDS ?= 5
+# More options of the soak: --undisturbed shows that it fails when nothing strikes.
+SOAK ?=
 # The installer, pinned; it compiles to bytecode, without which Prefect takes twice as long to start.
 UV_VERSION := 0.13.9
 
@@ -76,8 +78,9 @@ bench: setup ## Measure a run's own work and the reader, beside their rivals
 jitter: setup ## Show, on a virtual clock, how many intervals a month's polling keeps
 	@$(BIN)/python -m tests.jitter
 
-soak: setup ## Make a thousand runs among faults: nothing lost, nothing doubled, nothing unannounced
-	@$(BIN)/python -m tests.soak --runs 1000 --seed 1
+soak: setup ## Make a thousand runs among faults, and write README's account of them anew
+	@$(BIN)/python -m tests.soak --runs 1000 --seed 1 --record $(SOAK)
+	@$(BIN)/python -m tests.readme soak
 
 readme: setup ## Write README's generated parts anew
 	$(BIN)/python -m tests.readme

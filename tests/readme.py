@@ -1,4 +1,7 @@
-"""README's generated parts, made from the code: ``python -m tests.readme`` writes them, a test holds them."""
+"""README's generated parts, made from the code: ``python -m tests.readme`` writes them, a test holds them.
+
+With names of parts it writes those only.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from miso_reserve.columns import CONSTRAINT_COLUMNS, COVERAGE_COLUMNS, SNAPSHOT_
 from miso_reserve.findings import FailureCode, RefusalCode, WarningCode
 from miso_reserve.notify import Announcement
 from miso_reserve.settings import Settings, environment_variable, option_name
+from tests.soak.outcome import RECORD, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -59,6 +63,11 @@ def fields(model: type[RunResult | Announcement]) -> str:
     return table(("Field", "Meaning"), rows)
 
 
+def soak() -> str:
+    """Return what the last `make soak` recorded."""
+    return Outcome.model_validate_json(RECORD.read_text()).as_markdown()
+
+
 def demo(folder: Path) -> str:
     """Run the demo in a folder, and return the two commands with what they print."""
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
@@ -89,6 +98,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "refusals": lambda: codes(RefusalCode),
     "warnings": lambda: codes(WarningCode),
     "failures": lambda: codes(FailureCode),
+    "soak": soak,
 }
 """The parts that are quick to make; the demo's takes most of a minute."""
 
@@ -99,13 +109,17 @@ def part(text: str, name: str) -> str:
     return found.partition("-->\n")[2].rpartition("<!-- end -->")[0]
 
 
-def main() -> None:
-    """Write every generated part anew."""
+def main(names: list[str]) -> None:
+    """Write the parts of these names anew, or every one."""
     with TemporaryDirectory() as folder:
-        made = {name: make() for name, make in PARTS.items()} | {"demo": demo(Path(folder))}
-    text = README.read_text()
-    README.write_text(_PART.sub(lambda match: match["start"] + made[match["name"]] + match["end"], text))
+        makers = PARTS | {"demo": lambda: demo(Path(folder))}
+        made = {name: makers[name]() for name in names or makers}
+
+    def written(match: re.Match[str]) -> str:
+        return match["start"] + made[match["name"]] + match["end"] if match["name"] in made else match[0]
+
+    README.write_text(_PART.sub(written, README.read_text()))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

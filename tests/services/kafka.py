@@ -70,10 +70,15 @@ def sasl_front(user: str, password: str) -> Iterator[str]:
 
 
 class SaslFront(LoopbackServer):
-    """Asks for a login in Kafka's protocol, then passes the connection on to a broker."""
+    """Asks for a login in Kafka's protocol, then passes the connection on to a broker.
+
+    Attributes:
+        denied: How many logins were refused.
+    """
 
     def __init__(self, broker_port: int, user: str, password: str) -> None:
         super().__init__()
+        self.denied = 0
         self._broker_port = broker_port
         self._login = f"\0{user}\0{password}".encode()
 
@@ -101,6 +106,7 @@ class SaslFront(LoopbackServer):
                     answer += struct.pack(">i", 0) + (struct.pack(">q", 0) if version else b"")
                     writer.write(framed(answer))
                     if not logged_in:
+                        self.denied += 1
                         return
                 else:
                     # What Kafka does with a client that has not logged in.

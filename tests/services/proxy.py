@@ -6,14 +6,16 @@ import asyncio
 import socket
 import struct
 import threading
+from collections import Counter
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Coroutine
 
-Mode = Literal["pass", "refuse", "blackhole", "latency", "cut", "answer"]
+Mode = Literal["pass", "refuse", "blackhole", "latency", "cut", "cut-request", "answer", "lose"]
 
 
 class LoopbackServer:
@@ -79,8 +81,14 @@ class FaultProxy(LoopbackServer):
         latency: Whatever arrives, in either direction, is passed on `latency_seconds` later.
         cut: The request is passed on; of the answers on a connection, counted from the moment this mode is seen, only
             the first `cut_after_bytes` bytes are, then the connection is closed. With 0 the request is done and its
-            answer is lost. With `cut_requests` set it is the request that is cut.
+            answer is lost, unless the client waits for a first answer before it has sent all, as S3's clients do.
+        cut-request: The same for the requests: of them the server sees the first `cut_after_bytes` bytes.
         answer: The next request on a connection is not passed on: `answer` is sent back, then the connection is closed.
+        lose: The connection is closed in place of an answer that `loses` picks; a plain proxy picks none.
+
+    Attributes:
+        struck: How often the proxy has done what a mode says, counted as it was done: connections reset, swallowed, cut
+            or answered, pieces delayed.
     """
 
     def __init__(self, upstream_host: str, upstream_port: int) -> None:
@@ -89,45 +97,53 @@ class FaultProxy(LoopbackServer):
         self.mode: Mode = "pass"
         self.latency_seconds = 0.0
         self.cut_after_bytes = 0
-        self.cut_requests = False
         self.answer = b""
+        self.struck: Counter[Mode] = Counter()
+
+    async def loses(self, request: bytes, answer: bytes) -> bool:  # noqa: ARG002 - for proxies that know a protocol
+        """Whether to lose an answer: what has just come of it, and what came first of the request before it."""
+        return False
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one connection on, or not."""
         if self.mode == "refuse":
-            _reset(writer)
+            self._reset(writer)
         elif self.mode == "blackhole":
-            await _swallow(reader)
+            await self._swallow(reader)
         else:
             async with connection(*self._upstream) as (upstream_reader, upstream_writer):
-                requests = self._pass_on(reader, upstream_writer, writer, is_request=True)
-                answers = self._pass_on(upstream_reader, writer, writer, is_request=False)
+                exchange = _Exchange(client=writer)
+                requests = self._pass_on(reader, upstream_writer, exchange, is_request=True)
+                answers = self._pass_on(upstream_reader, writer, exchange, is_request=False)
                 await both(requests, answers)
 
     async def _pass_on(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        client: asyncio.StreamWriter,
-        *,
-        is_request: bool,
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, exchange: _Exchange, *, is_request: bool
     ) -> None:
         left: int | None = None
         while data := await reader.read(65536):
             mode = self.mode
+            if is_request:
+                exchange.note(data)
             if mode == "refuse":
-                _reset(client)
+                self._reset(exchange.client)
                 raise ConnectionResetError
             if mode == "blackhole":
-                await _swallow(reader)
+                self.struck[mode] += 1
+                await self._swallow(reader)
                 raise ConnectionAbortedError
             if mode == "latency":
+                self.struck[mode] += 1
                 await asyncio.sleep(self.latency_seconds)
             if mode == "answer" and is_request:
-                client.write(self.answer)
-                await client.drain()
+                self.struck[mode] += 1
+                exchange.client.write(self.answer)
+                await exchange.client.drain()
                 raise ConnectionAbortedError
-            cutting = mode == "cut" and is_request == self.cut_requests
+            if mode == "lose" and not is_request and await self.loses(exchange.request, data):
+                self.struck[mode] += 1
+                raise ConnectionAbortedError
+            cutting = mode == ("cut-request" if is_request else "cut")
             if cutting:
                 left = self.cut_after_bytes if left is None else left
                 data = data[:left]
@@ -135,8 +151,32 @@ class FaultProxy(LoopbackServer):
             writer.write(data)
             await writer.drain()
             if cutting and not left:
+                self.struck[mode] += 1
                 raise ConnectionAbortedError
         writer.write_eof()
+
+    async def _swallow(self, reader: asyncio.StreamReader) -> None:
+        while await reader.read(65536):
+            self.struck["blackhole"] += 1
+
+    def _reset(self, writer: asyncio.StreamWriter) -> None:
+        self.struck["refuse"] += 1
+        # Closing with no time to linger sends a reset in place of an orderly end.
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+
+@dataclass
+class _Exchange:
+    """The client of a connection, and the beginning of its last HTTP request."""
+
+    client: asyncio.StreamWriter
+    request: bytes = b""
+
+    def note(self, data: bytes) -> None:
+        """Look at a piece of what the client sends."""
+        if b" HTTP/1.1\r\n" in data.partition(b"\n")[0] + b"\n":
+            self.request = data
 
 
 @asynccontextmanager
@@ -172,14 +212,3 @@ async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with suppress(OSError, asyncio.CancelledError):
         await writer.wait_closed()
-
-
-async def _swallow(reader: asyncio.StreamReader) -> None:
-    while await reader.read(65536):
-        pass
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    # Closing with no time to linger sends a reset in place of an orderly end.
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()

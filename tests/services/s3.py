@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import secrets
 import subprocess
 import uuid
@@ -10,13 +12,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import unquote, urlsplit
 
 import boto3
 import requests
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
 from tests.services.process import ServiceError, free_port, from_environment, listening, program, running, tail
+from tests.services.proxy import FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,15 +52,44 @@ class S3Endpoint:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def client(self) -> Any:  # noqa: ANN401 - boto3 ships no types
-        """A boto3 client of this server."""
+    def client(self, **config: Any) -> Any:  # noqa: ANN401 - boto3 ships no types
+        """A boto3 client of this server, with botocore's own options."""
         return boto3.client(
             "s3",
             endpoint_url=self.url,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name=self.region,
+            config=Config(**config),
         )
+
+
+class S3Proxy(FaultProxy):
+    """A proxy before an S3 server; in mode "lose" it loses the answer of each put that stands, and no other.
+
+    S3's clients wait for a "100 Continue" before they send a body: who cuts the first answer loses the request.
+    """
+
+    _INTERIM: Final = re.compile(rb"HTTP/1\.1 100 [^\r]*\r\n(?:[^\r]+\r\n)*\r\n")
+
+    def __init__(self, server: S3Endpoint) -> None:
+        parts = urlsplit(server.url)
+        super().__init__(str(parts.hostname), int(parts.port or 80))
+        self._client = server.client()
+
+    async def loses(self, request: bytes, answer: bytes) -> bool:
+        """Whether this is the final answer of a put, and the object is there."""
+        method, path = request.split(b" ", 2)[:2] if request else (b"", b"")
+        final = self._INTERIM.sub(b"", answer, count=1)
+        return method == b"PUT" and final.startswith(b"HTTP/1.1 200") and await asyncio.to_thread(self._has, path)
+
+    def _has(self, path: bytes) -> bool:
+        bucket, _, key = unquote(path.decode().partition("?")[0]).removeprefix("/").partition("/")
+        try:
+            self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError:
+            return False
+        return True
 
 
 def _keys() -> tuple[str, str]:

@@ -143,8 +143,8 @@ def test_proxy_cuts_answers(proxy: FaultProxy, length: int) -> None:
 
 
 def test_proxy_cuts_requests(proxy: FaultProxy) -> None:
-    """In mode "cut" with `cut_requests` a server sees only the beginning of a request."""
-    proxy.mode, proxy.cut_after_bytes, proxy.cut_requests = "cut", 5, True
+    """In mode "cut-request" a server sees only the beginning of a request."""
+    proxy.mode, proxy.cut_after_bytes = "cut-request", 5
     with _connect(proxy) as client:
         client.sendall(b"SET key value\r\n")
         assert client.makefile("rb").read() == b""

@@ -22,6 +22,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--runs", type=int, default=1000, help="how many runs at least")
     parser.add_argument("--seed", type=int, default=1, help="another seed is another plan")
+    parser.add_argument(
+        "--undisturbed", action="store_true", help="let no fault strike: shows that the result then is a bad one"
+    )
+    parser.add_argument("--record", action="store_true", help="keep the outcome for README when it is a good one")
     parser.add_argument("--keep", type=Path, help="a new folder for what the runs logged and printed")
     options = parser.parse_args()
     _in_a_namespace_of_our_own()
@@ -29,14 +33,19 @@ def main() -> int:
     # The process that all others are forked from loads the library while this one loads the servers.
     multiprocessing.set_forkserver_preload(["tests.soak.run"])
     ensure_running()
+    from tests.soak.outcome import RECORD  # noqa: PLC0415 - as said
     from tests.soak.soak import soak  # noqa: PLC0415 - as said
 
+    mounts, disturbing = _OWN_NAMESPACE in os.environ, not options.undisturbed
     with TemporaryDirectory(prefix="soak-") as work:
         try:
-            return soak(Path(work), options.runs, options.seed, mounts=_OWN_NAMESPACE in os.environ)
+            outcome = soak(Path(work), options.runs, options.seed, mounts=mounts, disturbing=disturbing)
         finally:
             if options.keep is not None:
                 shutil.copytree(Path(work, "logs"), options.keep)
+    if options.record and outcome.is_good:
+        RECORD.write_text(outcome.model_dump_json(indent=2) + "\n")
+    return int(not outcome.is_good)
 
 
 def _in_a_namespace_of_our_own() -> None:

@@ -1,14 +1,15 @@
-"""The feed of the soak: it serves what the plan says, and keeps a ledger of its own of what it served."""
+"""The feed of the soak: it serves what the plan says, and keeps a ledger of what it served, when and to whom."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections import Counter, deque
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from miso_reserve.contract import MOST_BYTES
 from miso_reserve.simulate import Reply, documented_body, snapshot_body
@@ -19,25 +20,57 @@ from tests.soak.plan import REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+
+FEED_PATH: Final = "/api/BindingConstraints/Reserve"
+JSON: Final = "application/json; charset=utf-8"
+HTML: Final = "text/html; charset=utf-8"
 
 _BOMB = b"0" * (MOST_BYTES + 1)
+_USER: Final = "soak-"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A body was served to a run, counted from 1, at a time of the machine's own clock."""
+
+    run: int
+    at: datetime
+
+
+@dataclass
+class Good:
+    """A body that is to be archived, for the interval that ends then."""
+
+    end: datetime
+    body: bytes
+    servings: list[Serving] = field(default_factory=list)
+
+
+@dataclass
+class Refused:
+    """A body that is to be refused, as far as a collector keeps it."""
+
+    kind: str
+    body: bytes
+    content_type: str = JSON
+    servings: list[Serving] = field(default_factory=list)
 
 
 @dataclass
 class Ledger:
-    """Every body that was served, by its SHA-256; bodies are kept as far as a collector keeps them."""
+    """Every body that was served, by its SHA-256; how often each fault struck; how often each run asked."""
 
-    good: dict[str, tuple[datetime, bytes]]
-    refused: dict[str, bytes]
-    faults: Counter[str]
+    source_url: str
+    good: dict[str, Good] = field(default_factory=dict)
+    refused: dict[str, Refused] = field(default_factory=dict)
+    struck: Counter[str] = field(default_factory=Counter)
+    asked: Counter[int] = field(default_factory=Counter)
 
 
 class SoakFeed:
     """A feed whose present body and next replies are set from outside."""
 
     def __init__(self, seed: int) -> None:
-        self.ledger = Ledger({}, {}, Counter())
         self._seed = seed
         self._lock = Lock()
         self._end = DEFAULT_START
@@ -46,6 +79,7 @@ class SoakFeed:
         self._replies: deque[str] = deque()
         self._number = 0
         self._server = ReplyServer("127.0.0.1", 0, self._respond)
+        self.ledger = Ledger(f"http://127.0.0.1:{self._server.server_port}{FEED_PATH}")
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -54,9 +88,9 @@ class SoakFeed:
     def __exit__(self, *_error: object) -> None:
         self._server.stop()
 
-    def url(self, login: str) -> str:
-        """The address, with the user and password that a reader gives."""
-        return f"http://{login}@127.0.0.1:{self._server.server_port}/api/BindingConstraints/Reserve"
+    def url(self, run: int, password: str) -> str:
+        """The address for one run, whom its login tells from others."""
+        return self.ledger.source_url.replace("://", f"://{_USER}{run}:{password}@")
 
     def show(self, interval: int, revision: int, replies: Sequence[str], *, documented: bool) -> None:
         """Serve an interval, counted from 0, in one of its revisions, once these replies are used up."""
@@ -66,23 +100,29 @@ class SoakFeed:
             self._replies = deque(replies)
             self._number = interval
 
-    def _respond(self, _path: str, _headers: Mapping[str, str]) -> Reply:
+    def _respond(self, _path: str, headers: Mapping[str, str]) -> Reply:
         with self._lock:
-            if not self._replies:
-                body = self._body()
-                self.ledger.good[hashlib.sha256(body).hexdigest()] = (self._end, body)
-                return Reply(body=body)
-            kind = self._replies.popleft()
-            self.ledger.faults[f"feed {kind}"] += 1
-            reply = self._refused_reply(kind) if kind in REFUSED else self._fault(kind)
+            serving = Serving(_run_of(headers), datetime.now(UTC))
+            self.ledger.asked[serving.run] += 1
+            healthy = Reply(body=self._body())
+            kind = self._replies.popleft() if self._replies else ""
+            reply = self._reply(kind, healthy) if kind else healthy
+            if reply == healthy:
+                good = Good(self._end, healthy.body or b"")
+                self.ledger.good.setdefault(_sha256(good.body), good).servings.append(serving)
+                return reply
+            self.ledger.struck[f"feed {kind}"] += 1
             if kind in REFUSED:
                 kept = _BOMB if kind == "gzip-bomb" else (reply.body or b"")[: MOST_BYTES + 1]
-                self.ledger.refused[hashlib.sha256(kept).hexdigest()] = kept
+                refused = Refused(kind, kept, reply.headers.get("Content-Type", JSON))
+                self.ledger.refused.setdefault(_sha256(kept), refused).servings.append(serving)
             return reply
 
-    def _fault(self, kind: str) -> Reply:
+    def _reply(self, kind: str, healthy: Reply) -> Reply:
+        if kind in REFUSED:
+            return self._refused_reply(kind)
         reply = fault_reply(kind, port=self._server.server_port)
-        return reply if reply.body is not None else Reply(**{**vars(reply), "body": self._body()})
+        return reply if reply.body is not None else Reply(**{**vars(reply), "body": healthy.body})
 
     def _body(self) -> bytes:
         make = documented_body if self._documented else snapshot_body
@@ -98,10 +138,20 @@ class SoakFeed:
             body["Constraint"][0]["Price"] = "high"
             return Reply(body=json.dumps(body).encode())
         return Reply(
+            headers={"Content-Type": HTML} if kind == "html" else {},
             body={
                 "garbage": b"\x00\xff\xfe garbage " + number,
                 "html": b"<!DOCTYPE html><html><body>Back soon, visitor " + number + b"</body></html>",
                 "no-data": b'{"error":"no data","number":' + number + b"}",
                 "huge": b'{"number":' + number + b',"padding":"' + b"x" * (MOST_BYTES + 1024) + b'"}',
-            }[kind]
+            }[kind],
         )
+
+
+def _run_of(headers: Mapping[str, str]) -> int:
+    login = base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode()
+    return int(login.partition(":")[0].removeprefix(_USER))
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

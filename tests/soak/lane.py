@@ -2,98 +2,65 @@
 
 from __future__ import annotations
 
+import heapq
 import json
-import multiprocessing
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from dataclasses import replace
+from itertools import count
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Final
 
-from tests.soak.plan import AT_ONCE, Run, Step
-from tests.soak.sites import SECRET, USER
-from tests.soak.task import STEPPED, Task, work
+from tests.soak.plan import AT_ONCE, KILLED_BY_TIME, Run, Step
+from tests.soak.sites import SECRET
+from tests.soak.started import Started
+from tests.soak.task import DISK_FULL, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from multiprocessing.context import ForkServerProcess
     from pathlib import Path
 
     from tests.soak.feed import SoakFeed
     from tests.soak.plan import Collector, Interval, ServiceFault
     from tests.soak.sites import Site
 
-FORKING: Final = multiprocessing.get_context("forkserver")
-
 _HUNG_SECONDS: Final = 120.0
 _SHORT_TIMEOUT, _TIMEOUT = "0.5", "20"
-_starting = threading.Lock()  # multiprocessing's list of its children is no business of two threads at once
-
-
-class Started:
-    """A run's process: forked from one that has loaded everything, or with an interpreter of its own."""
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self._forked: ForkServerProcess | None = None
-        self._own: subprocess.Popen[bytes] | None = None
-        for path in (task.output, task.log):
-            path.touch()  # a run may die before it has opened them
-        if task.run.own_interpreter:
-            command = [sys.executable, "-m", "miso_reserve", "collect", "--log-level", "DEBUG"]
-            with task.output.open("ab") as output, task.log.open("ab") as log:
-                environment = {**os.environ, **task.environment}
-                self._own = subprocess.Popen(command, stdout=output, stderr=log, env=environment)
-            self.pid = self._own.pid
-            self.ended = os.pidfd_open(self.pid)
-        else:
-            with _starting:
-                self._forked = FORKING.Process(target=work, args=(task,))
-                self._forked.start()
-            self.pid = self._forked.pid or 0
-            self.ended = self._forked.sentinel
-
-    def kill(self) -> None:
-        """As by kill -9."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-
-    def exit_code(self) -> int:
-        """The exit code of a process that has ended; negative for a signal."""
-        if self._own is not None:
-            os.close(self.ended)
-            return self._own.wait()
-        assert self._forked is not None
-        with _starting:
-            self._forked.join()
-            code = self._forked.exitcode
-            self._forked.close()
-        assert code is not None
-        return code
 
 
 class Lane:
     """Carries out the plan of one archive.
 
+    Args:
+        site: the archive, and what befalls it.
+        feed: what the runs ask.
+        logs: a folder for what they log and print.
+        own_disk: the site's folder is a disk that can be filled.
+        disturbing: False lets no fault strike, and all else go as planned.
+
     Attributes:
         runs: how many runs were made.
-        faults: how often each kind of fault struck, the feed's aside.
+        of_five_polls: which of them had five polls, with the retries and time-outs that ship.
+        clocks: by how many seconds a run's clock was wrong, at least at its end.
+        planned: the kinds of fault that were to strike.
+        struck: how often each kind did, the feed's aside; what befalls a server counts once for all runs at once.
         problems: what no run may do, and what a healthy one must.
     """
 
-    def __init__(self, site: Site, feed: SoakFeed, logs: Path, *, own_disk: bool) -> None:
+    def __init__(self, site: Site, feed: SoakFeed, logs: Path, *, own_disk: bool, disturbing: bool) -> None:
         self.runs = 0
-        self.faults: Counter[str] = Counter()
+        self.of_five_polls: list[int] = []
+        self.clocks: dict[int, int] = {}
+        self.planned: set[str] = set()
+        self.struck: Counter[str] = Counter()
         self.problems: list[str] = []
         self._site = site
         self._feed = feed
         self._logs = logs
         self._own_disk = own_disk
+        self._disturbing = disturbing
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -106,100 +73,146 @@ class Lane:
             for step in interval.steps:
                 if self._stopped.is_set():
                     return
-                self._feed.show(number, step.revision, step.replies, documented=interval.documented)
-                self._take(step)
+                self.planned |= step.kinds()
+                taken = step if self._disturbing else _undisturbed(step)
+                self._feed.show(number, taken.revision, taken.replies, documented=interval.documented)
+                self._take(taken)
         last = intervals[-1]
         for collector in collectors:
             self._feed.show(len(intervals), 0, (), documented=last.documented)
             self._take(Step((Run(collector),), closing=True))
 
     def _take(self, step: Step) -> None:
+        before = self._site.struck()
         try:
-            started = [Started(self._task(run, step)) for run in step.runs]
-            self._wait(started, self._events(step, started))
+            started = [Started(self._task(run, step, leads=not number)) for number, run in enumerate(step.runs)]
+            at_once = sum(process.is_alive() for process in started)
+            self._wait(started, step)
         finally:
             self._site.heal()
-        self.faults["eight runs at once"] += len(started) == AT_ONCE
-        for process in started:
-            self._note(step, process)
+        codes = [process.exit_code() for process in started]
+        told = {said for process in started for said in process.told}
+        self.struck.update(((self._site.struck() - before).keys() | (told & {DISK_FULL})) & step.kinds())
+        self.struck["eight runs at once"] += at_once == AT_ONCE
+        for process, code in zip(started, codes, strict=True):
+            self._note(step, process, code)
 
-    def _task(self, run: Run, step: Step) -> Task:
+    def _task(self, run: Run, step: Step, *, leads: bool) -> Task:
         self.runs += 1
+        if run.polls > 1:
+            self.of_five_polls.append(self.runs)
+        if run.clock is not None:
+            self.clocks[self.runs] = run.clock.seconds
         kinds = {fault.kind: fault for fault in step.services}
-        full = kinds.get("disk-full")
-        environment = {
-            **self._site.environment(run.collector, denied="kafka-denied" in kinds),
-            "MISO_API_URL": self._feed.url(f"{USER}:{SECRET}"),
-            "MISO_TIMEOUT": _SHORT_TIMEOUT if step.waits else _TIMEOUT,
-        }
+        full = kinds.get(DISK_FULL)
+        environment = self._site.environment(run.collector, denied="kafka-denied" in kinds)
+        if run.polls == 1:
+            environment["MISO_TIMEOUT"] = _SHORT_TIMEOUT if step.waits else _TIMEOUT
         name = f"{self.runs:04}-{run.collector}"
         return Task(
             run,
+            self._feed.url(self.runs, SECRET),
             environment,
             output=self._logs / f"{name}.out",
             log=self._logs / f"{name}.log",
-            patient=step.closing and not step.services,
+            patient=run.polls > 1 or (step.closing and not step.services),
+            disturbed=frozenset(kind.partition("-")[0] for kind in kinds),
+            holds=tuple((n, fault.at) for n, fault in enumerate(step.services) if fault.at is not None and leads),
             largest_file=full.room * 100 if full is not None and not self._own_disk else None,
         )
 
-    def _events(self, step: Step, started: list[Started]) -> list[tuple[float, Callable[[], None]]]:
-        """What happens while the runs are under way: seconds from their start, and what."""
-        events: list[tuple[float, Callable[[], None]]] = []
+    def _wait(self, started: list[Started], step: Step) -> None:
+        """Let what is planned happen until every process has ended."""
+        agenda = _Agenda()
         collector = step.runs[0].collector
         for fault in step.services:
-            if fault.kind == "kafka-denied":
-                self.faults[fault.kind] += 1
-                continue
-            events += [
-                (fault.after, lambda fault=fault: self._strike(fault, collector)),  # type: ignore[misc]
-                (fault.after + fault.lasts, self._site.heal),
-            ]
+            if fault.at is None:
+                self._plan(agenda, fault.after, fault, collector)
         for process in started:
-            after = process.task.run.killed_after
-            if after is not None:
-                events.append((after, process.kill))
-        return sorted(events, key=lambda event: event[0])
-
-    def _strike(self, fault: ServiceFault, collector: Collector) -> None:
-        self.faults[fault.kind] += 1
-        self._site.strike(fault, collector)
-
-    def _wait(self, started: list[Started], events: list[tuple[float, Callable[[], None]]]) -> None:
-        """Let the events happen until every process has ended."""
-        began = time.monotonic()
+            if process.task.run.killed_after is not None:
+                agenda.add(process.task.run.killed_after, process.kill)
+        agenda.add(_HUNG_SECONDS, lambda: self._end_hung(started))
         under_way = {process.ended for process in started}
-        for at, happen in (*events, (_HUNG_SECONDS, lambda: self._end_hung(started))):
-            while under_way and (left := began + at - time.monotonic()) > 0:
-                under_way.difference_update(wait(under_way, left))
-            if not under_way:
-                return
-            happen()
+        lines: dict[object, Started] = {process.line: process for process in started}
+        while under_way:
+            listening = [process.line for process in lines.values()]
+            for ready in wait([*under_way, *listening], agenda.proceed()):
+                if isinstance(ready, int):
+                    under_way.remove(ready)
+                    continue
+                process = lines[ready]
+                number = process.listen()
+                if process.line.closed:
+                    del lines[ready]
+                if number is not None:
+                    fault = step.services[number]
+                    self._plan(agenda, agenda.passed(), fault, collector)
+                    agenda.proceed()
+                    process.go_on()
+
+    def _plan(self, agenda: _Agenda, after: float, fault: ServiceFault, collector: Collector) -> None:
+        if fault.kind != "kafka-denied":  # that is in the run's own settings
+            agenda.add(after, lambda: self._site.strike(fault, collector))
+            agenda.add(after + fault.lasts, self._site.heal)
 
     def _end_hung(self, started: list[Started]) -> None:
         for process in started:
-            if not wait([process.ended], 0):
+            if process.is_alive():
                 self.problems.append(f"run {process.task.log.stem} did not end in {_HUNG_SECONDS:g} s")
                 process.kill()
 
-    def _note(self, step: Step, process: Started) -> None:
+    def _note(self, step: Step, process: Started, code: int) -> None:
         """Count what struck the process itself, and see whether it ended as it may."""
-        run, name, code = process.task.run, process.task.log.stem, process.exit_code()
+        run, name = process.task.run, process.task.log.stem
         killed = code == -signal.SIGKILL
-        if killed:
-            self.faults["kill -9 by time" if run.killed_after is not None else "kill -9 at a step"] += 1
-        logged = process.task.log.read_bytes()
-        self.faults["clock step"] += STEPPED in logged
-        if code not in {0, 1} and not (killed and (run.killed_at or run.killed_after is not None)):
+        died_there = killed and run.killed_at is not None and run.killed_at.killing() in process.told
+        died_then = killed and run.killed_after is not None and process.was_killed
+        if run.killed_at is not None:
+            self.struck[run.killed_at.killing()] += died_there
+        self.struck[KILLED_BY_TIME] += died_then
+        if run.clock is not None:
+            self.struck[run.clock.kind()] += run.clock.kind() in process.told
+        if code not in {0, 1} and not (died_there or died_then):
             self.problems.append(f"run {name} ended with {code}")
+        logged = process.task.log.read_bytes()
         if b"Traceback" in logged:
             self.problems.append(f"run {name} logged a traceback")
-        if step.closing and not step.services:
-            self._note_closing(step, name, process.task.output.read_bytes())
+        if code < 0:
+            return
+        printed = process.task.output.read_bytes()
+        failed = json.loads(printed or b"{}").get("failed")
+        if step.closing and not step.services and failed != len(step.replies):
+            met = "was served a body to refuse" if step.replies else "was healthy"
+            self.problems.append(f"run {name} {met} and printed {printed!r}")
+        # A wrong clock is refused by some S3 for good.
+        if step.passes and run.polls > 1 and run.clock is None and failed != 0:
+            self.problems.append(f"run {name} met {sorted(step.kinds())} for a second and printed {printed!r}")
 
-    def _note_closing(self, step: Step, name: str, printed: bytes) -> None:
-        result = json.loads(printed or b"{}")
-        if step.replies:
-            if result.get("failed") != 1:
-                self.problems.append(f"run {name} was served a body to refuse and printed {printed!r}")
-        elif result.get("failed") != 0:
-            self.problems.append(f"run {name} was healthy and printed {printed!r}")
+
+class _Agenda:
+    """What is to happen, at so many seconds from now on."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._order = count()
+        self._planned: list[tuple[float, int, Callable[[], None]]] = []
+
+    def passed(self) -> float:
+        """How many seconds have passed."""
+        return time.monotonic() - self._began
+
+    def add(self, after: float, happen: Callable[[], None]) -> None:
+        """Plan something."""
+        heapq.heappush(self._planned, (after, next(self._order), happen))
+
+    def proceed(self) -> float | None:
+        """Let happen what is due; return the seconds until more is."""
+        while self._planned and self._planned[0][0] <= self.passed():
+            heapq.heappop(self._planned)[2]()
+        return max(self._planned[0][0] - self.passed(), 0.0) if self._planned else None
+
+
+def _undisturbed(step: Step) -> Step:
+    """Take every fault out of a step, others at the same time among them."""
+    first = step.runs[0]
+    return replace(step, replies=(), services=(), runs=(Run(first.collector, first.polls),))

@@ -1,4 +1,4 @@
-"""What befalls which run: drawn from a seed, the same every time. Pure."""
+"""What befalls which run: each kind once, then as drawn from a seed, the same every time. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Collector = Literal["a", "b", "folder"]
 Moment = Literal["before", "after"]
+MOMENTS: Final[tuple[Moment, ...]] = ("before", "after")
 
 BUCKET: Final[tuple[Collector, ...]] = ("a", "b")
 """Two collectors, each with a Redis of its own, on one bucket."""
@@ -24,7 +25,7 @@ REFUSED: Final = ("garbage", "html", "no-data", "bad-row", "huge", "gzip-bomb")
 UNSERVED: Final = ("503", "500", "reset", "truncated", "slow", "drip", "drip-headers", "redirect")
 """Replies of which no whole body with status 200 arrives."""
 
-_WAITED_FOR: Final = {"slow", "drip", "drip-headers"}
+WAITED_FOR: Final = {"slow", "drip", "drip-headers"}
 
 SERVICE_FAULTS: Final = {
     BUCKET: (
@@ -37,13 +38,13 @@ SERVICE_FAULTS: Final = {
         "s3-reset",
         "s3-answer-lost",
         "s3-request-cut",
+        "s3-away",
         "kafka-down",
         "kafka-slow",
         "kafka-answer-lost",
         "kafka-denied",
     ),
     FOLDER: (
-        "disk-full",
         "disk-full",
         "redis-restart",
         "redis-flush",
@@ -69,10 +70,23 @@ POINTS: Final = (
 )
 """The library's own calls before or after which a run is killed, or its clock steps; `put` is one object."""
 
+KILLED_BY_TIME: Final = "kill -9 by time"
+
 CLOCK_STEPS: Final = (-20 * 365 * 86_400, -25 * 3_600, -2 * 3_600, -30, 30, 2 * 3_600, 25 * 3_600, 2 * 365 * 86_400)
 """Seconds by which a machine's clock may be wrong or be set right."""
 
+S3_AWAY: Final = "s3-away"
+BRIEF: Final = 1.0
+"""Seconds that a fault lasts at most where a run has the retries that ship."""
+
+_OUTLASTED: Final = {*(kind for kind in SERVICE_FAULTS[BUCKET] if kind.startswith(("s3-", "kafka-")))} - {
+    "kafka-denied"
+}
+_SHARE_AWAY: Final = 0.05
+
 AT_ONCE: Final = 8
+MOST_POLLS: Final = 5
+_SHARE_OF_FIVE_POLLS: Final = 0.2  # where they may be: a tenth of all runs and a few more
 _MOST_ROOM: Final = 16  # pages: about as many as Valkey needs to start, and a few objects more
 _LONGEST_RUN: Final = {BUCKET: 0.7, FOLDER: 0.35}
 """About how many seconds a run takes; a fault later than that finds it ended."""
@@ -84,7 +98,11 @@ class Point:
 
     call: str
     moment: Moment
-    nth: int
+    nth: int = 1
+
+    def killing(self) -> str:
+        """The kind of fault that a kill at this point is."""
+        return f"kill -9 {self.moment} {self.call}"
 
 
 @dataclass(frozen=True)
@@ -94,25 +112,43 @@ class ClockStep:
     seconds: int
     at: Point | None
 
+    def kind(self) -> str:
+        """The kind of fault that this is."""
+        return "clock wrong" if self.at is None else "clock step"
+
 
 @dataclass(frozen=True)
 class Run:
-    """One run: who collects, and what befalls the process itself."""
+    """One run: who collects, how often it may ask, and what befalls the process itself.
+
+    A run of five polls has the retries and time-outs that ship.
+    """
 
     collector: Collector
+    polls: int = 1
     killed_at: Point | None = None
     killed_after: float | None = None
     clock: ClockStep | None = None
     own_interpreter: bool = False
 
+    def kinds(self) -> set[str]:
+        """The kinds of fault that are planned for the process itself."""
+        kinds = {self.killed_at.killing()} if self.killed_at is not None else set()
+        kinds |= {KILLED_BY_TIME} if self.killed_after is not None else set()
+        return kinds | ({self.clock.kind()} if self.clock is not None else set())
+
 
 @dataclass(frozen=True)
 class ServiceFault:
-    """What befalls a server, from so many seconds after the start of the runs for so many."""
+    """What befalls a server for so many seconds, from so many after the start of the runs on, or from a point on.
+
+    The point is one of the first run's, which waits there until the fault is on.
+    """
 
     kind: str
     after: float
     lasts: float
+    at: Point | None = None
     room: int = 0
     """The 4-KiB pages that a full disk still has."""
 
@@ -134,39 +170,68 @@ class Step:
     @property
     def waits(self) -> bool:
         """Whether the feed lets the runs wait until their time is over."""
-        return not _WAITED_FOR.isdisjoint(self.replies)
+        return not WAITED_FOR.isdisjoint(self.replies)
+
+    @property
+    def passes(self) -> bool:
+        """Whether all that is wrong is a server that comes back while retries that ship are still under way."""
+        outlasted = all(fault.kind in _OUTLASTED and fault.lasts <= BRIEF for fault in self.services)
+        return bool(self.services) and outlasted and not self.replies
+
+    def kinds(self) -> set[str]:
+        """The kinds of fault that are planned here."""
+        kinds = {fault.kind for fault in self.services} | {f"feed {reply}" for reply in self.replies}
+        kinds |= {"eight runs at once"} if len(self.runs) == AT_ONCE else set()
+        return kinds.union(*(run.kinds() for run in self.runs))
 
 
 @dataclass(frozen=True)
 class Interval:
-    """One interval of the feed, and the steps while it is up; in an outage it is never served at all."""
+    """One interval of the feed, and the steps while it is up.
+
+    In an outage it is never served at all. While the archive is away it is served to runs that find no archive, and
+    never again.
+    """
 
     documented: bool
     outage: bool
     steps: tuple[Step, ...]
+    away: bool = False
+
+    def runs(self) -> int:
+        """How many runs it holds."""
+        return sum(len(step.runs) for step in self.steps)
 
 
-def plan(collectors: tuple[Collector, ...], runs: int, seed: int) -> list[Interval]:
+def draw(collectors: tuple[Collector, ...], runs: int, seed: int) -> list[Interval]:
     """Draw the intervals of one archive, until they hold that many runs at least."""
     generator = random.Random(f"{collectors} {seed}")  # noqa: S311 - a plan keeps no secrets
     intervals: list[Interval] = []
-    planned = 0
-    while planned < runs:
-        interval = _Drawing(generator, collectors).interval()
-        intervals.append(interval)
-        planned += sum(len(step.runs) for step in interval.steps)
+    while sum(interval.runs() for interval in intervals) < runs:
+        intervals += _Drawing(generator, collectors).intervals()
     return intervals
 
 
+def while_s3_is_away(collector: Collector, count: int) -> list[Interval]:
+    """Plan intervals that one collector sees while it does not reach the archive."""
+    step = Step((Run(collector),), services=(ServiceFault(S3_AWAY, 0.0, 60.0),))
+    return [Interval(documented=False, outage=False, steps=(step,), away=True) for _ in range(count)]
+
+
 class _Drawing:
-    """Draws one interval."""
+    """Draws one interval, or those in a row while the archive is away."""
 
     def __init__(self, generator: random.Random, collectors: tuple[Collector, ...]) -> None:
         self._generator = generator
         self._collectors = collectors
         self._longest_run = _LONGEST_RUN[collectors]
 
-    def interval(self) -> Interval:
+    def intervals(self) -> list[Interval]:
+        if S3_AWAY in SERVICE_FAULTS[self._collectors] and self._chance(_SHARE_AWAY):
+            return while_s3_is_away(self._collector(), self._generator.randint(2, 6))
+        return [self._interval()]
+
+    def _interval(self) -> Interval:
         documented, outage = self._chance(0.2), self._chance(0.08)
         if outage:
             return Interval(documented, outage, tuple(self._in_outage() for _ in range(self._generator.randint(1, 3))))
@@ -182,50 +247,62 @@ class _Drawing:
         refused = sorted({reply for step in troubled for reply in step.replies if reply in REFUSED})
         for reply in refused:
             yield Step((Run(self._collector()),), replies=(reply,), revision=revision, closing=True)
-        yield Step((Run(self._collector()),), services=kafka_is_away, revision=revision, closing=True)
+        closing = Run(self._collector(), polls=1 if kafka_is_away else self._polls())
+        yield Step((closing,), services=kafka_is_away, revision=revision, closing=True)
 
     def _in_outage(self) -> Step:
-        quick = [reply for reply in UNSERVED if reply not in _WAITED_FOR]
+        quick = [reply for reply in UNSERVED if reply not in WAITED_FOR]
         # As many as every try of every run may take; what is left is not served to the next.
-        runs = self._runs()
+        runs = self._runs(1, refused=False)
         return Step(runs, replies=(self._generator.choice(quick),) * (5 * len(runs)))
 
     def _troubled(self, revision: int, lasting: tuple[ServiceFault, ...]) -> Step:
+        replies = self._replies() if self._chance(0.4) else ()
+        # What ships waits for twenty seconds and more: there nothing is away for long.
+        polls = 1 if lasting or not WAITED_FOR.isdisjoint(replies) else self._polls()
+        count = self._generator.choice((0, 1, 1, 1, 2))
         return Step(
-            self._runs(),
-            replies=self._replies() if self._chance(0.4) else (),
-            services=lasting or tuple(self._service_fault() for _ in range(self._generator.choice((0, 1, 1, 1, 2)))),
+            self._runs(polls, refused=not {*REFUSED}.isdisjoint(replies)),
+            replies=replies,
+            services=lasting or tuple(self._service_fault(short=polls > 1) for _ in range(count)),
             revision=revision,
         )
 
-    def _runs(self) -> tuple[Run, ...]:
+    def _runs(self, polls: int, *, refused: bool) -> tuple[Run, ...]:
         if self._chance(0.08):
-            return tuple(self._run() for _ in range(AT_ONCE))
-        return (self._run(),)
+            return tuple(self._run(polls, refused=refused) for _ in range(AT_ONCE))
+        return (self._run(polls, refused=refused),)
 
-    def _run(self) -> Run:
-        dies, own_interpreter = self._chance(0.5), self._chance(0.01)
+    def _run(self, polls: int, *, refused: bool) -> Run:
+        dies, own_interpreter = self._chance(0.5), polls == 1 and self._chance(0.01)
         if own_interpreter:
             # It takes seconds to begin; killed at any time, its beginning included.
             return Run(self._collector(), killed_after=self._seconds(6.0), own_interpreter=True)
         by_time = self._chance(0.5)
         return Run(
             self._collector(),
+            polls,
             killed_at=self._point() if dies and not by_time else None,
             killed_after=self._seconds(self._longest_run) if dies and by_time else None,
-            clock=self._clock_step() if self._chance(0.15) else None,
+            # A body refused on another day, by a run that dies between it and its reasons: nobody comes back to it.
+            clock=self._clock_step() if self._chance(0.15) and not (dies and refused) else None,
         )
+
+    def _polls(self) -> int:
+        return MOST_POLLS if self._chance(_SHARE_OF_FIVE_POLLS) else 1
 
     def _replies(self) -> tuple[str, ...]:
         kind = self._generator.choice(REFUSED + UNSERVED)
-        most = 2 if kind in _WAITED_FOR else 6
+        most = 2 if kind in WAITED_FOR else 6
         return (kind,) * self._generator.randint(1, most)
 
-    def _service_fault(self) -> ServiceFault:
+    def _service_fault(self, *, short: bool) -> ServiceFault:
+        brief = self._seconds(BRIEF if short else 0.4)
         return ServiceFault(
-            self._generator.choice(SERVICE_FAULTS[self._collectors]),
+            self._generator.choice([kind for kind in SERVICE_FAULTS[self._collectors] if kind != S3_AWAY]),
             after=self._generator.choice((0.0, self._seconds(self._longest_run))),
-            lasts=self._generator.choice((self._seconds(0.4), 60.0)),
+            lasts=brief if short else self._generator.choice((brief, 60.0)),
+            at=self._point() if self._chance(0.4) else None,
             room=self._generator.randint(0, _MOST_ROOM),
         )
 
@@ -236,7 +313,7 @@ class _Drawing:
     def _point(self) -> Point:
         call = self._generator.choice(POINTS)
         nth = self._generator.randint(1, 3) if call == "put" else 1
-        return Point(call, self._pick(("before", "after")), nth)
+        return Point(call, self._pick(MOMENTS), nth)
 
     def _collector(self) -> Collector:
         return self._generator.choice(self._collectors)

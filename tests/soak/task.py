@@ -7,28 +7,48 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from tests.soak.plan import Run
+    from tests.soak.plan import Point, Run
 
-STEPPED: Final = b"soak: the clock steps\n"
-"""What a run logs when its clock does."""
+POLL_GAP: Final = 0.2
+"""Seconds between the polls of a run of several; only a feed on this machine may be asked that often."""
+
+HELD: Final = b"held at "
+"""What a run says at the point of a fault, with the fault's number; it goes on when it is answered."""
+
+DISK_FULL: Final = "disk-full"
+"""What a run says when the disk has refused it a write."""
 
 
 @dataclass(frozen=True)
 class Task:
     """A run as the plan has it, with all it needs to know.
 
-    `patient` runs have the library's own delays; the others try as often, in a shorter time. `largest_file` is in
-    bytes: where no small disk can be made, a file that may not grow stands for one that is full.
+    `patient` runs have the library's own delays; the others try as often, in a shorter time, and wait less for the
+    servers that are `disturbed`: "kafka", "redis", "disk". At each point of `holds`
+    the run waits for a fault to begin. `largest_file` is in bytes: where no small disk can be made, a file that may not
+    grow stands for one that is full. By `line` the run tells which faults struck it, as they strike.
     """
 
     run: Run
+    feed: str
     environment: Mapping[str, str]
     output: Path
     log: Path
     patient: bool
+    disturbed: frozenset[str]
+    holds: tuple[tuple[int, Point], ...] = ()
     largest_file: int | None = None
+    line: Connection | None = None
+
+    def options(self) -> list[str]:
+        """The arguments of the command line."""
+        options = ["collect", "--log-level", "DEBUG", "--api-url", self.feed]
+        return (
+            options if self.run.polls == 1 else [*options, "--polls", str(self.run.polls), "--poll-gap", str(POLL_GAP)]
+        )
 
 
 def work(task: Task) -> None:

@@ -8,16 +8,34 @@ import json
 import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from miso_reserve import __version__
+from miso_reserve.interval import EST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from tests.soak.feed import Ledger
+    from tests.soak.feed import Good, Ledger, Refused, Serving
     from tests.soak.sites import Found
 
 DATASET: Final = "miso_binding_constraints_reserve"
 _TEMPORARY: Final = (".partial", ".tmp")
+
+# What the contract says of each kind of body that the feed serves to be refused, and where.
+_REASONS: Final = {
+    "garbage": ("not_json", "body"),
+    "html": ("html_page", "body"),
+    "no-data": ("error_payload", "error"),
+    "bad-row": ("bad_price", "Constraint[0].Price"),
+    "huge": ("body_too_large", "body"),
+    "gzip-bomb": ("body_too_large", "body"),
+}
+_CUT: Final = {"huge", "gzip-bomb"}
+
+# Times are told to the second, and a busy machine takes a moment to read what it was served.
+_EARLIEST, _LATEST = timedelta(seconds=-1), timedelta(seconds=5)
 
 
 @dataclass
@@ -32,22 +50,32 @@ class Verdict:
     problems: list[str] = field(default_factory=list)
 
 
-def judge(ledger: Ledger, found: Found, messages: Iterable[bytes]) -> Verdict:
-    """Compare what was served with what is archived and announced."""
+def judge(ledger: Ledger, clocks: Mapping[int, int], found: Found, messages: Iterable[bytes]) -> Verdict:
+    """Compare what was served with what is archived and announced.
+
+    Args:
+        ledger: what was served, when, and to which run.
+        clocks: by how many seconds a run's clock was wrong, for part of its time at least.
+        found: the archive.
+        messages: the topic.
+    """
     verdict = Verdict()
     keys = _keys_of_snapshots(found.objects, verdict)
-    for sha256, (end, _) in ledger.good.items():
-        stem = f"sourcing/{DATASET}/{end:%Y-%m-%d}/binding_constraints_reserve_{end:%Y%m%d_%H%M}"
+    _judge_announcements(ledger, clocks, keys, messages, verdict)
+    for sha256, good in ledger.good.items():
+        stem = f"sourcing/{DATASET}/{good.end:%Y-%m-%d}/binding_constraints_reserve_{good.end:%Y%m%d_%H%M}"
         standing = keys.pop(sha256, [])
         verdict.lost += not standing
         verdict.doubled += max(len(standing) - 1, 0)
         right = {f"{stem}.json.gz", f"{stem}.{sha256[:12]}.json.gz"}
-        verdict.problems += [f"{key} is no key for interval {end}" for key in standing if key not in right]
+        verdict.problems += [f"{key} is no key for interval {good.end}" for key in standing if key not in right]
         if standing and f"{stem}.json.gz" not in found.objects:
-            verdict.problems.append(f"interval {end} has a revision and no first body")
+            verdict.problems.append(f"interval {good.end} has a revision and no first body")
+        for key in standing:
+            wrong = _wrong_provenance(found.provenance.get(key, {}), good, ledger, clocks)
+            verdict.problems += [f"the provenance of {key} has {wrong}"] if wrong else []
     verdict.problems += [f"{key} was never served" for stray in keys.values() for key in stray]
-    _judge_announcements(ledger, _keys_of_snapshots(found.objects, Verdict()), messages, verdict)
-    _judge_quarantine(ledger, found.objects, verdict)
+    _judge_quarantine(ledger, clocks, found.objects, verdict)
     for key in found.objects:
         if key.startswith("unannounced/"):
             verdict.problems.append(f"the mark {key} is left")
@@ -84,28 +112,95 @@ def _keys_of_snapshots(objects: Mapping[str, bytes], verdict: Verdict) -> dict[s
     return keys
 
 
+def _wrong_provenance(
+    provenance: Mapping[str, str], good: Good, ledger: Ledger, clocks: Mapping[int, int]
+) -> str | None:
+    """Say what is wrong with where a snapshot says that it comes from; None when nothing is."""
+    expected = {
+        "sha256": hashlib.sha256(good.body).hexdigest(),
+        "ref-id": json.loads(good.body)["RefId"],
+        "source-url": ledger.source_url,
+        "collector-version": __version__,
+    }
+    wrong = _differing(expected, provenance)
+    return wrong or _wrong_time(provenance.get("fetched-at"), good.servings, clocks)
+
+
+def _differing(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
+    differing = [f"{name} {found.get(name)!r}" for name, value in expected.items() if found.get(name) != value]
+    return ", ".join(differing) or None
+
+
+def _wrong_time(fetched_at: object, servings: Sequence[Serving], clocks: Mapping[int, int]) -> str | None:
+    """Say what is wrong with a time of fetching: it is that of one of the servings, by the clock of who was served."""
+    fetched = datetime.fromisoformat(fetched_at) if isinstance(fetched_at, str) else None
+    for serving in servings:
+        for wrong_by in {0, clocks.get(serving.run, 0)}:
+            served = serving.at + timedelta(seconds=wrong_by)
+            if fetched is not None and _EARLIEST <= fetched - served <= _LATEST:
+                return None
+    return f"fetched-at {fetched_at!r}, when the body was not served"
+
+
 def _judge_announcements(
-    ledger: Ledger, keys: Mapping[str, list[str]], messages: Iterable[bytes], verdict: Verdict
+    ledger: Ledger,
+    clocks: Mapping[int, int],
+    keys: Mapping[str, list[str]],
+    messages: Iterable[bytes],
+    verdict: Verdict,
 ) -> None:
     announced: Counter[str] = Counter()
     for message in messages:
         content = json.loads(message)
-        if content["key"] in keys.get(content["sha256"], []):
-            announced[content["sha256"]] += 1
-        else:
+        if content["key"] not in keys.get(content["sha256"], []):
             verdict.problems.append(f"announced and not archived: {content['key']}")
+            continue
+        announced[content["sha256"]] += 1
+        good = ledger.good.get(content["sha256"])
+        wrong = _wrong_time(content["fetched_at"], good.servings, clocks) if good else "a body that was never served"
+        verdict.problems += [f"the message of {content['key']} has {wrong}"] if wrong else []
     verdict.unannounced = len(ledger.good.keys() - announced.keys())
     verdict.announced_again = announced.total() - len(announced)
 
 
-def _judge_quarantine(ledger: Ledger, objects: Mapping[str, bytes], verdict: Verdict) -> None:
-    kept: dict[str, str] = {}
+def _judge_quarantine(
+    ledger: Ledger, clocks: Mapping[int, int], objects: Mapping[str, bytes], verdict: Verdict
+) -> None:
+    kept: set[str] = set()
     for key, data in objects.items():
         if key.startswith("quarantine/") and key.endswith(".body.gz"):
-            kept[hashlib.sha256(unzipped(data) or b"").hexdigest()] = key
-            if key.removesuffix(".body.gz") + ".reasons.json" not in objects:
-                verdict.problems.append(f"{key} stands without its reasons")
-    verdict.quarantined = len(kept.keys() & ledger.refused.keys())
-    missing = ledger.refused.keys() - kept.keys()
-    verdict.problems += [f"refused and not kept: {ledger.refused[sha256][:60]!r}" for sha256 in missing]
-    verdict.problems += [f"{kept[sha256]} should not be there" for sha256 in kept.keys() - ledger.refused.keys()]
+            sha256 = hashlib.sha256(unzipped(data) or b"").hexdigest()
+            kept.add(sha256)
+            refused = ledger.refused.get(sha256)
+            if refused is None:
+                verdict.problems.append(f"{key} should not be there")
+                continue
+            reasons = objects.get(key.removesuffix(".body.gz") + ".reasons.json")
+            wrong = _wrong_reasons(reasons, key, refused, ledger, clocks)
+            verdict.problems += [f"{key} stands {wrong}"] if wrong else []
+    verdict.quarantined = len(kept & ledger.refused.keys())
+    missing = ledger.refused.keys() - kept
+    verdict.problems += [f"refused and not kept: {ledger.refused[sha256].body[:60]!r}" for sha256 in missing]
+
+
+def _wrong_reasons(
+    data: bytes | None, key: str, refused: Refused, ledger: Ledger, clocks: Mapping[int, int]
+) -> str | None:
+    """Say what is wrong with the reasons beside a refused body; None when nothing is."""
+    if data is None:
+        return "without its reasons"
+    found = json.loads(data)
+    expected = {
+        "sha256": hashlib.sha256(refused.body).hexdigest(),
+        "source-url": ledger.source_url,
+        "collector-version": __version__,
+        "content-type": refused.content_type,
+        "cut": refused.kind in _CUT,
+    }
+    reasons = [(reason["code"], reason["where"]) for reason in found.get("reasons", [])]
+    wrong = _differing(expected, found) or _wrong_time(found.get("fetched-at"), refused.servings, clocks)
+    if wrong is None and reasons != [_REASONS[refused.kind]]:
+        wrong = f"reasons {reasons}"
+    if wrong is None and f"/{datetime.fromisoformat(found['fetched-at']).astimezone(EST):%Y-%m-%d}/" not in key:
+        wrong = f"fetched-at {found['fetched-at']}, another day"
+    return f"beside {wrong}" if wrong else None

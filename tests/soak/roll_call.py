@@ -1,0 +1,121 @@
+"""Each kind of fault once, at a moment at which it cannot miss: the first intervals of every plan. Pure.
+
+The two archives share the kinds that both can meet. What happens by chance comes after, and more often.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from tests.soak.plan import (
+    AT_ONCE,
+    BUCKET,
+    CLOCK_STEPS,
+    FOLDER,
+    MOMENTS,
+    MOST_POLLS,
+    POINTS,
+    REFUSED,
+    S3_AWAY,
+    SERVICE_FAULTS,
+    UNSERVED,
+    ClockStep,
+    Interval,
+    Point,
+    Run,
+    ServiceFault,
+    Step,
+    draw,
+    while_s3_is_away,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.soak.plan import Collector
+
+T = TypeVar("T")
+
+_UNTIL_THE_END: Final = 60.0
+
+# The second object that a run puts is the snapshot; the first is its mark.
+_THE_SNAPSHOT: Final = Point("put", "before", 2)
+# From here on each run asks Redis and S3, whatever became of the faults before.
+_EARLY: Final = Point("look up", "before")
+_MOMENTS: Final = {"disk-full": _THE_SNAPSHOT, "kafka-down": None, "kafka-denied": None, "kafka-slow": None}
+
+
+def plan(collectors: tuple[Collector, ...], runs: int, seed: int) -> list[Interval]:
+    """Plan the intervals of one archive: every kind in turn, then as drawn, until there are so many runs at least."""
+    first = roll_call(collectors)
+    return [*first, *draw(collectors, runs - sum(interval.runs() for interval in first), seed)]
+
+
+def roll_call(collectors: tuple[Collector, ...]) -> list[Interval]:
+    """Plan each kind of fault that falls to this archive, once."""
+    first = collectors == BUCKET
+    refused = _half(REFUSED, first=first)
+    unserved = [Step((Run(collectors[0]),), replies=(reply,)) for reply in _half(UNSERVED, first=first)]
+    services = [
+        _service(kind, _MOMENTS.get(kind, _EARLY), collectors[0])
+        for kind in SERVICE_FAULTS[collectors]
+        if kind not in _elsewhere(collectors)
+    ]
+    # What waits for S3 waits until the end: the next run of that collector is the last.
+    away = while_s3_is_away(collectors[-1], 3) if first else []
+    return [
+        _closed((*_unregistered(collectors, refused[0]), *_own(collectors)), collectors, refused[:1]),
+        *away,
+        _closed((*services, *unserved), collectors, refused),
+    ]
+
+
+def _half(things: Sequence[T], *, first: bool) -> tuple[T, ...]:
+    """Share things between the two archives."""
+    return tuple(things[0 if first else 1 :: 2])
+
+
+def _elsewhere(collectors: tuple[Collector, ...]) -> set[str]:
+    """The faults of servers with a place of their own; Kafka's fall to the folder, which has fewer others."""
+    kafka = {kind for kind in SERVICE_FAULTS[BUCKET] if kind.startswith("kafka")} if collectors == BUCKET else set()
+    return {S3_AWAY, "s3-answer-lost", "kafka-answer-lost"} | kafka
+
+
+def _closed(troubled: tuple[Step, ...], collectors: tuple[Collector, ...], refused: tuple[str, ...]) -> Interval:
+    """Let a healthy run see whatever was served."""
+    closing = [Step((Run(collectors[0]),), replies=(reply,), closing=True) for reply in refused]
+    last = Step((Run(collectors[-1], polls=MOST_POLLS),), closing=True)
+    return Interval(documented=False, outage=False, steps=(*troubled, *closing, last))
+
+
+def _unregistered(collectors: tuple[Collector, ...], refused: str) -> list[Step]:
+    """What needs a body that the run's Redis does not know: each of these leaves it so, but the last."""
+    first = collectors == BUCKET
+    lost = (
+        _service("s3-answer-lost", _THE_SNAPSHOT, collectors[-1])
+        if first
+        else _service("kafka-answer-lost", Point("announce", "before"), collectors[0])
+    )
+    (moment,) = _half(MOMENTS, first=first)
+    points = [Point(call, moment, 2 if call == "put" else 1) for call in POINTS]
+    kills = [
+        Step((Run(collectors[0], killed_at=point),), replies=(refused,) if point.call == "quarantine" else ())
+        for point in points
+    ]
+    return [lost, *kills]
+
+
+def _own(collectors: tuple[Collector, ...]) -> list[Step]:
+    """What befalls a run's own process at other times."""
+    if collectors == FOLDER:
+        return [Step((Run(collectors[0], clock=ClockStep(CLOCK_STEPS[0], None)),))]
+    return [
+        Step((Run(collectors[0], killed_after=0.1),)),
+        Step((Run(collectors[-1], clock=ClockStep(CLOCK_STEPS[-1], Point("fetch", "before"))),)),
+        Step(tuple(Run(collector) for collector in collectors * (AT_ONCE // len(collectors)))),
+    ]
+
+
+def _service(kind: str, at: Point | None, collector: Collector) -> Step:
+    lasts = 0.3 if kind == "redis-blackhole" else _UNTIL_THE_END
+    return Step((Run(collector),), services=(ServiceFault(kind, 0.0, lasts, at),))

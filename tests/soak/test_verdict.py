@@ -1,0 +1,202 @@
+"""The verdict of the soak can be a bad one."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from miso_reserve import __version__
+from miso_reserve.interval import EST
+from tests.soak.feed import Good, Ledger, Refused, Serving
+from tests.soak.sites import Found
+from tests.soak.verdict import Verdict, judge, told
+
+END = datetime(2001, 1, 2, 7, 5, tzinfo=EST)
+BODY, REVISED, BAD = b'{"RefId":"a label"}', b'{"RefId":"a label","revised":1}', b'{"error":"no data"}'
+FIRST = "sourcing/miso_binding_constraints_reserve/2001-01-02/binding_constraints_reserve_20010102_0705"
+SECOND = f"{FIRST}.{hashlib.sha256(REVISED).hexdigest()[:12]}"
+REFUSED_STEM = f"quarantine/miso_binding_constraints_reserve/2026-11-22/refused_{hashlib.sha256(BAD).hexdigest()}"
+REASONS = f"{REFUSED_STEM}.reasons.json"
+SERVED = datetime(2026, 11, 22, 17, 0, 0, 900_000, tzinfo=UTC)
+URL = "http://127.0.0.1/api"
+
+
+class Soaked:
+    """What a soak of two bodies of one interval, and a refused one, leaves when all is well."""
+
+    def __init__(self) -> None:
+        served = [Serving(1, SERVED)]
+        self.ledger = Ledger(
+            URL,
+            {sha256(body): Good(END, body, served) for body in (BODY, REVISED)},
+            {sha256(BAD): Refused("no-data", BAD, servings=served)},
+        )
+        self.reasons: dict[str, object] = {
+            **origin(BAD),
+            "content-type": "application/json; charset=utf-8",
+            "cut": False,
+            "reasons": [{"code": "error_payload", "where": "error", "message": "an error"}],
+        }
+        self.objects = {
+            f"{FIRST}.json.gz": gzip.compress(BODY),
+            f"{SECOND}.json.gz": gzip.compress(REVISED),
+            f"{REFUSED_STEM}.body.gz": gzip.compress(BAD),
+        }
+        self.provenance = {
+            f"{FIRST}.json.gz": {**origin(BODY), "ref-id": "a label"},
+            f"{SECOND}.json.gz": {**origin(REVISED), "ref-id": "a label"},
+        }
+        self.messages = [message(BODY, FIRST), message(REVISED, SECOND)]
+        self.clocks: dict[int, int] = {}
+
+    def verdict(self) -> Verdict:
+        objects = {REASONS: json.dumps(self.reasons).encode()} | self.objects
+        return judge(self.ledger, self.clocks, Found(objects, self.provenance), self.messages)
+
+
+@pytest.fixture
+def soaked_well() -> Soaked:
+    """A soak that went well, to be spoilt."""
+    return Soaked()
+
+
+class TestVerdict:
+    def test_all_is_well(self, soaked_well: Soaked) -> None:
+        """An archive that holds what was served, announced at least once, is not found fault with."""
+        soaked_well.messages.append(soaked_well.messages[0])
+        verdict = soaked_well.verdict()
+        assert (verdict.lost, verdict.doubled, verdict.unannounced, verdict.quarantined) == (0, 0, 0, 1)
+        assert verdict.announced_again == 1
+        assert verdict.problems == []
+
+    def test_what_is_not_archived_is_lost(self, soaked_well: Soaked) -> None:
+        """A body that was served and does not stand, or not byte for byte, is lost."""
+        soaked_well.objects[f"{SECOND}.json.gz"] = gzip.compress(REVISED + b" ")
+        verdict = soaked_well.verdict()
+        assert verdict.lost == 1
+        assert f"{SECOND}.json.gz was never served" in verdict.problems
+
+    def test_two_objects_of_one_body_are_doubled(self, soaked_well: Soaked) -> None:
+        """A second object with the same content is doubled, whatever its key."""
+        soaked_well.objects[f"{FIRST}.{sha256(BODY)[:12]}.json.gz"] = gzip.compress(BODY)
+        assert soaked_well.verdict().doubled == 1
+
+    def test_what_no_message_names_is_unannounced(self, soaked_well: Soaked) -> None:
+        """A body without a message of its key is unannounced; a message of another key is told."""
+        soaked_well.messages[1] = message(REVISED, FIRST)
+        verdict = soaked_well.verdict()
+        assert verdict.unannounced == 1
+        assert verdict.problems == [f"announced and not archived: {FIRST}.json.gz"]
+
+    def test_a_refused_body_that_is_not_kept_is_told(self, soaked_well: Soaked) -> None:
+        """A refused body that stands nowhere is told."""
+        del soaked_well.objects[f"{REFUSED_STEM}.body.gz"]
+        assert soaked_well.verdict().problems == [f"refused and not kept: {BAD!r}"]
+
+    def test_a_refused_body_without_reasons_is_told(self, soaked_well: Soaked) -> None:
+        """A refused body that stands alone is told."""
+        reasons = soaked_well.verdict()
+        assert reasons.problems == []
+        found = Found(soaked_well.objects, soaked_well.provenance)
+        problems = judge(soaked_well.ledger, {}, found, soaked_well.messages).problems
+        assert problems == [f"{REFUSED_STEM}.body.gz stands without its reasons"]
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("sha256", "0" * 64),
+            ("source-url", "http://127.0.0.1/other"),
+            ("collector-version", "0"),
+            ("content-type", "text/html"),
+            ("cut", True),
+            ("reasons", []),
+            ("reasons", [{"code": "not_json", "where": "body", "message": ""}]),
+            ("fetched-at", "2026-11-22T17:00:09Z"),
+            ("fetched-at", None),
+        ],
+    )
+    def test_reasons_are_those_of_the_body(self, soaked_well: Soaked, field: str, value: object) -> None:
+        """Whatever the reasons say of another body, another answer or another time is told."""
+        soaked_well.reasons[field] = value
+        (problem,) = soaked_well.verdict().problems
+        assert problem.startswith(f"{REFUSED_STEM}.body.gz stands beside {field}")
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("sha256", hashlib.sha256(REVISED).hexdigest()),
+            ("ref-id", "another label"),
+            ("source-url", None),
+            ("collector-version", "0"),
+            ("fetched-at", "2026-11-22T16:59:58Z"),
+            ("fetched-at", "2026-11-22T17:00:09Z"),
+        ],
+    )
+    def test_provenance_is_that_of_the_fetch(self, soaked_well: Soaked, field: str, value: str) -> None:
+        """Provenance of another body, another feed or a time at which nobody was served that body is told."""
+        soaked_well.provenance[f"{FIRST}.json.gz"][field] = value
+        (problem,) = soaked_well.verdict().problems
+        assert problem.startswith(f"the provenance of {FIRST}.json.gz has {field} {value!r}")
+
+    def test_provenance_that_is_not_there_is_told(self, soaked_well: Soaked) -> None:
+        """A snapshot of which nothing says where it comes from is told."""
+        del soaked_well.provenance[f"{SECOND}.json.gz"]
+        assert len(soaked_well.verdict().problems) == 1
+
+    def test_a_wrong_clock_tells_wrong_times(self, soaked_well: Soaked) -> None:
+        """The time of a fetch is right by the clock of the run that was served, and by that of no other."""
+        soaked_well.provenance[f"{FIRST}.json.gz"]["fetched-at"] = "2026-11-22T18:00:01Z"
+        soaked_well.clocks = {2: 3600}
+        assert len(soaked_well.verdict().problems) == 1
+        soaked_well.clocks = {1: 3600}
+        assert soaked_well.verdict().problems == []
+
+    def test_a_message_of_another_fetch_is_told(self, soaked_well: Soaked) -> None:
+        """A message whose time of fetching is none of that body's is told."""
+        soaked_well.ledger.good[sha256(REVISED)] = Good(END, REVISED, [Serving(1, SERVED - timedelta(minutes=5))])
+        problems = soaked_well.verdict().problems
+        assert f"the message of {SECOND}.json.gz has fetched-at" in " ".join(problems)
+
+    @pytest.mark.parametrize(
+        "left",
+        [
+            "unannounced/miso_binding_constraints_reserve/dev/0123.json",
+            f"{FIRST.rpartition('/')[0]}/.abc.partial",
+            ".valkey/temp-rewriteaof-12.aof",
+            f"{REFUSED_STEM.replace('refused_', 'refused_0')}.body.gz",
+        ],
+    )
+    def test_what_is_left_over_is_told(self, soaked_well: Soaked, left: str) -> None:
+        """A mark, a temporary file, or anything in quarantine that was never refused, is told."""
+        soaked_well.objects[left] = b""
+        assert any(left in problem for problem in soaked_well.verdict().problems)
+
+    def test_a_secret_is_found_zipped_too(self) -> None:
+        """A password is found in a log, and inside a gzip object."""
+        places = {"log": b"redis://:hunter2@host", "object": gzip.compress(b"user:hunter2"), "other": b"nothing"}
+        assert told("hunter2", places) == ["log", "object"]
+
+
+def sha256(body: bytes) -> str:
+    """The SHA-256, in hexadecimal."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def origin(body: bytes) -> dict[str, str]:
+    """Where a body comes from, as the archive tells it."""
+    return {
+        "sha256": sha256(body),
+        "fetched-at": "2026-11-22T17:00:00Z",
+        "source-url": URL,
+        "collector-version": __version__,
+    }
+
+
+def message(body: bytes, stem: str) -> bytes:
+    """An announcement, as far as the verdict reads it."""
+    content = {"sha256": sha256(body), "key": f"{stem}.json.gz", "fetched_at": "2026-11-22T17:00:00Z"}
+    return json.dumps(content).encode()
