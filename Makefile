@@ -45,7 +45,7 @@ up: setup ## Run the whole system until Ctrl-C: FEED=simulated (into ./simulated
 
 notebook: setup ## Open the notebooks in JupyterLab, on ./data (the demo's, unless something is there)
 	@test -d "$(DATA)/sourcing" || $(BIN)/python -m flows.demo "$(DATA)"
-	@MISO_ARCHIVE="$(abspath $(DATA))" $(BIN)/jupyter lab notebooks
+	@MISO_ARCHIVE="$(abspath $(DATA))" $(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 notebooks: setup ## Run the notebooks on simulated data; write their outputs and README's plot anew
 	@$(BIN)/python -m tests.notebooks

@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from datetime import date, datetime, timedelta
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
+import altair as alt
 import polars as pl
 import pytest
 
 from miso_reserve import charts, episode_charts, health_charts
 from miso_reserve.analysis import binding_summary, drift, price_duration_curve
-from miso_reserve.columns import COVERAGE, LIVE
+from miso_reserve.columns import CONSTRAINTS, COVERAGE, LIVE, SNAPSHOTS
 from miso_reserve.completeness import MISSING
-from miso_reserve.drawing import MOST_ROWS, NOT_COLLECTED, QUIET, Chart, origin
+from miso_reserve.drawing import MOST_ROWS, NOT_COLLECTED, QUIET, Chart, origin, within
 from miso_reserve.episodes import episodes
 from miso_reserve.provenance import FETCH_TIMES
+from miso_reserve.rendering import render
 from tests.frames import FIVE_MINUTES, binding, bound, label, labels, seen
 
 if TYPE_CHECKING:
@@ -79,10 +83,85 @@ def test_origin_states_the_observed_share() -> None:
     assert origin(live(*ends, ends[0])).endswith("25.0% of their intervals observed")
 
 
-def test_origin_of_an_empty_archive_is_an_error() -> None:
-    """Without snapshots there is nothing to say, and the message tells what to do."""
-    with pytest.raises(ValueError, match="make demo"):
-        origin(live())
+def test_an_archive_without_snapshots_says_what_to_do() -> None:
+    """Without snapshots the origin tells what to do, and there is a period of which nothing was observed."""
+    assert "make demo" in charts.origin(SNAPSHOTS.to_frame())
+    days = charts.period(SNAPSHOTS.to_frame())
+    nothing_seen = (CONSTRAINTS.to_frame(), SNAPSHOTS.to_frame())
+    assert binding_summary(*nothing_seen, start=days["start"], end=days["end"]).is_empty()
+
+
+def test_charts_of_nothing_say_so() -> None:
+    """Every chart of an archive without snapshots says that there is nothing to draw, not that nothing binds."""
+    constraints, snapshots = CONSTRAINTS.to_frame(), SNAPSHOTS.to_frame()
+    source = charts.origin(snapshots)
+    counts, gaps, fetches = COVERAGE.to_frame(), pl.DataFrame(schema=MISSING), FETCH_TIMES.to_frame()
+    for chart in (
+        charts.calendar(constraints, snapshots, source=source),
+        charts.profile(constraints, snapshots, source=source),
+        charts.zones(constraints, snapshots, source=source),
+        health_charts.collection(snapshots, gaps, counts, source=source),
+        health_charts.revisions(counts, source=source),
+        health_charts.lag_distribution(fetches, source=source),
+        health_charts.lag_by_day(fetches, source=source),
+    ):
+        assert [row["text"] for row in rows(chart, "text")] == ["Nothing to draw."]
+
+
+def test_a_simulated_interval_is_not_late_by_years() -> None:
+    """An interval of 2001 that a real clock saw fetched has no lag, and the chart says why."""
+    end = label("2001-01-02 07:05")
+    row = {"market_day": end.date(), "interval_end": end, "revision": 0, "lag_minutes": 13_623_051.0}
+    frame = pl.DataFrame([row | {"fetched_at": label("2026-11-28 08:00")}], schema=FETCH_TIMES)
+    for draw in (health_charts.lag_distribution, health_charts.lag_by_day):
+        [row] = rows(draw(frame, source="-"), "text")
+        assert "there is no lag" in str(row["text"])
+
+
+def test_directions_have_rows_of_their_own_and_the_hardest_is_the_darkest() -> None:
+    """What binds to the North and to the South is not added up; shades go by magnitude, from pale to dark."""
+    end = label(f"{DAY} 08:10")
+    constraints = binding(
+        bound(end, -4.0, zone=1, terms=["STR"], flow_direction="South_North"),
+        bound(end, -1.0, name="B", zone=1, terms=["STR"], flow_direction="North_South"),
+    )
+    chart = charts.zones(constraints, seen(end), source=SOURCE)
+    found = {row["terms"]: (row["mean_shadow_price"], row["magnitude"]) for row in rows(chart, "magnitude")}
+    assert found == {"South_North: STR": (-4.0, 4.0), "North_South: STR": (-1.0, 1.0)}
+    for drawn in (chart, charts.calendar(constraints, seen(end), source=SOURCE)):
+        shades = [scale["scheme"] for scale in _scales(drawn.to_dict()) if "scheme" in scale]
+        assert [shade["name"] for shade in shades] == ["oranges"]
+        assert not any(scale.get("reverse") for scale in _scales(drawn.to_dict()))
+
+
+def _scales(part: object) -> list[dict[str, Any]]:
+    """Find every scale in a chart's specification."""
+    if isinstance(part, list):
+        return [scale for one in part for scale in _scales(one)]
+    if not isinstance(part, dict):
+        return []
+    return ([part["scale"]] if part.get("scale") else []) + [s for one in part.values() for s in _scales(one)]
+
+
+def test_a_legend_names_only_what_its_scale_reaches() -> None:
+    """A mark beyond the largest price would be drawn over the legend's title."""
+    assert within((1, 3, 10, 200), pl.Series([2.0, None, 50.0])) == [3, 10]
+    assert within((1, 3), pl.Series([None], dtype=pl.Float64)) == []
+
+
+def test_an_interactive_chart_asks_no_address() -> None:
+    """A page with tooltips brings its scripts along: none is loaded from anywhere."""
+    before = alt.renderers.active
+    try:
+        render("html")
+        chart = charts.duration_curve(price_duration_curve(*with_a_gap()), source="-")
+        renderer: Any = alt.renderers.get()
+        page = unescape(renderer(chart.to_dict())["text/html"])
+    finally:
+        alt.renderers.enable(before)
+    assert len(page) > 500_000
+    assert "vegaEmbed" in page
+    assert not re.findall(r"<(?:script|link)[^>]*(?:src|href)=|cdn\.|jsdelivr|unpkg", page)
 
 
 def test_the_calendar_draws_a_gap_as_a_gap() -> None:

@@ -41,6 +41,16 @@ def quiet_hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def refused_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of one refused body."""
+    folder = tmp_path_factory.mktemp("refused_alone")
+    day = folder / "quarantine" / "miso_binding_constraints_reserve" / "2001-01-02"
+    day.mkdir(parents=True)
+    (day / "refused_00.body.gz").write_bytes(gzip.compress(b"{}"))
+    return folder
+
+
 def outputs(notebook: NotebookNode) -> list[NotebookNode]:
     """Return all outputs of all cells."""
     return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
@@ -55,6 +65,15 @@ def test_a_notebook_runs_to_its_end(name: str, archive: str, request: pytest.Fix
     assert len(images(notebook)) == CHARTS[name]
     said = [output.data["text/markdown"] for output in outputs(notebook) if "text/markdown" in output.data]
     assert [line.startswith("**SIMULATED data, market days 2001-01-0") for line in said] == [True]
+
+
+@pytest.mark.parametrize(("name", "archive"), [("shadow_prices", "nothing"), ("archive_health", "refused_alone")])
+def test_an_archive_without_snapshots_is_told(name: str, archive: str, tmp_path: Path, refused_alone: Path) -> None:
+    """On a folder with nothing in it, or with a refused body alone, every cell runs, and the first says what to do."""
+    notebook = executed(name, refused_alone if archive == "refused_alone" else tmp_path)
+    assert {output.output_type for output in outputs(notebook)} == {"execute_result"}
+    [said] = [output.data["text/markdown"] for output in outputs(notebook) if "text/markdown" in output.data]
+    assert said.startswith("**The archive holds no snapshots: collect some, or `make demo` for simulated ones.**")
 
 
 @pytest.mark.parametrize("name", NAMES)

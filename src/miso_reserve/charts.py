@@ -23,14 +23,18 @@ from miso_reserve.drawing import (
     Chart,
     day_axis,
     finished,
+    holds_none,
     largest,
     magnitude_axis,
     midnight,
     nothing,
     origin,
+    period,
+    shades,
     state_colour,
     wall,
     with_demand_value,
+    within,
 )
 from miso_reserve.interval import INTERVALS_A_DAY
 from miso_reserve.observation import Frame, observe
@@ -41,12 +45,14 @@ __all__ = [
     "duration_curve",
     "names_seen",
     "origin",
+    "period",
     "profile",
     "ranking",
     "zones",
 ]
 
 _BLOCK_HOURS: Final = (1, 2, 3, 4, 6, 8, 12, 24)
+_MARKS: Final = (0.1, 0.3, 1, 3, 10, 30, 100, 200, 1000)  # $/MW
 
 
 def ranking(summary: pl.DataFrame, *, source: str, most: int = 12) -> Chart:
@@ -58,7 +64,7 @@ def ranking(summary: pl.DataFrame, *, source: str, most: int = 12) -> Chart:
         most: Show so many of the hardest.
     """
     hardest = summary.head(most)
-    title = "What binds: the constraints that cost most"
+    title = "What binds: the hardest constraints"
     if hardest.is_empty():
         return nothing(title, source)
     names = alt.Y("constraint_name:N", sort=hardest["constraint_name"].to_list(), title=None)
@@ -86,6 +92,9 @@ def calendar(constraints: Frame, snapshots: Frame, *, source: str) -> Chart:
         snapshots: A row a snapshot, quiet ones included.
         source: The subtitle, from ``origin``.
     """
+    title = "When reserve constraints bind, and how hard"
+    if holds_none(snapshots):
+        return nothing(title, source)
     blocks, hours = _blocks(constraints, snapshots)
     days = blocks["market_day"]
     blocks = blocks.with_columns(pl.col("market_day").dt.to_string())
@@ -103,13 +112,13 @@ def calendar(constraints: Frame, snapshots: Frame, *, source: str) -> Chart:
         .mark_rect()
         .encode(
             alt.Color("magnitude:Q", title=["largest magnitude", f"in the {span}, $/MW"])
-            .scale(type="symlog", scheme="viridis", reverse=True)
-            .legend(values=[1, 3, 10, 30, 100, 200])
+            .scale(type="symlog", scheme=shades("oranges"))
+            .legend(values=within(_MARKS, blocks["magnitude"]))
         )
     )
     layers = alt.layer(rest, bound).resolve_scale(color="independent").properties(width=WIDTH, height=280)
     note = f"Grey: not all of the {span} was collected, and nothing binds in the rest of it."
-    return finished(layers, "When reserve constraints bind, and how hard", source, note)
+    return finished(layers, title, source, note)
 
 
 def profile(constraints: Frame, snapshots: Frame, *, source: str) -> Chart:
@@ -117,6 +126,9 @@ def profile(constraints: Frame, snapshots: Frame, *, source: str) -> Chart:
 
     Arguments are those of ``calendar``. Hours are those of the intervals' starts, EST.
     """
+    title = "At which hours reserve constraints bind"
+    if holds_none(snapshots):
+        return nothing(title, source)
     observation = observe(constraints, snapshots, start=None, end=None)
     hours = hourly_profile(constraints, snapshots)
     starts = pl.date_range(observation.start.replace(day=1), observation.end, "1mo", eager=True).to_list()
@@ -141,14 +153,14 @@ def profile(constraints: Frame, snapshots: Frame, *, source: str) -> Chart:
         .mark_rect()
         .encode(
             alt.Color("binding_share:Q", title=["any binds, share of", "observed intervals"])
-            .scale(scheme="viridis", reverse=True)
+            .scale(scheme=shades("blues"), domainMin=0)
             .legend(format=".0%", tickCount=4),
             tooltip=["month:N", "hour:O", alt.Tooltip("binding_share:Q", format=".1%"), "observed_intervals:Q"],
         )
     )
     unseen = cells.transform_filter("!isValid(datum.binding_share)").mark_rect().encode(state_colour(NOT_COLLECTED))
     by_month = alt.layer(shares, unseen).resolve_scale(color="independent")
-    return finished(alt.vconcat(all_hours, by_month), "At which hours reserve constraints bind", source)
+    return finished(alt.vconcat(all_hours, by_month), title, source)
 
 
 def duration_curve(curve: pl.DataFrame, *, source: str) -> Chart:
@@ -178,31 +190,37 @@ def duration_curve(curve: pl.DataFrame, *, source: str) -> Chart:
 
 
 def zones(constraints: Frame, snapshots: Frame, *, source: str) -> Chart:
-    """Draw the mean shadow price, $/MW over observed intervals, by zone and terms as published.
+    """Draw the mean shadow price, $/MW over observed intervals, by zone, and by direction and terms as published.
 
-    Arguments are those of ``calendar``. What carries no zone that could be parsed stands under "none".
+    Each direction has rows of its own: a limit to the North and one to the South are two things, and no sum. Arguments
+    are those of ``calendar``. What carries no zone that could be parsed stands under "none".
     """
     title = "Which zones: mean shadow price over the observed intervals"
-    rows = constraints.lazy().with_columns(pl.col("terms").list.join("+").fill_null("not parsed")).collect()
+    terms = pl.col("terms").list.join("+").fill_null("not parsed")
+    rows = (
+        constraints.lazy()
+        .with_columns(terms=pl.concat_str("flow_direction", terms, separator=": ", ignore_nulls=True))
+        .collect()
+    )
     if rows.is_empty():
         return nothing(title, source)
     cells = pl.concat(
         binding_summary(group, snapshots, by="zone").with_columns(terms=pl.lit(name))
         for name, group in ((name, rows.filter(pl.col("terms") == name)) for name in sorted(rows["terms"].unique()))
-    ).with_columns(zone=pl.col("zone").cast(pl.String).fill_null("none"))
+    ).with_columns(zone=pl.col("zone").cast(pl.String).fill_null("none"), magnitude=pl.col("mean_shadow_price").abs())
     numbered = [str(number) for number in sorted({zone for zone in rows["zone"].to_list() if zone is not None})]
     base = alt.Chart(cells).encode(
         alt.X("zone:O", title="reserve zone", sort=[*numbered, "none"]).axis(labelAngle=0),
-        alt.Y("terms:N", title="terms"),
+        alt.Y("terms:N", title="direction: terms").axis(labelLimit=300),
     )
-    dark = -0.4 * largest(-cells["mean_shadow_price"], 0)
+    dark = 0.6 * largest(cells["magnitude"], 0)
     fill = base.mark_rect().encode(
-        alt.Color("mean_shadow_price:Q", title="mean, $/MW").scale(scheme="viridis"),
+        alt.Color("magnitude:Q", title=["magnitude of", "the mean, $/MW"]).scale(scheme=shades("oranges"), domainMin=0),
         tooltip=["terms:N", "zone:O", "mean_shadow_price:Q", alt.Tooltip("binding_share:Q", format=".2%")],
     )
     figures = base.mark_text(fontSize=11).encode(
         alt.Text("mean_shadow_price:Q", format=".2f"),
-        color=alt.condition(f"datum.mean_shadow_price > {dark}", alt.value("black"), alt.value("white")),
+        color=alt.condition(f"datum.magnitude > {dark}", alt.value("white"), alt.value("black")),
     )
     return finished((fill + figures).properties(width=WIDTH, height=alt.Step(44)), title, source)
 

@@ -1,7 +1,8 @@
 """What all charts share: where the data comes from, colours, EST on the axes, gaps drawn as gaps. Pure."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import altair as alt
 import polars as pl
@@ -40,6 +41,9 @@ STATE_COLOURS: Final = {
 
 WIDTH: Final = 640
 
+NO_SNAPSHOTS: Final = "The archive holds no snapshots: collect some, or `make demo` for simulated ones"
+"""The origin of an archive in which there is nothing to draw."""
+
 
 def origin(snapshots: Frame) -> str:
     """Say in a line which data a chart shows: simulated or not, its market days, the share that was observed.
@@ -47,20 +51,34 @@ def origin(snapshots: Frame) -> str:
     Only what is certain is claimed. Rows of the live feed before ``COLLECTOR_BEGAN`` can only be simulated. Later
     ones are called archived, never real: a simulated archive may have any dates, and its provenance alone tells.
 
+    Of an archive without snapshots there is none, and what to do is said: ``NO_SNAPSHOTS``.
+
     Args:
         snapshots: A row a snapshot, quiet ones included.
-
-    Raises:
-        ValueError: There are no snapshots.
     """
     rows = snapshots.lazy().filter("is_latest").select("market_day", "interval_end", "source").collect()
     if rows.is_empty():
-        raise ValueError("the archive holds no snapshots: collect some, or `make demo` for simulated ones")
+        return NO_SNAPSHOTS
     simulated = (rows["market_day"] < COLLECTOR_BEGAN) & (rows["source"] == LIVE)
     name = "SIMULATED data" if simulated.all() else "PARTLY SIMULATED data" if simulated.any() else "Archived data"
     first, last = rows.select(first=pl.col("market_day").min(), last=pl.col("market_day").max()).row(0)
     share = rows["interval_end"].n_unique() / (INTERVALS_A_DAY * ((last - first).days + 1))
     return f"{name}, market days {first} to {last} (EST), {share:.1%} of their intervals observed"
+
+
+def period(snapshots: Frame) -> dict[str, date]:
+    """Return the market days of these snapshots as ``start`` and ``end``, for the analysis.
+
+    Of no snapshots it is a day on which nothing can have been observed: every figure is then of no interval.
+    """
+    days = snapshots.lazy().select("market_day").unique().collect()["market_day"]
+    first, last = (COLLECTOR_BEGAN - timedelta(days=1),) * 2 if days.is_empty() else first_and_last(days)
+    return {"start": first, "end": last + timedelta(days=1)}
+
+
+def holds_none(snapshots: Frame) -> bool:
+    """Tell whether there are no snapshots, so that there is nothing to draw."""
+    return snapshots.lazy().head(1).collect().is_empty()
 
 
 def wall(time: pl.Expr) -> pl.Expr:
@@ -131,8 +149,23 @@ def with_demand_value(chart: alt.Chart) -> alt.LayerChart | alt.FacetChart:
     return alt.layer(chart, rule, words)
 
 
+def shades(name: Literal["oranges", "blues"]) -> alt.SchemeParams:
+    """Return colours that are the darker the more there is: the least is pale, and still not the white of nothing."""
+    return alt.SchemeParams(name=name, extent=[0.2, 1.0])
+
+
+def within(marks: Sequence[float], figures: pl.Series) -> list[float]:
+    """Return those of a legend's marks that its scale reaches: it draws the others over its title."""
+    least, most = figures.min(), figures.max()
+    if not isinstance(least, (int, float)) or not isinstance(most, (int, float)):
+        return []
+    return [mark for mark in marks if least <= mark <= most]
+
+
 def nothing(title: str, source: str, text: str = "Nothing binds in this period.") -> Chart:
-    """Return a chart that says so, in place of an empty one."""
+    """Return a chart that says so, in place of an empty one; where nothing was observed, nothing is known to bind."""
+    if source == NO_SNAPSHOTS:
+        text = "Nothing to draw."
     words = alt.Chart(pl.DataFrame({"text": [text]})).mark_text(fontSize=14).encode(alt.Text("text:N"))
     return finished(words.properties(width=WIDTH, height=60), title, source)
 

@@ -95,7 +95,9 @@ def episode_closely(constraints: Frame, snapshots: Frame, episode: pl.DataFrame,
         alt.Chart(steps)
         .mark_line(strokeWidth=1.5)
         .encode(
-            alt.X("at:T", title="time (EST)", scale=alt.Scale(type="utc")).axis(format="%H:%M", labelOverlap=True),
+            alt.X("at:T", title="time (EST)", scale=alt.Scale(type="utc")).axis(
+                format="%H:%M", labelOverlap=True, labelSeparation=8
+            ),
             alt.Y("shadow_price:Q", title="shadow price, $/MW"),
             alt.Color("constraint_name:N", title=None, sort=hardest)
             .scale(domain=hardest, range=list(LINES[: len(hardest)]))

@@ -13,6 +13,7 @@ import polars as pl
 from miso_reserve.drawing import (
     BINDING,
     BLUE,
+    COLLECTOR_BEGAN,
     MOST_ROWS,
     NOT_COLLECTED,
     QUIET,
@@ -38,6 +39,8 @@ _MOST_LAG: Final = 10.0  # minutes; later fetches are counted in the last bar
 _BAR: Final = 0.25  # minutes
 _INTERVALS_AN_HOUR: Final = timedelta(hours=1) // INTERVAL
 _DAY: Final = timedelta(days=1)
+_SIMULATED: Final = pl.col("market_day") < COLLECTOR_BEGAN
+_ON_ANOTHER_CLOCK: Final = _SIMULATED & (pl.col("fetched_at").dt.date() >= COLLECTOR_BEGAN)
 
 
 def collection(snapshots: Frame, missing: pl.DataFrame, coverage: pl.DataFrame, *, source: str) -> Chart:
@@ -52,6 +55,9 @@ def collection(snapshots: Frame, missing: pl.DataFrame, coverage: pl.DataFrame, 
         coverage: The result of ``coverage`` likewise.
         source: The subtitle, from ``origin``.
     """
+    title = "What was collected, and what was not"
+    if coverage.is_empty():
+        return nothing(title, source)
     runs = collection_runs(snapshots, missing, coverage)
     shown = coverage.filter(pl.col("market_day") >= runs["market_day"].min())
     cut = [f"The last {shown.height} of {coverage.height} market days."] if shown.height < coverage.height else []
@@ -82,7 +88,7 @@ def collection(snapshots: Frame, missing: pl.DataFrame, coverage: pl.DataFrame, 
         )
         .properties(width=WIDTH, height=60)
     )
-    return finished(alt.vconcat(states, refused), "What was collected, and what was not", source, *cut)
+    return finished(alt.vconcat(states, refused), title, source, *cut)
 
 
 def collection_runs(snapshots: Frame, missing: pl.DataFrame, coverage: pl.DataFrame) -> pl.DataFrame:
@@ -163,7 +169,7 @@ def lag_distribution(fetched: pl.DataFrame, *, source: str) -> Chart:
     title = "How late the feed is: from the interval's end to the fetch"
     lags = _lags(fetched)
     if lags.is_empty():
-        return nothing(title, source, "No provenance says when the snapshots were fetched.")
+        return nothing(title, source, _without_lag(fetched))
     rest = f" (more than {_MOST_LAG:.0f} in the last bar)" if largest(lags["lag_minutes"], 0) > _MOST_LAG else ""
     bars = (
         lags.group_by((pl.col("lag_minutes").clip(0, _MOST_LAG - _BAR) / _BAR).floor().alias("bar"))
@@ -199,7 +205,7 @@ def lag_by_day(fetched: pl.DataFrame, *, source: str) -> Chart:
     title = "Lag over time: median by market day, and the middle 80 %"
     lags = _lags(fetched)
     if lags.is_empty():
-        return nothing(title, source, "No provenance says when the snapshots were fetched.")
+        return nothing(title, source, _without_lag(fetched))
     daily = lags.group_by("market_day").agg(
         low=pl.col("lag_minutes").quantile(0.1),
         median=pl.col("lag_minutes").median(),
@@ -224,6 +230,8 @@ def revisions(coverage: pl.DataFrame, *, source: str) -> Chart:
         source: The subtitle, from ``origin``.
     """
     title = "Revised intervals a market day"
+    if coverage.is_empty():
+        return nothing(title, source)
     days = coverage.with_columns(*_day_edges())
     most = largest(days["revised"], 1)
     shown = days.select(
@@ -262,5 +270,15 @@ def _clock(hours: str) -> pl.Expr:
 
 
 def _lags(fetched: pl.DataFrame) -> pl.DataFrame:
-    """Return the lag of each first body whose provenance says when it was fetched."""
-    return fetched.filter((pl.col("revision") == 0) & pl.col("lag_minutes").is_not_null())
+    """Return the lag of each first body whose provenance says when it was fetched.
+
+    A simulated interval of 2001 that a real clock saw fetched is not late by 25 years: it has no lag.
+    """
+    known = (pl.col("revision") == 0) & pl.col("lag_minutes").is_not_null()
+    return fetched.filter(known & ~_ON_ANOTHER_CLOCK)
+
+
+def _without_lag(fetched: pl.DataFrame) -> str:
+    if fetched.filter(_ON_ANOTHER_CLOCK).is_empty():
+        return "No provenance says when the snapshots were fetched."
+    return "These simulated intervals were fetched by a real clock: there is no lag between the two."
