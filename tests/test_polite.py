@@ -132,6 +132,17 @@ class TestCommandLine:
         assert main([*arguments, "--polls", "5"]) == 0
         assert seconds(turned_feed.asked) == [20, 80, 140, 200, 260, 320, 380, 440, 500, 560]
 
+    def test_a_feed_on_this_machine_may_be_named_by_the_environment(
+        self, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """How often a run may ask is judged by the feed it asks, whichever way that is named."""
+        at = arguments.index("--api-url")
+        monkeypatch.setenv("MISO_API_URL", arguments[at + 1])
+        assert main([*arguments[:at], "--poll-gap", "1"]) == 0
+        monkeypatch.setenv("MISO_API_URL", "http://feed.test/")
+        assert main([*arguments[:at], "--poll-gap", "1"]) == 2
+        assert "at most one request a minute" in capsys.readouterr().err
+
 
 class TestRefusal:
     """A gap below a minute is for a feed on this machine alone."""

@@ -228,7 +228,16 @@ class TestMistakes:
             ("timeout", ["0", "-1", "3601", "nan", "inf", "x", ""]),
             (
                 "api_url",
-                ["", "x", "ftp://host/feed", "public-api.misoenergy.org", "http://", "https:///feed", "http://["],
+                [
+                    "",
+                    "x",
+                    "ftp://host/feed",
+                    "public-api.misoenergy.org",
+                    "http://",
+                    "https:///feed",
+                    "http://[",
+                    "http://a\\@b/",
+                ],
             ),
             ("redis_url", ["", "x", "http://cache", "redis://", "redis:///0", "unix:///socket", "redis://["]),
             ("redis_url", ["redis://cache:x", "redis://cache:99999", "redis://cache:-1"]),

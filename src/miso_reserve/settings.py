@@ -74,7 +74,8 @@ def _is_address(value: str, schemes: set[str]) -> bool:
 
 
 def _http_url(value: str) -> str:
-    if not _is_address(value, {"http", "https"}):
+    # Of http://one\@two/ one library takes one for the host, another two: which feed is asked would be unknown.
+    if "\\" in value or not _is_address(value, {"http", "https"}):
         raise ValueError("give an address of the form https://host/path, or http://")
     return value
 
@@ -218,12 +219,17 @@ class Settings(PartsSettings):
     log_level: LogLevel = _option("INFO", "How much is logged, on stderr.")
     log_format: LogFormat = _option("text", "How it is logged: as lines for people, or as one JSON object a line.")
 
-    @field_validator("poll_gap")
     @classmethod
-    def _polite(cls, gap: float, others: ValidationInfo) -> float:
-        if gap < POLITE_GAP and urlsplit(others.data.get("api_url", "")).hostname not in _THIS_MACHINE:
-            raise ValueError("MISO asks for at most one request a minute: give 60 or more")
-        return gap
+    def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
+        """Do as ``ArchiveSettings.resolve`` does, then judge how often the feed that is now known may be asked.
+
+        Raises:
+            UsageError: A value is wrong, or the values do not go together.
+        """
+        settings = super().resolve(given, environ)
+        if settings.poll_gap < POLITE_GAP and urlsplit(settings.api_url).hostname not in _THIS_MACHINE:
+            raise UsageError("--poll-gap: MISO asks for at most one request a minute: give 60 or more")
+        return settings
 
 
 def given_in(settings: ArchiveSettings | None) -> dict[str, Any]:
