@@ -260,4 +260,5 @@ def _task_steps(parts: Parts, pace: Pace, clock: Clock, show: Show) -> Steps:
         show=partial(show.stored, parts),
         catch_up=partial(announce_what_is_left, parts, parts.announcer) if parts.announcer else None,
         store_spooled=store_spooled,
+        archive_is_away=parts.archive_is_away,
     )

@@ -154,7 +154,7 @@ def _describe(folder: Path) -> None:
     say(f"look at one:       zcat {snapshots[-1]}")
     say(f"check them all:    .venv/bin/miso-reserve validate {snapshots[0].parent}/*.json.gz")
     say("run it again:      make demo   (stores nothing new)")
-    say("the live feed:     make collect   (this one is not simulated)")
+    say("the live feed:     make collect DATA=live   (this one is not simulated)")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import os
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from cyclopts import App
 from prefect import serve
@@ -17,6 +16,7 @@ from flows.sweep import sweep
 from miso_reserve.interval import EST, INTERVAL
 from miso_reserve.pace import MOST_POLLS, POLITE_GAP
 from miso_reserve.plain_text import stripped
+from miso_reserve.settings import is_simulated
 
 EST_NAME = "Etc/GMT+5"
 ON_THE_GRID = datetime(2026, 1, 1, tzinfo=EST)
@@ -38,8 +38,7 @@ def deployments(every: float, poll_gap: float, environment: str) -> list[RunnerD
         compact.to_deployment("compact", schedule=Cron("30 1 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
         sweep.to_deployment("sweep", schedule=Cron("30 2 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
     ]
-    simulated = urlsplit(_set("MISO_API_URL")).hostname in {"localhost", "127.0.0.1", "::1"}
-    if _set("MISO_REPORTS_URL") or not simulated:
+    if _set("MISO_REPORTS_URL") or not is_simulated(_set("MISO_API_URL")):
         # A day's report is out on the next day; the hour of 13:00 is inferred, not known.
         daily = Cron("0 13 * * *", timezone=EST_NAME)
         made.append(gaps.to_deployment("gaps", schedule=daily, tags=["miso", "reserve"]))

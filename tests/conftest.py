@@ -79,9 +79,10 @@ class Bucket:
     client: Any
 
     def keys(self, prefix: str = "") -> list[str]:
-        """Every key in it, sorted."""
+        """Every key in it, sorted; the marks of environments, which every archive has, only when they are asked for."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+        keys = (item["Key"] for page in pages for item in page.get("Contents", []))
+        return sorted(key for key in keys if prefix or not key.startswith("environments/"))
 
     def body(self, key: str) -> bytes:
         """An object's bytes."""

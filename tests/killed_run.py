@@ -34,5 +34,6 @@ def run_and_die(step: str, moment: str, given: Mapping[str, str]) -> None:
     pace = Pace(clock.now(), settings.polls, settings.poll_gap)
     with open_parts(settings, RESERVE) as parts:
         steps = plain_steps(parts, pace, clock)
-        fatal = replace(steps, **{step: killing(getattr(steps, step), moment)})
+        deadly: dict[str, Any] = {step: killing(getattr(steps, step), moment)}
+        fatal = replace(steps, **deadly)
         collect(generate_candidates(settings), RESERVE, fatal, pace)

@@ -42,7 +42,7 @@ class TestUsage:
             (["collect"], "--s3-bucket (S3_BUCKET), --s3-block or --local"),
             (["collect", "stray"], "too many"),
             (["collect", "--s3-bucket"], "--s3-bucket requires an argument"),
-            (["collect", "--local", "a", "--s3-bucket", "b"], "--s3-bucket and --local"),
+            (["collect", "--local", "a", "--s3-bucket", "bucket"], "--s3-bucket and --local"),
             (["collect", "--local", "a", "--environment", "test"], "--environment: "),
             (["collect", "--local", "a", "--log-level", "TRACE"], "--log-level: "),
             (["collect", "--local", "a", "--timeout", "soon"], "--timeout: "),

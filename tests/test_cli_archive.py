@@ -235,7 +235,7 @@ class TestUsage:
         ("arguments", "problem"),
         [
             ([], "--s3-bucket (S3_BUCKET), --s3-block or --local"),
-            (["--local", "a", "--s3-bucket", "b"], "--local"),
+            (["--local", "a", "--s3-bucket", "bucket"], "--local"),
             (["--local", ".", "--start", "yesterday"], "--start is a market day, YYYY-MM-DD, not 'yesterday'"),
             (["--local", ".", "--start", "2026-07-02", "--end", "2026-07-01"], "before they start"),
             (["--local", ".", "--format", "xml"], "--format"),

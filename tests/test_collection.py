@@ -407,6 +407,7 @@ class Failing:
     """The parts of a run, one of which is another function."""
 
     announcer = None
+    archive_is_away = False
 
     def __init__(self, step: str, function: Callable[..., object]) -> None:
         for name in ("is_registered", "store", "quarantine", "register", "store_spooled"):

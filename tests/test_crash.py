@@ -66,9 +66,9 @@ def test_a_killed_run_is_made_good_by_the_next(  # noqa: PLR0913, PLR0917 - the 
 def test_a_killed_run_leaves_no_rubbish_in_a_folder(
     step: str, moment: str, feed: SimulatedFeed, tmp_path: Path
 ) -> None:
-    """In a local archive, a killed run and the next one leave the object and its provenance, and no other file."""
+    """In a local archive, a killed run and the next leave the object, its provenance and the mark, no other file."""
     die(step, moment, local=str(tmp_path), api_url=feed.url)
     assert main(["collect", "--local", str(tmp_path), "--api-url", feed.url]) == 0
     files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
     folders = sorted(path.parts[0] for path in files if path.parts[0] != ".valkey")
-    assert folders == ["provenance", "sourcing"]
+    assert folders == ["environments", "provenance", "sourcing"]

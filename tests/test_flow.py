@@ -410,7 +410,7 @@ def test_the_saved_block_is_loaded_by_name(feed: SimulatedFeed, services: Servic
     S3Bucket(bucket_name=bucket.name, bucket_folder="archive", credentials=credentials).save("reserve", overwrite=True)
     state = run(feed, s3_block="reserve")
     (key,) = result_of(state)["objects"]
-    assert bucket.keys() == [f"archive/{key}"]
+    assert bucket.keys() == ["archive/environments/began.json", f"archive/{key}"]
 
 
 def test_an_unknown_block_fails_the_run_by_its_name(feed: SimulatedFeed) -> None:

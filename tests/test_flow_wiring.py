@@ -30,6 +30,7 @@ from tests.test_settings import FIELDS, TABLE
 
 if TYPE_CHECKING:
     from miso_reserve.simulate import SimulatedFeed
+    from tests.conftest import Bucket
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -166,3 +167,46 @@ def test_no_secret_of_a_run_that_succeeds_is_published(
     kept = [path for folder in (tmp_path, results) for path in folder.rglob("*") if path.is_file()]
     told += [text for path in kept for text in (str(path), path.read_bytes().decode("latin-1"))]
     assert [text for text in told if SECRET in text] == []
+
+
+def test_a_run_of_prefect_tells_who_else_writes_into_the_archive(
+    feed: SimulatedFeed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run into another environment's archive completes, with a warning; each object says who fetched it."""
+    assert run(feed, local=tmp_path).is_completed()
+    feed.advance()
+    assert "was begun by" not in caplog.text
+    assert run(feed, local=tmp_path, environment="prod").is_completed()
+    assert "was begun by dev-simulated, and prod-simulated writes into it too" in caplog.text
+    kept = sorted(tmp_path.glob("provenance/**/*.json"))
+    assert [json.loads(path.read_bytes())["environment"] for path in kept] == ["dev", "prod"]
+
+
+def test_what_waits_in_the_spool_does_not_delay_the_poll_while_the_archive_is_away(
+    feed: SimulatedFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive that does not answer as the run begins is given what waits only once it has taken the run's body."""
+
+    def refuses(*_arguments: object) -> None:
+        raise CollectionError(FailureCode.ARCHIVE_REFUSED, "for good")
+
+    places = {"local": tmp_path / "archive", "spool": tmp_path / "spool"}
+    with monkeypatch.context() as refusing:
+        refusing.setattr("miso_reserve.collection.store_snapshot", refuses)
+        assert run(feed, **places).is_failed()
+    feed.advance()
+    monkeypatch.setattr("miso_reserve.collection.enter", lambda *_, **__: False)
+    state = run(feed, **places)
+    assert len(result_of(state)["objects"]) == 2
+    tasks = task_runs_of(state)
+    stored, fetched = tasks["store what was spooled"].start_time, tasks["fetch snapshot, poll 1"].end_time
+    assert stored is not None
+    assert fetched is not None
+    assert stored > fetched
+
+
+def test_a_bucket_that_is_not_there_is_told_before_the_feed_is_asked(feed: SimulatedFeed, bucket: Bucket) -> None:
+    """The run fails by that reason, and nothing was asked."""
+    state = run(feed, s3_bucket=f"{bucket.name}-x")
+    assert (state.message or "").startswith(f"archive_refused: s3://{bucket.name}-x cannot be read: NoSuchBucket. ")
+    assert feed.requests == []

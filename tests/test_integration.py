@@ -371,7 +371,7 @@ class TestLocalArchive:
         assert [result["failed"] for result in results] == [0] * 8
         assert sum(result["collected"] for result in results) == 1
         files = [path for path in tmp_path.rglob("*") if path.is_file() and ".valkey" not in path.parts]
-        assert len(files) == 2  # the object and its provenance
+        assert len(files) == 3  # the object, its provenance, and the mark of the environment
 
 
 def run_command(arguments: list[str]) -> subprocess.CompletedProcess[str]:

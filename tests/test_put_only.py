@@ -80,5 +80,6 @@ def test_a_collector_that_may_only_put_collects_and_announces(  # noqa: PLR0913,
     assert main(["collect", *options]) == 0
     assert '"skipped_duplicate":1' in capsys.readouterr().out
     assert key in set(bucket.keys())
+    assert bucket.keys("environments/") == ["environments/began.json"]
     broker, _, topic = kafka_topic.partition("/")
     assert len(read_messages(broker, topic, expected=1)) == 1

@@ -89,7 +89,7 @@ class TestArchived:
         """Time and address are those of the first day it was refused on; the version is that of the replay."""
         later = FETCHED_AT + timedelta(days=1)
         (_, key) = refuse(tmp_path, response(body(), later), response(body()))
-        rewritten_report(tmp_path, key, **{"collector-version": "0.0.1"})
+        rewritten_report(tmp_path, key, **{"collector-version": "0.0.1", "environment": "staging"})
         result = replayed(tmp_path)
         assert (result.archived, result.already) == (1, 1)
         provenance = json.loads((tmp_path / KEY.replace("sourcing", "provenance").replace(".gz", "")).read_bytes())
@@ -98,6 +98,7 @@ class TestArchived:
             "fetched-at": "2026-07-27T13:11:07Z",
             "source-url": "http://127.0.0.1/feed",
             "collector-version": __version__,
+            "environment": "staging",
             "ref-id": "27-Jul-2026 - Interval 08:10 EST",
         }
 

@@ -12,6 +12,7 @@ import pytest
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 from prefect_aws.credentials import _get_client_cached
 
+from miso_reserve.archive import UnusableArchiveError
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 from miso_reserve.s3_archive import S3Archive, open_bucket
@@ -152,9 +153,6 @@ class TestAnswers:
         [
             (400, "InvalidRequest"),
             (403, "AccessDenied"),
-            (403, "InvalidAccessKeyId"),
-            (403, "SignatureDoesNotMatch"),
-            (404, "NoSuchBucket"),
             (405, "MethodNotAllowed"),
             (501, "NotImplemented"),
         ],
@@ -167,6 +165,22 @@ class TestAnswers:
         error = trouble(scripted_archive)
         assert (error.code, error.transient) == (FailureCode.ARCHIVE_REFUSED, False)
         assert error.message == f"put_object of s3://bucket/{KEY} failed: {code} 'so it is'"
+
+    @pytest.mark.parametrize(
+        ("status", "code"), [(403, "InvalidAccessKeyId"), (403, "SignatureDoesNotMatch"), (404, "NoSuchBucket")]
+    )
+    def test_what_keeps_everything_out_is_told_apart(
+        self, scripted: ScriptedS3, scripted_archive: Archive, status: int, code: str
+    ) -> None:
+        """No such bucket, or keys that nobody knows: final, in the words that readers of the archive get."""
+        scripted.status, scripted.body = status, error_body(code)
+        error = trouble(scripted_archive)
+        assert isinstance(error, UnusableArchiveError)
+        assert (error.code, error.transient) == (FailureCode.ARCHIVE_REFUSED, False)
+        reason = f"{code}. Check bucket, region, credentials and rights"
+        assert error.message == f"s3://bucket cannot be written: {reason}"
+        with pytest.raises(UnusableArchiveError, match=f"^archive_refused: s3://bucket cannot be read: {reason}$"):
+            scripted_archive.read(KEY)
 
     def test_a_failed_condition_means_that_it_exists(self, scripted: ScriptedS3, scripted_archive: Archive) -> None:
         """412 is no error: an object stands there."""
@@ -277,10 +291,10 @@ class TestCredentials:
 
     @pytest.mark.usefixtures("nobody")
     def test_no_credentials_are_final(self) -> None:
-        """Without credentials nothing is tried again, and the message names bucket and key."""
+        """Without credentials nothing is tried again, and the message names the bucket."""
         error = trouble(open_bucket(Settings(s3_bucket="bucket")))
         assert (error.code, error.transient) == (FailureCode.ARCHIVE_REFUSED, False)
-        assert error.message == f"put_object of s3://bucket/{KEY} failed: 'Unable to locate credentials'"
+        assert error.message == "no AWS credentials are found for s3://bucket: set them as for any AWS tool"
 
     @pytest.mark.usefixtures("nobody")
     def test_an_unknown_profile_is_final(self) -> None:
@@ -338,7 +352,7 @@ class TestBucket:
         name = f"bucket-{uuid.uuid4()}"
         error = trouble(archive_at(services.s3, name))
         assert error.code == FailureCode.ARCHIVE_REFUSED
-        assert error.message.startswith(f"put_object of s3://{name}/{KEY} failed: NoSuchBucket ")
+        assert error.message.startswith(f"s3://{name} cannot be written: NoSuchBucket. ")
 
     @pytest.mark.parametrize(
         ("key", "content_type"), [(KEY, "application/gzip"), ("quarantine/x.reasons.json", "application/json")]

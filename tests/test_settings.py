@@ -143,8 +143,8 @@ class TestDestination:
     @pytest.mark.parametrize("from_environment", [False, True])
     def test_there_is_only_one(self, names: tuple[str, str], *, from_environment: bool) -> None:
         """Two destinations in the same place are wrong usage, and the message names both."""
-        given = {} if from_environment else dict.fromkeys(names, "x")
-        environ = {str(environment_variable(name)): "x" for name in names} if from_environment else {}
+        given = {} if from_environment else dict.fromkeys(names, "one")
+        environ = {str(environment_variable(name)): "one" for name in names} if from_environment else {}
         with pytest.raises(UsageError, match="name one archive") as refusal:
             Settings.resolve(given, environ)
         assert all(option_name(name) in str(refusal.value) for name in names)
@@ -222,6 +222,8 @@ class TestMistakes:
         ("field", "values"),
         [
             ("environment", ["test", "", "DEV", 1]),
+            ("s3_bucket", ["", "ab", "a" * 64, "My-Bucket", "my_bucket", "-bucket", "bucket.", "a..b", "192.168.0.1"]),
+            ("s3_bucket", ["s3://", "s3://bucket/folder", "bucket/folder", "https://bucket", "s3://s3://bucket"]),
             ("log_level", ["TRACE", "", 10]),
             ("redis_port", ["0", "65536", "-1", "x", "6379.5", ""]),
             ("redis_db", ["-1", "x", ""]),
@@ -257,6 +259,7 @@ class TestMistakes:
         ("field", "values"),
         [
             ("environment", ["dev", "staging", "prod"]),
+            ("s3_bucket", ["abc", "a" * 63, "my.bucket-2", "1.2.3.4a"]),
             ("log_level", ["DEBUG", "INFO", "WARNING", "ERROR"]),
             ("redis_port", [1, 65535]),
             ("redis_db", [0, 15, 100]),
@@ -267,6 +270,12 @@ class TestMistakes:
     def test_every_right_value_is_accepted(self, field: str, values: list[object]) -> None:
         """The choices and both ends of the ranges work."""
         assert [getattr(resolved({field: value}), field) for value in values] == values
+
+    @pytest.mark.parametrize("spelled", ["s3://my-bucket", "s3://my-bucket/", "my-bucket/"])
+    def test_a_bucket_may_be_spelled_as_an_address(self, spelled: str) -> None:
+        """What people type names the bucket, as an option and as a variable."""
+        assert resolved({"s3_bucket": spelled}).s3_bucket == "my-bucket"
+        assert resolved({}, {"S3_BUCKET": spelled}).s3_bucket == "my-bucket"
 
     @pytest.mark.parametrize(
         ("given", "message"),

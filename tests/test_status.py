@@ -175,7 +175,12 @@ class TestParts:
         facts = json.loads(found.model_dump_json())
         unknown = {"last_interval_end", "age_minutes", "stale", "today", "refused_today", "refused_7_days", "drift"}
         # What waits on this machine is known, and since when is null as nothing does.
-        assert {name for name, fact in facts.items() if fact is None} == {*unknown, "unannounced", "spooled_since"}
+        assert {name for name, fact in facts.items() if fact is None} == {
+            *unknown,
+            "unannounced",
+            "written_by",
+            "spooled_since",
+        }
         lines = dict(line.split(maxsplit=1) for line in told(found).replace(" interval", "_interval").splitlines())
         assert {lines[name] for name in ("last_interval", "today", "refused")} == {"unknown"}
         assert told(found).count("unknown\n") == 5

@@ -16,6 +16,7 @@ import orjson
 from miso_reserve import __version__
 from miso_reserve.contract import MOST_BYTES, Snapshot
 from miso_reserve.dataset import Dataset
+from miso_reserve.failure import CollectionError
 from miso_reserve.findings import Finding
 from miso_reserve.interval import EST, as_utc
 from miso_reserve.response import Response
@@ -25,6 +26,20 @@ REVISION_DIGITS: Final = 12
 
 _CHUNK: Final = 1024 * 1024
 _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
+
+
+class UnusableArchiveError(CollectionError):
+    """The archive is named wrongly, or lets nobody in this way: no body gets there until the settings are mended."""
+
+
+def without_credentials(location: str) -> str:
+    """Return the sentence that nothing is known to open an archive with."""
+    return f"no AWS credentials are found for {location}: set them as for any AWS tool"
+
+
+def closed(location: str, verb: str, reason: str) -> str:
+    """Return the sentence that an archive cannot be read or written, with S3's own word for why."""
+    return f"{location} cannot be {verb}: {reason}. Check bucket, region, credentials and rights"
 
 
 class Store(Protocol):
@@ -125,23 +140,26 @@ def quarantine_key(dataset: Dataset, response: Response) -> str:
     return f"quarantine/{dataset.name}/{response.fetched_at.astimezone(EST):%Y-%m-%d}/refused_{response.sha256}"
 
 
-def provenance_of(response: Response) -> dict[str, str]:
-    """Return where a body comes from, in the words of S3 object metadata."""
-    return {
+def provenance_of(response: Response, environment: str | None = None) -> dict[str, str]:
+    """Return where a body comes from, and which environment fetched it, in the words of S3 object metadata."""
+    provenance = {
         "sha256": response.sha256,
         "fetched-at": as_utc(response.fetched_at),
         "source-url": response.source_url,
         "collector-version": __version__,
     }
+    return provenance if environment is None else provenance | {"environment": environment}
 
 
-def store_snapshot(archive: Store, dataset: Dataset, snapshot: Snapshot, response: Response) -> Stored:
+def store_snapshot(
+    archive: Store, dataset: Dataset, snapshot: Snapshot, response: Response, environment: str | None = None
+) -> Stored:
     """Put a snapshot's body, byte for byte, under its interval's key; beside it, when other bytes stand there.
 
     Safe to repeat and to run many times at once: the same body ends in one object.
     """
     data = zipped(response.body)
-    provenance = provenance_of(response) | {"ref-id": snapshot.ref_id.strip()}
+    provenance = provenance_of(response, environment) | {"ref-id": snapshot.ref_id.strip()}
     key = snapshot_key(dataset, snapshot.interval_end)
     if archive.put_if_absent(key, data, provenance):
         return Stored(key, written=True)
@@ -151,12 +169,14 @@ def store_snapshot(archive: Store, dataset: Dataset, snapshot: Snapshot, respons
     return Stored(revision, written=archive.put_if_absent(revision, data, provenance))
 
 
-def store_refused(archive: Store, dataset: Dataset, response: Response, reasons: tuple[Finding, ...]) -> str:
+def store_refused(
+    archive: Store, dataset: Dataset, response: Response, reasons: tuple[Finding, ...], environment: str | None = None
+) -> str:
     """Keep a refused body and, beside it, the reasons; return the body's key."""
     stem = quarantine_key(dataset, response)
     key = f"{stem}.body.gz"
     report = {
-        **provenance_of(response),
+        **provenance_of(response, environment),
         "content-type": response.content_type,
         **({"content-encoding": response.content_encoding} if response.content_encoding else {}),
         "cut": len(response.body) > MOST_BYTES,

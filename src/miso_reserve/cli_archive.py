@@ -109,12 +109,18 @@ def coverage(  # noqa: PLR0913 - likewise
         output: A file to write instead of standard output, which is -.
     """
     from miso_reserve import completeness  # noqa: PLC0415 - polars takes a while
+    from miso_reserve.environments import writers  # noqa: PLC0415 - likewise
 
     to = Output.of(format, output)
     count = completeness.missing_intervals if missing else completeness.coverage
     with told_wrong_bounds(), progress_bar("days read") as progress:
-        frame = count(_opened(settings, start, end), start=start, end=end, progress=progress)
+        objects = _opened(settings, start, end)
+        frame = count(objects, start=start, end=end, progress=progress)
     to.write(_without_empty_runs(frame) if to.form == "table" and not missing else frame)
+    if several := writers(objects):
+        sys.stderr.write(
+            f"miso-reserve: warning: {', '.join(several)} write into one archive: the days count all of them together\n"
+        )
     return 0
 
 

@@ -60,6 +60,7 @@ class _Report(BaseModel):
     content_type: str = Field(alias="content-type")
     cut: bool
     content_encoding: str = Field(default="", alias="content-encoding")
+    environment: Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class _Refused:
 
     response: Response
     for_good: RefusalCode | None
+    environment: str | None
 
 
 class _UnreadableError(Exception):
@@ -120,7 +122,7 @@ def replay(
             if archive is None:
                 stored = _rehearsed(objects, dataset, verdict.snapshot, refused.response.sha256, rehearsed)
             else:
-                stored = _stored(archive, dataset, verdict.snapshot, refused.response)
+                stored = _stored(archive, dataset, verdict.snapshot, refused)
             if stored.written:
                 result.archived += 1
                 result.objects.append(stored.key)
@@ -175,11 +177,12 @@ def _refused(stem: str, data: bytes | OSError, report: _Report | _UnreadableErro
     if key != stem:
         raise _UnreadableError("its reasons name another day than its folder")
     if report.cut:
-        return _Refused(response, RefusalCode.BODY_TOO_LARGE)
+        return _Refused(response, RefusalCode.BODY_TOO_LARGE, report.environment)
     try:
-        return _Refused(replace(response, body=decoded(response.body, report.content_encoding)), None)
+        body = decoded(response.body, report.content_encoding)
     except UndecodableError:
-        return _Refused(response, RefusalCode.UNREADABLE_ENCODING)
+        return _Refused(response, RefusalCode.UNREADABLE_ENCODING, report.environment)
+    return _Refused(replace(response, body=body), None, report.environment)
 
 
 def _unzipped(data: bytes | OSError) -> bytes:
@@ -197,9 +200,11 @@ def _unzipped(data: bytes | OSError) -> bytes:
     return body
 
 
-def _stored(archive: Archive, dataset: Dataset, snapshot: Snapshot, response: Response) -> Stored:
+def _stored(archive: Archive, dataset: Dataset, snapshot: Snapshot, refused: _Refused) -> Stored:
     try:
-        return ARCHIVE_RETRIES.call(partial(store_snapshot, archive, dataset, snapshot, response))
+        return ARCHIVE_RETRIES.call(
+            partial(store_snapshot, archive, dataset, snapshot, refused.response, refused.environment)
+        )
     except CollectionError as error:
         raise ArchiveError(error.message) from error
 

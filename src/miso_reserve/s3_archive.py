@@ -5,11 +5,23 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NoCredentialsError,
+)
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
-from miso_reserve.archive import Archive, bucket_identity, sha256_unzipped
+from miso_reserve.archive import (
+    Archive,
+    UnusableArchiveError,
+    bucket_identity,
+    closed,
+    sha256_unzipped,
+    without_credentials,
+)
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode, shown
 from miso_reserve.plain_text import strip_variable
@@ -19,6 +31,8 @@ _PRECONDITION_FAILED: Final = 412
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 _TRANSIENT_STATUS: Final = frozenset({408, 409, 429})
+_UNUSABLE_CODES: Final = frozenset({"NoSuchBucket", "InvalidBucketName", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+_WRITING: Final = frozenset({"put_object", "delete_object"})
 _TRANSIENT_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "Throttling", "InternalError"})
 
 
@@ -34,7 +48,7 @@ def open_bucket(settings: ArchiveSettings) -> Archive:
     try:
         return S3Archive(block)
     except (BotoCoreError, ValueError) as error:
-        message = f"no S3 client can be made: {shown(str(error), 200)[1:-1]}"
+        message = f"no S3 client can be made for s3://{block.bucket_name}: {shown(str(error), 200)[1:-1]}"
         raise CollectionError(FailureCode.ARCHIVE_REFUSED, message) from error
 
 
@@ -130,9 +144,15 @@ class S3Archive:
             return getattr(self._client, method)(Bucket=self._bucket, **arguments)
         except ClientError as error:
             status = error.response["ResponseMetadata"].get("HTTPStatusCode", _SERVER_ERROR)
+            code = error.response.get("Error", {}).get("Code")
+            if code in _UNUSABLE_CODES:
+                verb = "written" if method in _WRITING else "read"
+                raise UnusableArchiveError(FailureCode.ARCHIVE_REFUSED, closed(self.location, verb, code)) from error
             if status == absent_status:
                 return None
             raise self._failed(method, key, _told(error), transient=_is_transient(error, status)) from error
+        except NoCredentialsError as error:
+            raise UnusableArchiveError(FailureCode.ARCHIVE_REFUSED, without_credentials(self.location)) from error
         except BotoCoreError as error:
             raise self._failed(method, key, shown(str(error), 300), transient=_is_connection_trouble(error)) from error
 

@@ -16,7 +16,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from miso_reserve.archive import bucket_identity
+from miso_reserve.archive import bucket_identity, closed, without_credentials
 from miso_reserve.findings import shown
 from miso_reserve.objects import ArchiveError
 from miso_reserve.plain_text import strip_variable
@@ -63,7 +63,7 @@ def _opened(bucket: str, folder: str, session: Callable[[], Any], parameters: di
         opened = session()
         client = opened.client("s3", **parameters).meta
         if opened.get_credentials() is None:
-            raise ArchiveError(f"no AWS credentials are found for {location}: set them as for any AWS tool")
+            raise ArchiveError(without_credentials(location))
         # An endpoint that AWS would be asked at anyway is left to the store; a private or FIPS one is not.
         own = urlsplit(client.endpoint_url).hostname in {"s3.amazonaws.com", f"s3.{client.region_name}.amazonaws.com"}
         store = S3Store(
@@ -154,9 +154,7 @@ class S3Objects:
         text = str(error)
         code = _CODE.search(text)  # S3's own word, which stands below the first line
         reason = code[1] if code else shown(text.partition("\n")[0], 300)[1:-1]
-        return ArchiveError(
-            f"{self.location} cannot be {verb}: {reason}. Check bucket, region, credentials and rights."
-        )
+        return ArchiveError(closed(self.location, verb, reason))
 
 
 async def _all(ask: Callable[[str], Awaitable[T]], keys: Sequence[str]) -> list[T]:

@@ -29,6 +29,8 @@ LogFormat = Literal["text", "json"]
 
 DESTINATIONS: Final = ("s3_bucket", "s3_block", "local")
 _THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_FOUR_NUMBERS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 _REDIS_PARTS: Final = ("redis_host", "redis_port", "redis_db")
 
 
@@ -80,6 +82,11 @@ def _http_url(value: str) -> str:
     return value
 
 
+def is_simulated(url: str) -> bool:
+    """Tell whether a feed counts as simulated: one on this machine is not MISO's."""
+    return urlsplit(url).hostname in _THIS_MACHINE
+
+
 def _redis_host(value: str) -> str:
     if not value or set(value) & set("/?#@ "):
         raise ValueError("give a host name or an address, nothing around it")
@@ -98,13 +105,28 @@ def _kafka(value: SecretStr) -> SecretStr:
     return value
 
 
+def _bucket(value: str) -> str:
+    """Take a bucket's name, also as ``s3://name``; an ARN stands as it is."""
+    name = value.removeprefix("s3://").rstrip("/")
+    if name.startswith("arn:"):
+        return name
+    if "/" in name:
+        raise ValueError("give the bucket alone; a folder in it is what an S3Bucket block is for (--s3-block)")
+    if not _BUCKET.fullmatch(name) or ".." in name or _FOUR_NUMBERS.fullmatch(name):
+        raise ValueError(
+            "S3 has no buckets of such a name: 3 to 63 lower-case letters, digits, hyphens and single dots, "
+            "a letter or digit at both ends, and no IP address"
+        )
+    return name
+
+
 class ArchiveSettings(BaseModel):
     """Where the archive is. Made by ``resolve``, which also reads the environment."""
 
     # A validation error must not repeat what was given: it may be a password.
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
 
-    s3_bucket: Annotated[str, Field(min_length=1)] | None = _option(
+    s3_bucket: Annotated[str, AfterValidator(_bucket)] | None = _option(
         None, "The S3 bucket of the archive. Its endpoint comes from AWS_ENDPOINT_URL or the profile.", "S3_BUCKET"
     )
     s3_block: Annotated[str, Field(min_length=1)] | None = _option(
@@ -227,9 +249,14 @@ class Settings(PartsSettings):
             UsageError: A value is wrong, or the values do not go together.
         """
         settings = super().resolve(given, environ)
-        if settings.poll_gap < POLITE_GAP and urlsplit(settings.api_url).hostname not in _THIS_MACHINE:
+        if settings.poll_gap < POLITE_GAP and not settings.simulated:
             raise UsageError("--poll-gap: MISO asks for at most one request a minute: give 60 or more")
         return settings
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the feed is taken for a simulated one."""
+        return is_simulated(self.api_url)
 
 
 def given_in(settings: ArchiveSettings | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from miso_reserve.completeness import coverage
 from miso_reserve.dataset import RESERVE
 from miso_reserve.days import ONE_DAY
 from miso_reserve.dedup import Registry
+from miso_reserve.environments import writers
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import counted
 from miso_reserve.interval import EST, market_day
@@ -72,6 +73,9 @@ class Status(BaseModel):
     unannounced: int | None = Field(default=None, description="Snapshots stored and not announced in Kafka.")
     spooled: int | None = Field(default=None, description="Bodies on this machine that the archive did not take yet.")
     spooled_since: datetime | None = Field(default=None, description="When the oldest of them was fetched.")
+    written_by: list[str] | None = Field(
+        default=None, description="Who writes into the archive, when several environments do: first who began it."
+    )
     parts: list[Part] = Field(default_factory=list, description="Archive, Redis and Kafka: whether they answer.")
 
     @property
@@ -93,7 +97,7 @@ def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | N
         objects = objects_of(settings)
         identity = objects.identity
         found["archive"] = objects.location
-        for look in (_last, _today, _refused, _drift, _unannounced):
+        for look in (_last, _today, _refused, _drift, _unannounced, _written_by):
             found |= look(objects, _Asked(now, stale_after, settings.environment))
         archive = Part(name="archive", answers=True, detail=objects.location)
     except ArchiveError as error:
@@ -158,6 +162,10 @@ def _unannounced(objects: Objects, asked: _Asked) -> dict[str, object]:
     return {"unannounced": len(objects.names([f"unannounced/{RESERVE.name}/{asked.environment}"])[0])}
 
 
+def _written_by(objects: Objects, _asked: _Asked) -> dict[str, object]:
+    return {"written_by": writers(objects)}
+
+
 def _answer(
     name: Literal["redis", "kafka"], ask: Callable[[PartsSettings], tuple[bool | None, str]], settings: PartsSettings
 ) -> Part:
@@ -203,6 +211,7 @@ def told(found: Status) -> str:
         ("drift today", drift),
         ("not announced", _known(found.unannounced)),
         ("in the spool", _known(found.spooled) + oldest),
+        *([("written by", f"{', '.join(found.written_by)}: one archive for several")] if found.written_by else []),
         *(
             (part.name, f"FAILS: {part.detail}" if part.answers is False else part.detail)
             for part in found.parts

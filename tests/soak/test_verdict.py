@@ -132,6 +132,7 @@ class TestVerdict:
             ("ref-id", "another label"),
             ("source-url", None),
             ("collector-version", "0"),
+            ("environment", "prod"),
             ("fetched-at", "2026-11-22T16:59:58Z"),
             ("fetched-at", "2026-11-22T17:00:09Z"),
         ],
@@ -193,6 +194,7 @@ def origin(body: bytes) -> dict[str, str]:
         "fetched-at": "2026-11-22T17:00:00Z",
         "source-url": URL,
         "collector-version": __version__,
+        "environment": "dev",
     }
 
 

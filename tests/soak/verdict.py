@@ -121,6 +121,7 @@ def _wrong_provenance(
         "ref-id": json.loads(good.body)["RefId"],
         "source-url": ledger.source_url,
         "collector-version": __version__,
+        "environment": "dev",
     }
     wrong = _differing(expected, provenance)
     return wrong or _wrong_time(provenance.get("fetched-at"), good.servings, clocks)
@@ -194,6 +195,7 @@ def _wrong_reasons(
         "sha256": hashlib.sha256(refused.body).hexdigest(),
         "source-url": ledger.source_url,
         "collector-version": __version__,
+        "environment": "dev",
         "content-type": refused.content_type,
         "cut": refused.kind in _CUT,
     }

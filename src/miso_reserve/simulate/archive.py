@@ -23,7 +23,8 @@ from miso_reserve import __version__
 from miso_reserve.archive import Store, provenance_key, sha256_unzipped, store_refused, store_snapshot, zipped
 from miso_reserve.contract import Snapshot
 from miso_reserve.dataset import RESERVE
-from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY, YEARS
+from miso_reserve.environments import Writer, begin
+from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY, YEARS, as_utc
 from miso_reserve.response import Response
 from miso_reserve.simulate.faults import fault_reply
 from miso_reserve.simulate.market import documented_body, is_quiet, snapshot_body
@@ -38,7 +39,7 @@ SOURCE: Final = "simulated"
 """What stands in the provenance in place of the feed's address."""
 
 _MOST_OPEN: Final = 8
-_ARCHIVE_FOLDERS: Final = ("sourcing", "provenance", "quarantine")
+_ARCHIVE_FOLDERS: Final = ("sourcing", "provenance", "quarantine", "environments")
 _LAST_DAY: Final = date(YEARS.stop - 1, 12, 31)
 
 _OUTAGE_SHARE: Final = 0.009
@@ -129,6 +130,8 @@ def write_archive(  # noqa: PLR0913 - all but the folder by keyword
 def _fill(  # noqa: PLR0913, PLR0917 - what write_archive was given
     archive: Store, days: int, seed: int, start: date, documented_share: float, progress: Callable[[int, int], None]
 ) -> ArchiveSummary:
+    began = datetime(start.year, start.month, start.day, tzinfo=EST)
+    begin(archive.put_if_absent, Writer(environment="dev", simulated=True, since=as_utc(began)))
     snapshots = quiet = documented = revisions = gaps = refused = 0
     for number, interval in enumerate(_intervals(days * INTERVALS_A_DAY, seed, start, documented_share), 1):
         if interval.fault is not None:
