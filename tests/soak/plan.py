@@ -303,7 +303,8 @@ class _Drawing:
             after=self._generator.choice((0.0, self._seconds(self._longest_run))),
             lasts=brief if short else self._generator.choice((brief, 60.0)),
             at=self._point() if self._chance(0.4) else None,
-            room=self._generator.randint(0, _MOST_ROOM),
+            # Without any the first write fails; a small run fits into most of what is drawn otherwise.
+            room=self._generator.choice((0, self._generator.randint(1, _MOST_ROOM))),
         )
 
     def _clock_step(self) -> ClockStep:
