@@ -15,7 +15,7 @@ BENCH_DAYS ?= 365
 BENCH_ROUNDS ?= 5
 # More options of the soak: --undisturbed shows that it fails when nothing strikes.
 SOAK ?=
-# The installer, pinned; it compiles to bytecode, without which Prefect takes twice as long to start.
+# The installer, pinned; it compiles to bytecode, so that no first start has to.
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help

@@ -1,4 +1,4 @@
-"""The deployments without a work pool: one process that schedules and runs them, for half of a worker's CPU."""
+"""The deployments without a work pool: one process that serves them, and starts one for each run."""
 
 import os
 from datetime import datetime, timedelta

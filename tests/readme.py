@@ -9,15 +9,23 @@ import os
 import re
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from miso_reserve.archive import store_refused, store_snapshot
 from miso_reserve.collection import RunResult
 from miso_reserve.columns import CONSTRAINT_COLUMNS, COVERAGE_COLUMNS, SNAPSHOT_COLUMNS, Column
+from miso_reserve.dataset import RESERVE
 from miso_reserve.findings import FailureCode, RefusalCode, WarningCode
+from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.local_archive import open_folder
 from miso_reserve.notify import Announcement
-from miso_reserve.settings import Settings, environment_variable, option_name
+from miso_reserve.response import Response
+from miso_reserve.settings import PartsSettings, Settings, environment_variable, option_name
+from miso_reserve.simulate import snapshot_body
+from miso_reserve.status import status, told
 from tests.soak.outcome import RECORD, Outcome
 
 if TYPE_CHECKING:
@@ -26,6 +34,9 @@ if TYPE_CHECKING:
 PROJECT: Final = Path(__file__).parent.parent
 README: Final = PROJECT / "README.md"
 VALIDATED: Final = "data/sourcing/miso_binding_constraints_reserve/2001-01-02/*_072*.json.gz"
+
+STATUS_AT: Final = datetime(2001, 1, 2, 2, 13, tzinfo=EST)
+STATUS_MISSES: Final = STATUS_AT.replace(hour=1, minute=20)
 
 _PART: Final = re.compile(r"(?P<start><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 
@@ -63,6 +74,26 @@ def fields(model: type[RunResult | Announcement]) -> str:
     return table(("Field", "Meaning"), rows)
 
 
+def status_screen() -> str:
+    """Return what ``miso-reserve status`` says of a simulated archive within its day; one interval is missing."""
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch, "data")
+        archive = open_folder(folder)
+        midnight = STATUS_AT.replace(hour=0, minute=0)
+        for end in (midnight + number * INTERVAL for number in range(1, (STATUS_AT - midnight) // INTERVAL + 1)):
+            body = b'{"error":"no data"}' if end == STATUS_MISSES else snapshot_body(end, seed=30)
+            response = Response(body, end + timedelta(seconds=80), "simulated", "application/json")
+            verdict = RESERVE.examine(body)
+            if verdict.snapshot is None:
+                store_refused(archive, RESERVE, response, verdict.reasons)
+            else:
+                store_snapshot(archive, RESERVE, verdict.snapshot, response)
+        settings = PartsSettings.resolve({"local": folder, "spool": Path(scratch, "spool")}, {})
+        found = status(settings, stale_after=timedelta(minutes=15), now=STATUS_AT)
+    shown = told(found.model_copy(update={"archive": "file:///home/me/data"}))
+    return f"```console\n$ miso-reserve status --local data\n{shown}```\n"
+
+
 def soak() -> str:
     """Return what the last `make soak` recorded."""
     return Outcome.model_validate_json(RECORD.read_text()).as_markdown()
@@ -98,6 +129,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "refusals": lambda: codes(RefusalCode),
     "warnings": lambda: codes(WarningCode),
     "failures": lambda: codes(FailureCode),
+    "status": status_screen,
     "soak": soak,
 }
 """The parts that are quick to make; the demo's takes most of a minute."""

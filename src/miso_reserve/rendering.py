@@ -16,7 +16,7 @@ _NAME: Final = "miso-reserve-offline"
 def render(form: Literal["png", "html"]) -> None:
     """Show charts from now on as pictures, or as pages of their own with tooltips.
 
-    Such a page brings Vega along, 0.9 MB a chart: no address is asked for, and it works without a network.
+    Such a page brings Vega along: no address is asked for, and it works without a network.
     """
     alt.renderers.register(_NAME, _framed)
     if form == "html":

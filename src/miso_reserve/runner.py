@@ -1,4 +1,4 @@
-"""A whole run without Prefect's engine, for the command line and for cron: three seconds instead of a dozen."""
+"""A whole run without Prefect's engine, for the command line and for cron."""
 
 import logging
 

@@ -87,7 +87,7 @@ class Status(BaseModel):
 def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | None = None) -> Status:
     """Look at an archive and at the parts around it; nothing is asked of the feed.
 
-    Reads the present market day's bodies twice: on S3 up to 600 requests. What cannot be looked at stays None.
+    Reads the present market day's bodies twice. What cannot be looked at stays None.
     """
     now = (now or datetime.now(UTC)).astimezone(EST)
     parts = [_answer("redis", _redis, settings), _answer("kafka", _kafka, settings)]
