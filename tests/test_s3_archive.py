@@ -333,7 +333,7 @@ class TestCredentials:
         server.client().create_bucket(Bucket=name)
         error = trouble(archive_at(replace(server, secret_key=SECRET), name))
         assert (error.code, error.transient) == (FailureCode.ARCHIVE_REFUSED, False)
-        assert error.message.startswith(f"put_object of s3://{name}/{KEY} failed: SignatureDoesNotMatch ")
+        assert error.message.startswith(f"s3://{name} cannot be written: SignatureDoesNotMatch. ")
         assert SECRET not in repr(error)
 
 
