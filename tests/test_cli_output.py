@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
@@ -16,6 +16,9 @@ import miso_reserve as mr
 from miso_reserve.cli import main
 from miso_reserve.dataset import RESERVE
 from miso_reserve.simulate.archive import write_archive
+
+if TYPE_CHECKING:
+    from miso_reserve.simulate import SimulatedFeed
 
 READERS = ("read", "coverage")
 
@@ -126,6 +129,29 @@ class TestPlaces:
         assert b"rows.csv cannot be written: " in done.stderr
         assert b"Traceback" not in done.stderr
         assert not file.exists()
+
+    @pytest.mark.parametrize("arguments", [("coverage",), ("validate",), ("--help",)])
+    def test_standard_output_that_is_closed(self, arguments: tuple[str, ...], archive: Path) -> None:
+        """A process without a standard output cannot print: exit code 1 and one line."""
+        place = {"validate": [str(archive)], "--help": []}.get(arguments[0], ["--local", str(archive)])
+        done = command(*arguments, *place, stdout=None, preexec_fn=lambda: os.close(1))
+        assert (done.returncode, done.stderr) == (
+            1,
+            b"miso-reserve: standard output cannot be written: Bad file descriptor\n",
+        )
+
+    def test_standard_input_that_is_closed(self) -> None:
+        """What cannot be read is a file that cannot be read."""
+        done = command("validate", "-", preexec_fn=lambda: os.close(0))
+        assert (done.returncode, done.stderr) == (1, b"")
+        assert done.stdout.startswith(b"-: refused\n  unreadable_file: ")
+
+    def test_standard_error_that_is_closed(self, feed: SimulatedFeed, tmp_path: Path) -> None:
+        """A run whose logs nobody reads collects, into a folder of any bytes, with its embedded Valkey."""
+        folder = os.fsdecode(bytes(tmp_path / "d") + b"\xff")
+        done = command("collect", "--local", folder, "--api-url", feed.url, preexec_fn=lambda: os.close(2))
+        assert (done.returncode, json.loads(done.stdout)["collected"]) == (0, 1)
+        assert command("nope", preexec_fn=lambda: os.close(2)).returncode == 2
 
     @pytest.mark.parametrize("arguments", [("coverage", "--format", "json"), ("status",), ("validate",)])
     def test_a_full_disk_behind_standard_output(self, arguments: tuple[str, ...], archive: Path) -> None:

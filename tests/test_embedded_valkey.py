@@ -239,7 +239,7 @@ class TestKeeping:
 
 
 class TestFolders:
-    @pytest.mark.parametrize("name", ["dätä ✓", "two\nlines", '"quoted" \\ #'])
+    @pytest.mark.parametrize("name", ["dätä ✓", "two\nlines", '"quoted" \\ #', "d\udcff"])
     def test_a_folder_may_have_any_name(self, tmp_path: Path, name: str) -> None:
         """Names that a configuration file would stumble on are served."""
         with embedded_valkey(tmp_path / name) as url, client_of(url) as client:

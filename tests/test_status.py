@@ -224,6 +224,13 @@ class TestCommand:
         assert found["last_interval_end"] == "2026-07-27T08:10:00-05:00"
         assert set(found) == set(Status.model_fields)
 
+    def test_json_of_a_folder_whose_name_is_no_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A folder may be named by any bytes, JSON is UTF-8: such a name is escaped."""
+        assert main(["status", "--local", f"{tmp_path}/d\udcff", "--json"]) == 1
+        found = json.loads(capsys.readouterr().out)
+        assert found["archive"] == f"{tmp_path}/d\\udcff"
+        assert f"there is no folder {found['archive']}" in found["parts"][0]["detail"]
+
     @pytest.mark.parametrize(
         ("late", "age"),
         [

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from miso_reserve import __version__, cli_archive, cli_backfill, cli_replay, cli_status, cli_validate
 from miso_reserve.cli_logs import log_to_stderr, own_stderr
 from miso_reserve.cli_output import OutputError, put
+from miso_reserve.cli_streams import fill_closed_streams
 from miso_reserve.findings import counted
 from miso_reserve.objects import ArchiveError, UnreadableObjectError
 from miso_reserve.plain_text import stripped
@@ -24,6 +25,7 @@ from miso_reserve.settings import BackfillSettings, Settings, UsageError, explai
 OK: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
+_HELP: Final = frozenset({"--help", "-h", "--version"})
 _TERMINATED: Final = 128 + signal.SIGTERM
 
 app = App(
@@ -108,6 +110,7 @@ for command in _OTHER_COMMANDS:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    fill_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A folder's name need not be in the letters of the terminal.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -135,6 +138,12 @@ def _run(arguments: list[str]) -> int:
         _drop_output()
         return FAILED
     except BrokenPipeError:
+        _drop_output()
+        return FAILED
+    except OSError as error:
+        if arguments and not _HELP & set(arguments):
+            raise
+        sys.stderr.write(f"miso-reserve: standard output cannot be written: {error.strerror}\n")
         _drop_output()
         return FAILED
     return code if isinstance(code, int) else OK

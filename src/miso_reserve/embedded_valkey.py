@@ -72,7 +72,16 @@ def _stop_if_last(users: IO[bytes], folder: Path) -> None:
 
 
 def _client(port: int) -> redis.Redis:
-    return redis.Redis(host="127.0.0.1", port=port, socket_timeout=2, socket_connect_timeout=2, retry=ONE_TRY)
+    # Decoded as Python decodes the names of folders, which may be any bytes.
+    return redis.Redis(
+        host="127.0.0.1",
+        port=port,
+        socket_timeout=2,
+        socket_connect_timeout=2,
+        retry=ONE_TRY,
+        decode_responses=True,
+        encoding_errors="surrogateescape",
+    )
 
 
 def _running_port(folder: Path) -> int | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from miso_reserve.findings import FailureCode
+from miso_reserve.plain_text import in_utf8
 
 T = TypeVar("T")
 
@@ -24,6 +25,7 @@ class CollectionError(Exception):
     def __init__(
         self, code: FailureCode, message: str, *, transient: bool = False, retry_after: float | None = None
     ) -> None:
+        message = in_utf8(message)  # it becomes JSON, and may name a folder of any bytes
         super().__init__(code, message)
         self.code = code
         self.message = message

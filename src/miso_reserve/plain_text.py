@@ -29,6 +29,11 @@ def is_utf8(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def in_utf8(text: str) -> str:
+    """Return a text that can be written in UTF-8: what is no UTF-8, as in a folder's name, is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def strip_variable(environ: MutableMapping[str, str], name: str) -> None:
     """Take the white space off a variable that a library reads by itself; one that is blank is not set."""
     if value := stripped(environ.get(name, "")):

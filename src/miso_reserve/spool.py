@@ -158,7 +158,7 @@ class Spool:
         try:
             # Names that begin with a dot are being written.
             return sorted(path for path in self.folder.iterdir() if path.name[0] != ".") if self.folder else []
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return []
         except OSError as error:
             logger.warning("the spool %s cannot be read: %s", self.folder, error.strerror or error)

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import inf
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from miso_reserve.archive import folder_identity
 from miso_reserve.archive_address import objects_of
@@ -24,6 +24,7 @@ from miso_reserve.interval import EST, market_day
 from miso_reserve.listing import list_snapshots, market_days
 from miso_reserve.notify import Announcer
 from miso_reserve.objects import ArchiveError, Objects
+from miso_reserve.plain_text import in_utf8
 from miso_reserve.reading import unzipped
 from miso_reserve.run_report import drift_of
 from miso_reserve.settings import PartsSettings
@@ -32,6 +33,7 @@ from miso_reserve.spool import Spool
 _CLOCKS_APART: Final = timedelta(hours=1)
 _DAYS_OF_REFUSALS: Final = 7
 _KAFKA_SECONDS: Final = 5.0
+_Told = Annotated[str, AfterValidator(in_utf8)]
 _UNKNOWN: Final = "unknown"
 _UNITS: Final = (("min", 1, 120), ("hours", 60, 48 * 60), ("days", 24 * 60, inf))
 """Of an age: how many minutes each has, and until how many it is told in them."""
@@ -42,7 +44,7 @@ class Part(BaseModel):
 
     name: Literal["archive", "redis", "kafka"]
     answers: bool | None = Field(description="null when it is not configured, or comes with each run.")
-    detail: str
+    detail: _Told
 
 
 class Today(BaseModel):
@@ -60,7 +62,7 @@ class Status(BaseModel):
     """How the collection stands at a moment; times in EST, UTC-5 all year. What could not be looked at is null."""
 
     at: datetime = Field(description="The time of asking.")
-    archive: str = Field(description="Where the archive is.")
+    archive: _Told = Field(description="Where the archive is.")
     last_interval_end: datetime | None = Field(
         default=None, description="The newest archived interval, by its end; null also where nothing is archived."
     )
