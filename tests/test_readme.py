@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
-import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from flows import collect as collecting
+from flows.demo import main as run_demo
 from tests.readme import PARTS, PROJECT, README, demo, part
 from tests.services.process import free_port
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -31,24 +31,27 @@ def test_make_help_lists_every_target() -> None:
     assert re.findall(r"make ([a-z-]+) ", helped) == targets
 
 
-def test_the_demo_does_what_readme_shows(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("prefect_server")
+def test_the_demo_does_what_readme_shows(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """The demo prints what README shows, every line marked as simulated; run again it stores nothing new."""
     assert demo(tmp_path) == part(README.read_text(), "demo")
     before = stored(tmp_path)
-    # A second time beside settings of real use, which must not see anything simulated.
+    # A second time, on a server that is there, beside settings of real use, which must not see anything simulated.
     real = {"KAFKA_CONNECTION_STRING": f"127.0.0.1:{free_port()}", "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
-    again = subprocess.run(
-        [sys.executable, "-m", "flows.demo", "data"],
-        cwd=tmp_path,
-        env={**os.environ, **real, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=400,
-    )
+    monkeypatch.chdir(tmp_path)
+    # What the demo sets for its process is this one's, too: all of it is taken back.
+    monkeypatch.setattr(collecting, "clock_of_a_run", collecting.clock_of_a_run)
+    with patch.dict(os.environ, real), caplog.at_level(logging.CRITICAL, logger="miso_reserve"):
+        assert run_demo(Path("data")) == 0
+    printed = capsys.readouterr().out
     assert stored(tmp_path) == before
-    assert {line.partition(" ")[0] for line in again.stdout.splitlines()} == {"[simulated]"}
-    assert "stored (" not in again.stdout
+    assert {line.partition(" ")[0] for line in printed.splitlines()} == {"[simulated]"}
+    assert "stored (" not in printed
 
 
 def stored(folder: Path) -> dict[str, int]:
