@@ -164,6 +164,29 @@ class TestThroughTheCommandLine:
         assert (reasons["fetched-at"], reasons["reasons"][0]["code"]) == ("2001-01-02T12:10:44Z", "error_payload")
         assert site.waiting() == []
 
+    @pytest.mark.usefixtures("fast_retries")
+    def test_a_body_whose_encoding_cannot_be_undone_goes_there_too(
+        self, site: Site, at: Callable[[datetime], None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Its bytes wait as they came, and go to quarantine with their encoding, as of their own fetch."""
+        body = b"{\xff\n\x00"
+        site.proxy.mode = "refuse"
+        site.feed.script(*[Reply(body=body, headers={"Content-Encoding": "br"})] * 5)
+        result = site.collect(capsys)
+        assert [error["code"] for error in result["errors"]] == ["feed_encoding", "archive_unavailable"]
+        assert len(site.waiting()) == 1
+        site.proxy.mode = "pass"
+        fetched = f"{_Turned.at:%Y-%m-%dT%H:%M:%SZ}"
+        at(FIRST + timedelta(days=1))
+        assert site.collect(capsys)["failed"] == 0
+        stem = f"quarantine/{RESERVE.name}/2001-01-02/refused_{hashlib.sha256(body).hexdigest()}"
+        assert site.bucket.keys("quarantine/") == [f"{stem}.body.gz", f"{stem}.reasons.json"]
+        assert gzip.decompress(site.bucket.body(f"{stem}.body.gz")) == body
+        reasons = json.loads(site.bucket.body(f"{stem}.reasons.json"))
+        assert (reasons["fetched-at"], reasons["content-encoding"]) == (fetched, "br")
+        assert [reason["code"] for reason in reasons["reasons"]] == ["unreadable_encoding"]
+        assert site.waiting() == []
+
     @pytest.mark.parametrize("trouble", ["denied", "away"])
     def test_whatever_the_archive_says_no_with(
         self, site: Site, trouble: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -253,7 +253,12 @@ def fetch_in_slot(candidate: Candidate, pace: Pace, clock: Clock) -> Response | 
     if not await_slot(pace, clock, candidate.poll):
         return None
     # By the run's clock: a step of the machine's does not reach it, and that of a simulated hour is in that hour.
-    return replace(feed.fetch(candidate.url, candidate.timeout), fetched_at=clock.now())
+    try:
+        return replace(feed.fetch(candidate.url, candidate.timeout), fetched_at=clock.now())
+    except feed.UndecodedError as error:
+        if error.response is not None:
+            error.response = replace(error.response, fetched_at=clock.now())
+        raise
 
 
 def feed_retries(pace: Pace, clock: Clock) -> Retries:
