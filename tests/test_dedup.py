@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis as redis_client
 
+from miso_reserve import dedup
 from miso_reserve.dataset import RESERVE
 from miso_reserve.dedup import Registration, Registry
 from miso_reserve.failure import CollectionError
@@ -182,6 +183,17 @@ class TestUnreachable:
         error = refusal(f"redis://127.0.0.1:{proxy.port}/0")
         assert error.code == FailureCode.REDIS_UNREACHABLE
         assert error.message.startswith(f"Failed to connect to Redis at 127.0.0.1:{proxy.port}: ")
+
+    def test_the_scheme_to_try_is_told(
+        self, redis_url: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """TLS to a Redis without it waits in vain, the reverse is hung up on: the message names the other scheme."""
+        monkeypatch.setattr(dedup, "_ANSWER_SECONDS", 0.3)
+        with pytest.raises(CollectionError, match=r"without TLS: redis://$"):
+            Registry.connect(redis_url.replace("redis://", "rediss://user:secret@"), "dev", RESERVE)
+        proxy.mode = "refuse"
+        with pytest.raises(CollectionError, match=r"with TLS: rediss://$"):
+            Registry.connect(f"redis://127.0.0.1:{proxy.port}", "dev", RESERVE)
 
     def test_connecting_is_one_try(self) -> None:
         """Nobody tries again behind the run's back: a Redis that hangs up is asked once."""

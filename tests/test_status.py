@@ -93,6 +93,13 @@ class TestLooking:
         assert found.last_interval_end == ends("07:00")[0]
         assert found.stale
 
+    @pytest.mark.parametrize("year", [1970, 2300])
+    def test_a_clock_that_was_never_set(self, tmp_path: Path, year: int) -> None:
+        """A machine whose clock is in 1970 after a power cut, or far ahead, is told that all is stale, of no day."""
+        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
+        found = looked_at(tmp_path, now=datetime(year, 1, 1, tzinfo=EST))
+        assert (found.today, found.stale, found.refused_today) == (None, True, 0)
+
     def test_refusals_are_counted_by_day(self, tmp_path: Path) -> None:
         """Bodies refused on the day, and on the seven days up to it; older ones are not counted."""
         for number, days in enumerate((0, 0, 3, 6, 7)):

@@ -1,5 +1,6 @@
 """The Redis registry: which bodies are archived and announced. It saves work; correctness never rests on it."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -98,7 +99,7 @@ class Registry:
             raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from None
         except (redis.RedisError, OSError) as error:
             client.close()
-            message = f"Failed to connect to Redis at {address}: {_told(error)}"
+            message = f"Failed to connect to Redis at {address}: {_told(error)}{_other_scheme(parts.scheme, error)}"
             raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from error
         return cls(client, address, environment, dataset)
 
@@ -151,6 +152,15 @@ def _told(error: Exception) -> str:
     if isinstance(error, exceptions.AuthenticationError):
         word = "NOAUTH"
     return f"{told}; {_REMEDIES[word]}" if word in _REMEDIES else told
+
+
+def _other_scheme(scheme: str, error: Exception) -> str:
+    """Say which scheme to try where the two ends do not agree on TLS: one waits in vain, or hangs up."""
+    if scheme == "rediss" and (isinstance(error, redis.TimeoutError) or "SSL" in str(error)):
+        return "; it may be one without TLS: redis://"
+    if scheme == "redis" and re.search("closed by server|reset by peer", str(error)):
+        return "; it may be one with TLS: rediss://"
+    return ""
 
 
 def _location(value: bytes) -> str | None:

@@ -140,8 +140,9 @@ def _last_interval_end(objects: Objects, now: datetime) -> datetime | None:
 
 def _today(objects: Objects, asked: _Asked) -> dict[str, object]:
     day = market_day(asked.now)
-    [row] = coverage(objects, start=day, end=day + ONE_DAY, now=asked.now).to_dicts()
-    return {"today": {name: row[name] for name in Today.model_fields}}
+    # A clock that was never set shows a day before any archive; there is nothing to tell of that.
+    rows = coverage(objects, start=day, end=day + ONE_DAY, now=asked.now).to_dicts()
+    return {"today": {name: rows[0][name] for name in Today.model_fields} if rows else None}
 
 
 def _refused(objects: Objects, asked: _Asked) -> dict[str, object]:
