@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 KEY = re.compile(
     r"(?:sourcing|provenance)/miso_binding_constraints_reserve/\d{4}-\d\d-\d\d/"
     r"binding_constraints_reserve_\d{8}_\d{4}(?:\.[0-9a-f]{12})?\.json(?:\.gz)?"
-    r"|quarantine/miso_binding_constraints_reserve/\d{4}-\d\d-\d\d/refused_[0-9a-f]{64}\.(?:body\.gz|reasons\.json)",
+    r"|quarantine/miso_binding_constraints_reserve/\d{4}-\d\d-\d\d/refused_[0-9a-f]{64}\.(?:body\.gz|reasons\.json)"
+    r"|environments/began\.json",
     re.ASCII,
 )
 FETCHED_AT = datetime(2026, 7, 27, 13, 11, tzinfo=UTC)
