@@ -18,8 +18,10 @@ import psutil
 import pytest
 import requests
 
+from flows.folder_lock import folder_lock
 from flows.parts import MARK, child_process
 from flows.simulated_time import SimulatedTime
+from flows.up import app
 from miso_reserve.completeness import coverage, missing_intervals
 from miso_reserve.interval import EST, INTERVAL
 from miso_reserve.reader import scan_constraints, scan_snapshots
@@ -206,11 +208,49 @@ def test_a_log_is_bounded(tmp_path: Path) -> None:
         assert b"\0" not in log.read_bytes()
 
 
-@pytest.mark.parametrize("option", ["--speed", "--seed"])
-def test_the_live_feed_has_one_speed(tmp_path: Path, option: str) -> None:
-    """Another speed with MISO's feed, or a seed, is refused before anything is started."""
-    command = [sys.executable, "-m", "flows.up", str(tmp_path), "--feed", "live", option, "2"]
-    completed = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
-    assert completed.returncode == 1
-    assert "one speed" in completed.stderr
+@pytest.fixture
+def _signals_as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals_as_before")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--feed live --speed 2", "one speed"),
+        ("--feed live --seed 2", "one speed"),
+        ("--speed 0", "more than 0"),
+        ("--speed inf", "more than 0"),
+    ],
+)
+def test_what_makes_no_system_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, said: str
+) -> None:
+    """Another speed with MISO's feed, or a seed, or no speed at all is refused before anything is started."""
+    assert app([str(tmp_path), *options.split()], result_action="return_value") == 1
+    assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_signals_as_before")
+def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second system in a folder says that one is running there, and touches nothing."""
+    with folder_lock(tmp_path):
+        before = sorted(tmp_path.rglob("*"))
+        assert app([str(tmp_path)], result_action="return_value") == 1
+        assert sorted(tmp_path.rglob("*")) == before
+    assert f"already running in {tmp_path}: process {os.getpid()}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_signals_as_before")
+def test_a_part_that_does_not_start_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where its Valkey cannot be, the system ends with one line that says so, and lets the folder go."""
+    (tmp_path / ".valkey").write_text("no folder")
+    assert app([str(tmp_path)], result_action="return_value") == 1
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in told] == ["valkey_not_started"]
+    with folder_lock(tmp_path):
+        pass

@@ -79,8 +79,12 @@ def name_at_end(environment: str, due: datetime, record: RunRecord, outcome: str
 
 
 def outcome_of(result: RunResult, record: RunRecord) -> str:
-    """Say in a few words what a run came to: ``stored, 3 binding``, ``nothing new``, or the first reason code."""
-    stored = "" if result.collected == 0 else "stored" if result.collected == 1 else f"{result.collected} stored"
+    """Say in a few words what a run came to: ``stored, 3 binding``, ``nothing new``, or the first reason code.
+
+    What it stored is counted with what had waited in the spool.
+    """
+    count = len(record.stored)
+    stored = "" if count == 0 else "stored" if count == 1 else f"{count} stored"
     if result.errors:
         return f"{result.errors[0].code}, {stored}" if stored else result.errors[0].code
     if not stored or record.newest_stored is None:

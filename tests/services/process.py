@@ -46,7 +46,8 @@ def listening(port: int) -> bool:
 
 def program(name: str) -> str:
     """The path of a program that install-services.sh installs."""
-    path = shutil.which(name)
+    # Debian keeps some where not every PATH looks.
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if path is None:
         raise ServiceError(f"{name} is not installed: run tests/services/install-services.sh")
     return path
