@@ -108,6 +108,8 @@ class Announcer:
             self.trouble = error
             raise
         self.trouble = None
+        # Not before: why nothing goes out may have been said while the producer was made.
+        self._words.last = ""
 
     def reach(self) -> int:
         """Ask Kafka for its brokers and return how many there are.
@@ -133,7 +135,6 @@ class Announcer:
     def _deliver(self, announcement: Announcement, seconds: float) -> None:
         reports: list[KafkaError | None] = []
         self._denied = None
-        self._words.last = ""
         try:
             self._producer.produce(
                 self._topic,

@@ -115,7 +115,7 @@ class TestVerdict:
             ("cut", True),
             ("reasons", []),
             ("reasons", [{"code": "not_json", "where": "body", "message": ""}]),
-            ("fetched-at", "2026-11-22T17:00:09Z"),
+            ("fetched-at", "2026-11-22T17:00:29Z"),
             ("fetched-at", None),
         ],
     )
@@ -134,7 +134,7 @@ class TestVerdict:
             ("collector-version", "0"),
             ("environment", "prod"),
             ("fetched-at", "2026-11-22T16:59:58Z"),
-            ("fetched-at", "2026-11-22T17:00:09Z"),
+            ("fetched-at", "2026-11-22T17:00:29Z"),
         ],
     )
     def test_provenance_is_that_of_the_fetch(self, soaked_well: Soaked, field: str, value: str) -> None:

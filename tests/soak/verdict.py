@@ -34,8 +34,8 @@ _REASONS: Final = {
 }
 _CUT: Final = {"huge", "gzip-bomb"}
 
-# Times are told to the second, and a busy machine takes a moment to read what it was served.
-_EARLIEST, _LATEST = timedelta(seconds=-1), timedelta(seconds=5)
+# Times are told to the second, and a busy machine may take as long to read what it was served as a request may take.
+_EARLIEST, _LATEST = timedelta(seconds=-1), timedelta(seconds=20)
 
 
 @dataclass
