@@ -141,23 +141,34 @@ def test_every_command_on_an_archive_says_the_same(
         assert "Traceback" not in printed.err
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"])
-def test_an_archive_that_is_away_does_not_stop_the_feed_from_being_asked(  # noqa: PLR0913, PLR0917 - parts of the whole
-    answer: bytes,
+@pytest.fixture
+def behind_proxy(  # noqa: PLR0913, PLR0917 - parts of the whole
     bucket: Bucket,
     proxy: FaultProxy,
     simulated: SimulatedFeed,
     redis_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+) -> list[str]:
+    """Collecting into a bucket behind the proxy, which is tried once; what it does not take waits in tmp_path."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setattr(collection, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
+    options = ["--s3-bucket", bucket.name, "--api-url", simulated.url, "--redis-url", redis_url]
+    return ["collect", *options, "--spool", str(tmp_path)]
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"])
+def test_an_archive_that_is_away_does_not_stop_the_feed_from_being_asked(  # noqa: PLR0913, PLR0917 - parts of the whole
+    answer: bytes,
+    behind_proxy: list[str],
+    proxy: FaultProxy,
+    simulated: SimulatedFeed,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A server that resets connections, or is busy, loses nothing: the body is fetched, and waits in the spool."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.setattr(collection, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
     proxy.mode, proxy.answer = ("answer", answer) if answer else ("refuse", b"")
-    options = ["--s3-bucket", bucket.name, "--api-url", simulated.url, "--redis-url", redis_url]
-    assert main(["collect", *options, "--spool", str(tmp_path)]) == 1
+    assert main(behind_proxy) == 1
     (error,) = json.loads(capsys.readouterr().out)["errors"]
     assert error["code"] == "archive_unavailable"
     assert len(simulated.requests) == 1
@@ -165,22 +176,18 @@ def test_an_archive_that_is_away_does_not_stop_the_feed_from_being_asked(  # noq
 
 
 def test_a_silent_archive_delays_the_feed_once(  # noqa: PLR0913, PLR0917 - parts of the whole
+    behind_proxy: list[str],
     bucket: Bucket,
     proxy: FaultProxy,
     simulated: SimulatedFeed,
-    redis_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The feed is asked as soon as the archive has been asked in vain; what was spooled is stored when it is back."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.setattr(collection, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
     monkeypatch.setattr(environments, "_SECONDS", 0.25)  # five seconds, of which a test has none
-    options = ["--s3-bucket", bucket.name, "--api-url", simulated.url, "--redis-url", redis_url]
-    collecting = ["collect", *options, "--spool", str(tmp_path)]
     proxy.mode = "refuse"
-    assert main(collecting) == 1
+    assert main(behind_proxy) == 1
     simulated.advance()
     capsys.readouterr()
     asked: list[float] = []
@@ -194,7 +201,7 @@ def test_a_silent_archive_delays_the_feed_once(  # noqa: PLR0913, PLR0917 - part
     monkeypatch.setattr(feed, "fetch", fetch_as_s3_comes_back)
     proxy.mode = "blackhole"
     begun = time.monotonic()
-    assert main(collecting) == 0
+    assert main(behind_proxy) == 0
     assert asked[0] - begun < 10  # its own time-out for an answer is 30 s
     printed = capsys.readouterr()
     assert "the archive has not answered within 0.25 s" in printed.err

@@ -165,7 +165,7 @@ class TestBrokerDown:
     def test_a_broker_that_goes_away_is_noticed(self, announcer: Callable[..., Announcer]) -> None:
         """A delivery that worked says nothing of the next: when the broker is gone the next one fails."""
         with mock_cluster() as bootstrap:
-            producer = announcer(f"{bootstrap}/topic", delivery_seconds=1)
+            producer = announcer(f"{bootstrap}/topic", delivery_seconds=4)
             producer.announce(ANNOUNCEMENT)
         assert trouble(producer).code == FailureCode.KAFKA_UNDELIVERED
 

@@ -24,7 +24,7 @@ from miso_reserve.dedup import Registration, Registry
 from miso_reserve.embedded_valkey import embedded_valkey
 from miso_reserve.environments import enter
 from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, Retries
-from miso_reserve.findings import Finding, RefusalCode
+from miso_reserve.findings import Finding
 from miso_reserve.notify import DELIVERY_SECONDS, Announcer
 from miso_reserve.outbox import Outbox
 from miso_reserve.pace import Clock, NextSlot, Pace, await_slot
@@ -148,13 +148,6 @@ class Parts:
             self.outbox.unmark(announcement.sha256)
             logger.info("%s, stored by a run before this one, is announced", announcement.key)
 
-    def _judged(self, response: Response) -> Verdict:
-        """Judge a body of the spool, where those wait too whose content encoding cannot be undone."""
-        if response.content_encoding:
-            message = f"its content encoding, {response.content_encoding}, cannot be undone"
-            return Verdict(None, (Finding(RefusalCode.UNREADABLE_ENCODING, "body", message),), (), None)
-        return self.dataset.examine(response.body)
-
     def store_spooled(self) -> list[tuple[Verdict, Stored]]:
         """Archive what waits in the spool, oldest first, as of its own fetch; announce and register it.
 
@@ -173,7 +166,7 @@ class Parts:
             response = self.spool.read(path)
             if response is None:
                 continue
-            verdict = self._judged(response)
+            verdict = _judged(self.dataset, response)
             try:
                 if verdict.snapshot is None:
                     logger.info("refused, of the spool, kept as %s", self.quarantine(response, verdict.reasons))
@@ -366,6 +359,14 @@ def _store_spooled(steps: Steps, result: RunResult) -> None:
             result.objects.append(stored.key)
         if steps.show is not None:
             steps.show(verdict, stored)
+
+
+def _judged(dataset: Dataset, response: Response) -> Verdict:
+    """Judge a body of the spool, where those wait too whose content encoding cannot be undone."""
+    if response.content_encoding:
+        message = f"its content encoding, {response.content_encoding}, cannot be undone"
+        return Verdict(None, feed.encoding_reasons(message), (), None)
+    return dataset.examine(response.body)
 
 
 def _quarantine(response: Response, reasons: tuple[Finding, ...], steps: Steps, result: RunResult) -> None:

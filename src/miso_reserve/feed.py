@@ -48,7 +48,12 @@ class UndecodedError(CollectionError):
     @property
     def reasons(self) -> tuple[Finding, ...]:
         """Why the bytes are kept as a refused body is."""
-        return (Finding(RefusalCode.UNREADABLE_ENCODING, "body", self.message),)
+        return encoding_reasons(self.message)
+
+
+def encoding_reasons(message: str) -> tuple[Finding, ...]:
+    """Return the reasons for which a body whose content encoding cannot be undone is refused."""
+    return (Finding(RefusalCode.UNREADABLE_ENCODING, "body", message),)
 
 
 def fetch_if_published(url: str, timeout: float) -> Response | None:
