@@ -193,7 +193,8 @@ def lag_distribution(fetched: pl.DataFrame, *, source: str) -> Chart:
     )
     mark = alt.Chart(middle).encode(alt.X("lag:Q"))
     rule = mark.mark_rule(color=VERMILLION, strokeWidth=2)
-    words = mark.mark_text(align="left", dx=6, color=VERMILLION).encode(alt.Text("text:N"), y=alt.value(10))
+    # Above the frame, where no bar can be behind the words.
+    words = mark.mark_text(baseline="bottom", dy=-4, color=VERMILLION).encode(alt.Text("text:N"), y=alt.value(0))
     return finished(alt.layer(drawn, rule, words).properties(width=WIDTH, height=220), title, source)
 
 
