@@ -343,6 +343,17 @@ class TestRefusals:
         assert (caught.value.code, caught.value.transient) == (FailureCode.REDIS_FAILED, transient)
         assert answer.decode().split(" ", 1)[1].rstrip(".") in caught.value.message
 
+    @pytest.mark.parametrize("answer", [b"-MOVED", b"-ASK 1 x", b":many", b"$x", b"*1\r\n" * 3000])
+    def test_an_answer_that_makes_no_sense_is_an_error(self, proxy: FaultProxy, answer: bytes) -> None:
+        """What answers unlike any Redis, at first or later, ends in the code, the address and what it was about."""
+        registry = Registry.connect(f"redis://127.0.0.1:{proxy.port}/0", "dev", RESERVE)
+        proxy.answer, proxy.mode = answer + b"\r\n", "answer"
+        with pytest.raises(CollectionError, match=r"failed on get: its answer is none of Redis'$") as caught:
+            registry.holds(SHA256, HERE)
+        registry.close()
+        assert (caught.value.code, caught.value.transient) == (FailureCode.REDIS_FAILED, False)
+        assert "or no Redis answers there" in refusal(f"redis://127.0.0.1:{proxy.port}/0").message
+
 
 class TestTroubleOnTheWay:
     @pytest.mark.parametrize("mode", ["refuse", "cut"])

@@ -114,12 +114,40 @@ class TestMarks:
     def test_what_is_no_mark_stays_and_is_told(
         self, archive: Archive, outbox: Outbox, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A file that is no mark is named in a warning and left where it is."""
+        """A file that is no mark is named, by its address, in a warning and left where it is."""
         key = f"unannounced/{RESERVE.name}/staging/stray.json"
         archive.put_if_absent(key, b"{}", {})
         assert list(outbox.unannounced()) == []
-        assert key in caplog.text
+        assert f"{archive.location}/{key} is no mark that can be read" in caplog.text
         assert outbox.marks() == [key]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"interval_end": "soon"},
+            {"interval_end": "2001-01-02T07:15:00"},
+            {"interval_end": "0001-01-01T00:00:00+14:00"},
+            {"fetched_at": "2001-01-02T12:17:00"},
+            {"fetched_at": ""},
+            {"sha256": "5f" * 32},
+            {"environment": "prod"},
+            {"dataset": "another"},
+        ],
+    )
+    def test_a_mark_that_is_damaged_or_not_its_own_stops_nothing(
+        self, archive: Archive, outbox: Outbox, change: dict[str, str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A mark without real times, or of another body, environment or feed, is told; others are announced."""
+        body, other = Body.of(), Body.of(revision=1)
+        mark = outbox.announcement(body.snapshot, body.response, "sourcing/x").model_dump() | change
+        key = f"unannounced/{RESERVE.name}/staging/{body.response.sha256}.json"
+        archive.put_if_absent(key, json.dumps(mark).encode(), {})
+        outbox.mark(other.snapshot, other.response)
+        for each in (body, other):
+            store_snapshot(archive, RESERVE, each.snapshot, each.response)
+        assert [found.sha256 for found in outbox.unannounced()] == [other.response.sha256]
+        assert f"{key} is no mark that can be read" in caplog.text
+        assert key in outbox.marks()
 
 
 class TestRuns:

@@ -274,15 +274,38 @@ class TestThroughTheCommandLine:
         damaged.write_bytes(damaged.read_bytes().replace(b'"fetched_at":"2', b'"fetched_at":"1'))
         foreign = whole.with_name("notes.txt")
         foreign.write_text("mine")
+        timeless = foreign.with_name(f"00000000{whole.name[8:]}")
+        timeless.write_text("mine too")
         whole.with_name(f"19990101{whole.name[8:]}").mkdir()
         site.proxy.mode = "pass"
         capsys.readouterr()
         assert main(site.options) == 0
         told = capsys.readouterr()
         assert len(json.loads(told.out)["objects"]) == 2
-        assert site.waiting() == [damaged, foreign]
-        for path, what in ((damaged, "is damaged"), (foreign, "is no body that waits")):
-            assert told.err.count(f"{path} {what}") == 1
+        assert site.waiting() == [timeless, damaged, foreign]
+        for path in (timeless, foreign):
+            assert told.err.count(f"{path} is no body that waits") == 1
+        assert told.err.count(f"{damaged} is damaged") == 1
+        main(["status", *site.options[1:5], "--spool", str(site.folder)])
+        assert "in the spool       1, oldest 20" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("later", [timedelta(0), timedelta(minutes=1)])
+    def test_a_damaged_file_does_not_count_as_kept(
+        self, site: Site, at: Callable[[datetime], None], later: timedelta, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A body whose file is damaged is kept anew when it is fetched again, also by a retry of the same fetch."""
+        site.proxy.mode = "refuse"
+        site.collect(capsys)
+        (damaged,) = site.waiting()
+        damaged.write_bytes(damaged.read_bytes()[:-10])
+        at(FIRST + later)
+        (error,) = site.collect(capsys)["errors"]
+        kept = site.waiting()[-1]
+        assert f"kept in {kept}" in error["message"]
+        site.proxy.mode = "pass"
+        site.feed.advance()
+        assert len(site.collect(capsys)["objects"]) == 2
+        assert site.waiting() == ([damaged] if later else [])
 
     def test_a_full_spool_says_so_and_gives_up_nothing(
         self, site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -304,6 +327,12 @@ class TestThroughTheCommandLine:
         (error,) = site.collect(capsys)["errors"]
         assert error["code"] == "archive_unavailable"
         assert f"the body is lost with this run: the spool {site.folder} cannot be written: " in error["message"]
+
+    def test_status_does_not_know_what_it_cannot_look_at(self, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+        """A spool that cannot be read is unknown on the screen, not empty."""
+        site.folder.write_text("in the way")
+        main(["status", *site.options[1:5], "--spool", str(site.folder)])
+        assert "in the spool       unknown\n" in capsys.readouterr().out
 
     def test_status_counts_what_waits_without_the_archive(
         self, site: Site, at: Callable[[datetime], None], capsys: pytest.CaptureFixture[str]
@@ -408,6 +437,25 @@ class TestSpool:
         assert homeless.waiting() == []
         with pytest.raises(SpoolError, match="set --spool"):
             homeless.keep(self.RESPONSE)
+
+    def test_what_another_run_stores_meanwhile_loses_nothing(
+        self, kept: Spool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A file that goes while the folder is looked through is no reason not to keep a body, and nobody's mistake."""
+        going = kept.keep(self.RESPONSE)
+        lstat = Path.lstat
+
+        def stored_meanwhile(path: Path) -> os.stat_result:
+            going.unlink(missing_ok=True)
+            return lstat(path)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "lstat", stored_meanwhile)
+            later = kept.keep(replace(self.RESPONSE, body=b"later"))
+        assert not going.exists()
+        monkeypatch.setattr(Path, "iterdir", lambda _: iter([going, later]))
+        assert kept.waiting() == [later]
+        assert caplog.text == ""
 
     def test_the_time_is_told_in_est(self, kept: Spool) -> None:
         """A fetch after midnight UTC belongs to the EST day before."""

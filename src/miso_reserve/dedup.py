@@ -37,6 +37,9 @@ _WORDS: Final[dict[type[Exception], str]] = {
 }
 """The first word of Redis' answer, which redis-py takes away where it has a class for it."""
 
+_NONSENSE: Final = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
+"""What redis-py makes of a host or an option that it cannot use, and of an answer that is none of Redis'."""
+
 _PASSING: Final = frozenset({"BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "TRYAGAIN"})
 """What Redis may answer differently in a while."""
 
@@ -92,10 +95,11 @@ class Registry:
             raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from None
         try:
             client.ping()
-        except (TypeError, ValueError, LookupError, AttributeError):
-            # What redis-py makes of a host or an option that it cannot use; its text may repeat the address.
+        except _NONSENSE:
+            # Its text may repeat the address.
             client.close()
-            message = f"Failed to connect to Redis at {address}: the host or an option behind the '?' cannot be used"
+            reason = "the host or an option behind the '?' cannot be used, or no Redis answers there"
+            message = f"Failed to connect to Redis at {address}: {reason}"
             raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from None
         except (redis.RedisError, OSError) as error:
             client.close()
@@ -130,6 +134,9 @@ class Registry:
         except (redis.RedisError, OSError) as error:
             message = f"Redis at {self._address} failed on {command}: {_told(error)}"
             raise CollectionError(FailureCode.REDIS_FAILED, message, transient=_passes(error)) from error
+        except _NONSENSE:
+            message = f"Redis at {self._address} failed on {command}: its answer is none of Redis'"
+            raise CollectionError(FailureCode.REDIS_FAILED, message) from None
 
 
 def _word(error: Exception) -> str:

@@ -11,13 +11,13 @@ from io import BytesIO
 from typing import Final
 
 import orjson
-from pydantic import ValidationError
 
 from miso_reserve import __version__
 from miso_reserve.archive import Archive, sha256_unzipped, snapshot_key
 from miso_reserve.contract import Snapshot
 from miso_reserve.dataset import Dataset
-from miso_reserve.interval import as_utc
+from miso_reserve.findings import shown
+from miso_reserve.interval import EST, as_utc
 from miso_reserve.notify import Announcement
 from miso_reserve.response import Response
 
@@ -72,16 +72,28 @@ class Outbox:
             data = self._archive.read(key)
             if data is None:  # another run has announced it since
                 continue
-            try:
-                marked = Announcement.model_validate_json(data)
-            except ValidationError:
-                logger.warning("%s/%s is no mark that can be read: look at it, then remove it", self._folder, key)
+            marked = self._read(key, data)
+            if marked is None:
+                place = f"{self._archive.location}/{shown(key, 500)[1:-1]}"
+                logger.warning("%s is no mark that can be read: look at it, then remove it", place)
                 continue
             stored = self._stored(marked)
             if stored is not None:
                 yield stored
             elif (now or datetime.now(UTC)) - datetime.fromisoformat(marked.fetched_at) > _ABANDONED_AFTER:
                 self._archive.remove(key)
+
+    def _read(self, key: str, data: bytes) -> Announcement | None:
+        """Return what a mark says; None where it is damaged, or not one that stands under this key."""
+        try:
+            marked = Announcement.model_validate_json(data)
+            times = [datetime.fromisoformat(time) for time in (marked.interval_end, marked.fetched_at)]
+            # A time so early or late that it has no other zone is none.
+            aware = all(time.tzinfo is not None and time.astimezone(EST) for time in times)
+        except (ValueError, OverflowError):
+            return None
+        ours = (self._dataset.name, self._environment, self._mark(marked.sha256))
+        return marked if aware and (marked.dataset, marked.environment, key) == ours else None
 
     def _stored(self, marked: Announcement) -> Announcement | None:
         """Return the announcement with the key under which the snapshot stands."""

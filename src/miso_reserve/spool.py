@@ -9,7 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from miso_reserve.findings import shown
 from miso_reserve.interval import EST
 from miso_reserve.response import Response
 from miso_reserve.whole_file import publish
+from miso_reserve.whole_file import replace as replace_file
 
 MOST_SPOOLED_BYTES: Final = 256 * 1024 * 1024
 """How large all that waits may become, whatever archive it waits for. Nothing old is given up for something new."""
@@ -77,16 +78,15 @@ class Spool:
         Raises:
             CollectionError: As raised within; its message then says where the body waits, or why it does not.
         """
-        path = self._first_of(response)
-        first = None if path is None else self.read(path)
+        path, first = self._first_of(response) or (None, response)
         try:
-            yield first or response
+            yield first
         except CollectionError as error:
             message = f"{error.message}; {self._kept(response)}"
             raise CollectionError(
                 error.code, message, transient=error.transient, retry_after=error.retry_after
             ) from error
-        if first is not None and path is not None:
+        if path is not None:
             self.remove(path)
 
     def keep(self, response: Response) -> Path:
@@ -99,13 +99,14 @@ class Spool:
             raise SpoolError("there is no home folder for the spool: set --spool (MISO_SPOOL)")
         try:
             if (first := self._first_of(response)) is not None:
-                return first
+                return first[0]
             data = _spelled(response)
             if _size(self._root) + len(data) > MOST_SPOOLED_BYTES:
                 most = MOST_SPOOLED_BYTES // 1024**2
                 raise SpoolError(f"the spool {self._root} is full ({most} MiB): mend the archive, then run again")
             path = self.folder / f"{response.fetched_at.astimezone(EST):{_TIME}}_{response.sha256}.body"
-            publish(path, data)
+            if not publish(path, data):
+                replace_file(path, data)  # a retry of this fetch, whose file was just found to be damaged
         except OSError as error:
             reason = error.strerror or error
             raise SpoolError(f"the spool {self._root} cannot be written: {reason}; set --spool (MISO_SPOOL)") from error
@@ -115,10 +116,15 @@ class Spool:
         """Return the files of the bodies that wait, oldest first."""
         return [path for path in self._files() if self._is_ours(path)]
 
+    def count(self) -> int | None:
+        """Return how many bodies wait; None where that cannot be looked at."""
+        files = self._listed()
+        return None if files is None else sum(map(self._is_ours, files))
+
     def oldest(self) -> datetime | None:
         """Return when the oldest body that waits was fetched, in EST; None when none does."""
         first = next(iter(self.waiting()), None)
-        return None if first is None else datetime.strptime(first.name.rpartition("_")[0], _TIME).replace(tzinfo=EST)
+        return None if first is None else _time_of(first)
 
     def read(self, path: Path) -> Response | None:
         """Return a body that waits; None when another run has stored it since, or when the file is damaged."""
@@ -148,13 +154,18 @@ class Spool:
         except SpoolError as error:
             return f"the body is lost with this run: {error}"
 
-    def _first_of(self, response: Response) -> Path | None:
-        """Return the file of the day's first fetch of a body, if one waits."""
+    def _first_of(self, response: Response) -> tuple[Path, Response] | None:
+        """Return the day's first fetch of a body with its file, if one waits; a damaged one keeps nothing."""
         day, ending = f"{response.fetched_at.astimezone(EST):%Y%m%d}", f"_{response.sha256}.body"
-        ours = (path for path in self._files() if path.name.startswith(day) and path.name.endswith(ending))
-        return next(ours, None)
+        for path in self._files():
+            if path.name.startswith(day) and path.name.endswith(ending) and (first := self.read(path)) is not None:
+                return path, first
+        return None
 
     def _files(self) -> list[Path]:
+        return self._listed() or []
+
+    def _listed(self) -> list[Path] | None:
         try:
             # Names that begin with a dot are being written.
             return sorted(path for path in self.folder.iterdir() if path.name[0] != ".") if self.folder else []
@@ -162,12 +173,13 @@ class Spool:
             return []
         except OSError as error:
             logger.warning("the spool %s cannot be read: %s", self.folder, error.strerror or error)
-            return []
+            return None
 
     def _is_ours(self, path: Path) -> bool:
-        if _NAME.fullmatch(path.name) and path.is_file():
+        if _time_of(path) is not None and path.is_file():
             return True
-        self._warn_once(path, "is no body that waits")
+        if os.path.lexists(path):  # or another run has stored it since
+            self._warn_once(path, "is no body that waits")
         return False
 
     def _warn_once(self, path: Path, what: str) -> None:
@@ -181,5 +193,19 @@ def _spelled(response: Response) -> bytes:
     return hashlib.sha256(fetched).hexdigest().encode() + b"\n" + fetched
 
 
+def _time_of(path: Path) -> datetime | None:
+    """Return when a body that waits was fetched, in EST, as its file's name says; None of any other name."""
+    name = _NAME.fullmatch(path.name)
+    try:
+        return None if name is None else datetime.strptime(name["time"], _TIME).replace(tzinfo=EST)
+    except ValueError:
+        return None
+
+
 def _size(root: Path) -> int:
-    return sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    size = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with suppress(FileNotFoundError):  # another run has stored it since
+                size += Path(folder, name).lstat().st_size
+    return size

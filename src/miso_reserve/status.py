@@ -106,7 +106,7 @@ def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | N
         archive = Part(name="archive", answers=False, detail=str(error))
     if identity is not None:
         spool = Spool(settings.spool, identity, RESERVE, settings.environment)
-        found |= {"spooled": len(spool.waiting()), "spooled_since": spool.oldest()}
+        found |= {"spooled": spool.count(), "spooled_since": spool.oldest()}
     return Status.model_validate({"at": now, **found, "parts": [archive, *parts]})
 
 
