@@ -22,6 +22,7 @@ from tests.services.valkey import embedded_valkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -114,6 +115,20 @@ def bucket(services: Services, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     bucket = Bucket(f"bucket-{uuid.uuid4()}", services.s3.client())
     bucket.client.create_bucket(Bucket=bucket.name)
     return bucket
+
+
+@pytest.fixture
+def profile(services: Services, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:  # noqa: ARG001 - it sets the environment that is taken back here
+    """An AWS profile with the keys and the endpoint of the bucket's S3, which nothing else in the environment names."""
+    config = tmp_path / "aws-config"
+    config.write_text(
+        f"[profile here]\naws_access_key_id = {services.s3.access_key}\nregion = {services.s3.region}\n"
+        f"aws_secret_access_key = {services.s3.secret_key}\nendpoint_url = {services.s3.url}\n"
+    )
+    for name in services.s3.environment():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    return "here"
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,9 +21,12 @@ import miso_reserve as mr
 from flows.compact import compact, compact_one
 from flows.task_runner import VARIABLE, task_runner
 from miso_reserve.archive import snapshot_key
+from miso_reserve.compaction import compact_month
 from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
+from miso_reserve.objects import ArchiveError
 from miso_reserve.simulate.market import snapshot_body
+from tests.s3_archives import block
 from tests.test_backfill import files_in
 
 if TYPE_CHECKING:
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from tests.conftest import Bucket
+    from tests.conftest import Bucket, Services
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -107,6 +111,60 @@ def test_dask_compacts_the_same(tmp_path: Path) -> None:
     in_threads, by_dask = archives
     assert len(in_threads) == len(snapshots()) + 4
     assert by_dask == in_threads
+
+
+def test_a_bucket_is_compacted_by_a_block_or_a_profile(bucket: Bucket, services: Services, profile: str) -> None:
+    """With what a saved block, or a profile, says of S3 alone the flow compacts a bucket."""
+    for key, data in snapshots().items():
+        bucket.client.put_object(Bucket=bucket.name, Key=key, Body=data)
+    block(services.s3, bucket.name).save("to-compact", overwrite=True)
+    assert [month["written"] for month in compact(s3_block="to-compact")] == [True, True]
+    assert len(bucket.keys("curated/")) == 4
+    assert [month["written"] for month in compact(s3_bucket=bucket.name, aws_profile=profile)] == [False, False]
+
+
+def test_only_the_months_asked_for_are_compacted(tmp_path: Path) -> None:
+    """The market days given bound what is compacted, by their months."""
+    write(tmp_path)
+    assert [month["month"] for month in compact(local=tmp_path, end=date(2026, 2, 1))] == ["2026-01"]
+    assert [month["month"] for month in compact(local=tmp_path, start=date(2026, 2, 1))] == ["2026-02"]
+
+
+def test_a_month_that_fails_for_a_moment_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that does not answer twice fails nothing: the month's task is tried again, some seconds later."""
+    write(tmp_path)
+    troubles = [ArchiveError("for a moment")] * 2
+    slept: list[float] = []
+
+    def troubled(*arguments: Any) -> Any:  # noqa: ANN401 - as the function it stands for
+        if troubles:
+            raise troubles.pop()
+        return compact_month(*arguments)
+
+    monkeypatch.setattr("flows.compact.compact_month", troubled)
+    monkeypatch.setattr("prefect.task_engine.time", SimpleNamespace(sleep=slept.append))
+    assert len(compact(local=tmp_path, end=date(2026, 2, 1))) == 1
+    assert [round(seconds) for seconds in slept] == [10, 60]
+
+
+def test_every_month_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run's message has each of them, by its code; a defect of ours goes by its own name."""
+    write(tmp_path)
+
+    def fails(_archive: object, month: date) -> None:
+        raise ArchiveError(f"{month:%Y-%m} is away")
+
+    def is_wrong(*_arguments: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("flows.compact.compact_one", compact_one.with_options(retries=0))
+    monkeypatch.setattr("flows.compact.compact_month", fails)
+    told = str(compact(local=tmp_path, return_state=True).message)
+    assert told == "archive_unreadable: 2026-01 is away; archive_unreadable: 2026-02 is away"
+    monkeypatch.setattr("flows.compact.compact_month", is_wrong)
+    told = str(compact(local=tmp_path, return_state=True).message)
+    assert "RuntimeError: a defect" in told
+    assert "wrong_parameters" not in told
 
 
 def test_a_bucket_is_compacted_by_its_name(bucket: Bucket) -> None:

@@ -29,7 +29,7 @@ from flows.collect import collect
 from miso_reserve.archive import snapshot_key
 from miso_reserve.dataset import RESERVE
 from miso_reserve.simulate import Reply
-from miso_reserve.simulate.market import snapshot_body
+from miso_reserve.simulate.market import is_quiet, snapshot_body
 from tests.services.kafka import mock_cluster, read_messages
 from tests.services.kafka_front import INIT_PRODUCER_ID, RefusingFront
 from tests.services.process import free_port
@@ -198,12 +198,15 @@ def test_transient_answers_are_retried_by_the_task(feed: SimulatedFeed, tmp_path
 
 
 def test_a_final_answer_is_not_retried(feed: SimulatedFeed, tmp_path: Path) -> None:
-    """404 fails the run after one request."""
+    """404 fails the run after one request; its log has that reason in one line, and no traceback of ours."""
     feed.script(Reply(status=404))
     state = run(feed, local=tmp_path)
     assert state.is_failed()
     assert (state.message or "").startswith("feed_status: ")
     assert feed.hits == 1
+    logged = logs_of(state)
+    assert [line for line in logged if "Traceback" in line] == []
+    assert [line for line in logged if line.startswith("feed_status: ")] == [f"feed_status: {feed.url} answers 404"]
 
 
 def test_a_run_without_redis_fails_before_it_fetches(
@@ -358,6 +361,23 @@ def test_bodies_of_hours_that_are_over_are_read_once(
     assert "**4** are quiet, and in **10** something binds" in str(artifacts_of(state)["coverage-dev"].data)
 
 
+def test_what_another_archive_holds_under_the_same_keys_is_not_taken_for_this_ones(
+    feed: SimulatedFeed, tmp_path: Path
+) -> None:
+    """Of hours that are over each archive's own bodies are counted, quiet ones here and binding ones there."""
+    end = feed.interval_end
+    feed.advance(12)
+    told = []
+    for quiet in (True, False):
+        seed = next(seed for seed in count() if is_quiet(end, seed=seed) is quiet)
+        path = tmp_path / str(quiet) / snapshot_key(RESERVE, end)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(gzip.compress(snapshot_body(end, seed=seed)))
+        coverage = artifacts_of(run(feed, local=tmp_path / str(quiet)))["coverage-dev"].data
+        told.append(str(coverage).partition("Of those collected ")[2].splitlines()[0])
+    assert told == ["**2** are quiet, and in **0** something binds.", "**1** are quiet, and in **1** something binds."]
+
+
 def test_an_archive_elsewhere_is_told_with_its_endpoint(
     feed: SimulatedFeed, bucket: Bucket, services: Services
 ) -> None:
@@ -365,6 +385,14 @@ def test_an_archive_elsewhere_is_told_with_its_endpoint(
     state = run(feed, s3_bucket=bucket.name)
     (key,) = result_of(state)["objects"]
     command = f"aws s3 cp --endpoint-url={services.s3.url} s3://{bucket.name}/{key} - | zcat"
+    assert command in str(artifacts_of(state)["latest-snapshot-dev"].data)
+
+
+def test_an_archive_of_a_profile_is_told_with_it(feed: SimulatedFeed, bucket: Bucket, profile: str) -> None:
+    """With a profile's keys and endpoint alone a run archives, and the command that shows the snapshot names it."""
+    state = run(feed, s3_bucket=bucket.name, aws_profile=profile)
+    (key,) = result_of(state)["objects"]
+    command = f" --profile={profile} s3://{bucket.name}/{key} - | zcat"
     assert command in str(artifacts_of(state)["latest-snapshot-dev"].data)
 
 
@@ -385,7 +413,10 @@ def test_a_run_that_stores_nothing_shows_no_coverage(
 def test_what_cannot_be_shown_fails_no_run(
     feed: SimulatedFeed, tmp_path: Path, redis: redis_client.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the server takes no event, artifact or name, the snapshot is archived and registered all the same."""
+    """When the server takes no event, artifact or name, the snapshot is archived and registered all the same.
+
+    The run keeps the name that it began with.
+    """
 
     def busy(*_: object, **__: object) -> None:
         raise RuntimeError("503 database is locked")
@@ -393,8 +424,9 @@ def test_what_cannot_be_shown_fails_no_run(
     for name in ("emit_event", "create_table_artifact", "create_markdown_artifact"):
         monkeypatch.setattr(f"flows.show.{name}", busy)
     monkeypatch.setattr("flows.show.get_client", busy)
-    state = run(feed, local=tmp_path)
+    state = run(feed, local=tmp_path, environment="prod")
     assert state.is_completed()
+    assert flow_run_of(state).name.startswith("collect prod due ")
     assert result_of(state)["collected"] == 1
     assert len(redis.keys("*")) == 1
 

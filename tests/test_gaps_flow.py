@@ -23,6 +23,7 @@ from miso_reserve.settings import UsageError
 from miso_reserve.simulate import Reply
 from miso_reserve.simulate.archive import write_archive
 from tests.reports import bound, real_time
+from tests.s3_archives import block
 from tests.test_backfill import PAGE, Site, files_in, serving
 from tests.waiting import until
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from prefect.client.schemas.objects import Artifact, State, TaskRun
+
+    from tests.conftest import Bucket, Services
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -108,7 +111,7 @@ def virtual_pauses(site: Site) -> Iterator[AskedBetween]:
         yield clock
 
 
-def heal(folder: Path, site: Site, runner: str = "threads", **parameters: Any) -> Healed:  # noqa: ANN401 - the flow's
+def heal(folder: Path | None, site: Site, runner: str = "threads", **parameters: Any) -> Healed:  # noqa: ANN401 - the flow's
     """Run the flow on the six days before END."""
     site.asked.clear()
     flow = gaps.with_options(task_runner=task_runner({VARIABLE: runner}))
@@ -240,6 +243,21 @@ def test_what_is_not_published_fails_nothing(tmp_path: Path, site: Site) -> None
     run = heal(tmp_path, site, days=1, end=date(2001, 1, 6))
     assert run.state.is_completed()
     assert run.outcomes == {"2001-01-05": "not_published"}
+
+
+def test_the_pause_is_as_given(tmp_path: Path, site: Site) -> None:
+    """A pause that is given is the one between the days' tasks."""
+    assert heal(tmp_path, site, pause=7.0).slept == [7.0] * 5
+
+
+def test_a_bucket_is_healed_by_a_block_or_a_profile(
+    bucket: Bucket, services: Services, profile: str, site: Site
+) -> None:
+    """With what a saved block, or a profile, says of S3 alone a bucket's gaps are healed."""
+    block(services.s3, bucket.name).save("to-heal", overwrite=True)
+    day: dict[str, Any] = {"local": None, "days": 1, "end": date(2001, 1, 3)}
+    assert heal(None, site, s3_block="to-heal", **day).outcomes == {"2001-01-02": "fetched"}
+    assert heal(None, site, s3_bucket=bucket.name, aws_profile=profile, **day).outcomes == {}
 
 
 def test_a_task_that_raises_is_a_failed_day(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

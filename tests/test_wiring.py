@@ -98,27 +98,17 @@ class TestOptions:
         assert (error["code"], error["message"]) == ("feed_timeout", f"no whole answer from {feed.url} within 0.1 s")
         assert feed.hits == 5
 
-    def test_profile(  # noqa: PLR0913, PLR0917 - the parts of the whole
+    def test_profile(
         self,
-        services: Services,
         bucket: Bucket,
         feed: SimulatedFeed,
-        tmp_path: Path,
         redis_url: str,
-        monkeypatch: pytest.MonkeyPatch,
+        profile: str,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         """With a profile's keys and endpoint alone every command on the archive works, and without them none does."""
-        profile = (
-            f"[profile here]\naws_access_key_id = {services.s3.access_key}\nregion = {services.s3.region}\n"
-            f"aws_secret_access_key = {services.s3.secret_key}\nendpoint_url = {services.s3.url}\n"
-        )
-        (tmp_path / "config").write_text(profile)
-        for name in services.s3.environment():
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
         feed.script(Reply(body=b'{"error":"no data"}'))
-        there = ["--s3-bucket", bucket.name, "--aws-profile", "here"]
+        there = ["--s3-bucket", bucket.name, "--aws-profile", profile]
         asked = [*there, "--redis-url", redis_url, "--api-url", feed.url]
         assert [main(["collect", *asked]) for _ in range(2)] == [1, 0]
         assert len(bucket.keys("sourcing/")) == 1
