@@ -139,6 +139,18 @@ def promised(deployment: DeploymentResponse | RunnerDeployment) -> tuple[str, ..
     return str(deployment.name), entrypoint, *times, *sorted(deployment.tags or ()), settled
 
 
+def test_what_is_served_keeps_the_pace_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system at another speed runs as much oftener, and its runs poll so."""
+    served: list[RunnerDeployment] = []
+    monkeypatch.setattr("flows.serve.serve", lambda *made: served.extend(made))
+    serving(["--every", "30", "--poll-gap", "6"], result_action="return_value")
+    (collecting,) = (one for one in served if one.entrypoint == COLLECT)
+    [schedule] = collecting.schedules or []
+    assert isinstance(schedule.schedule, IntervalSchedule)
+    assert schedule.schedule.interval == timedelta(seconds=30)
+    assert (collecting.parameters or {})["poll_gap"] == 6.0
+
+
 def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:
     """Sweeping deletes results older than its days, no younger ones, nothing else that lies there, and never all."""
     storage = Path(prefect_server["PREFECT_LOCAL_STORAGE_PATH"])
@@ -148,6 +160,7 @@ def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:
         written = (storage / name).stat().st_mtime - days * 86400
         os.utime(storage / name, (written, written))
     before = set(storage.iterdir())
+    assert sweep(days=16) == 0
     assert sweep() == 2
     assert before - set(storage.iterdir()) == {storage / ("a" * 32), storage / ("b" * 64)}
     refused: Any = sweep(days=0, return_state=True)

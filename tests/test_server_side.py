@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.states import Completed, Pending, Running, Scheduled
+from prefect.states import Cancelled, Completed, Pending, Running, Scheduled
 
 from flows import server_side
 from flows.collect import collect
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,3 +85,23 @@ def test_an_orderly_stop_cancels(client: SyncPrefectClient, deployment: UUID) ->
     assert states(client, runs) == ["Cancelling", "Completed"]
     server_side.end()
     assert states(client, runs) == ["Cancelled", "Completed"]
+
+
+def test_a_stop_waits_for_runs_that_end_by_themselves(
+    client: SyncPrefectClient, deployment: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that needs a while to end, once it is asked, has that while."""
+    monkeypatch.setattr(server_side, "_CANCEL_SECONDS", 60.0)
+    run = run_in(client, deployment, Running())
+
+    def end_when_asked() -> bool:
+        with get_client(sync_client=True) as own:
+            assert until(lambda: states(own, [run]) == ["Cancelling"], timeout=60)
+            own.set_flow_run_state(run, Cancelled(), force=True)
+            return True
+
+    with ThreadPoolExecutor() as pool:
+        ended = pool.submit(end_when_asked)
+        server_side.cancel()
+        assert states(client, [run]) == ["Cancelled"]
+        assert ended.result()

@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -19,17 +19,18 @@ import pytest
 import requests
 
 from flows.folder_lock import folder_lock
-from flows.parts import MARK, child_process
+from flows.parts import MARK, Child, PartError, child_process
 from flows.simulated_time import SimulatedTime
-from flows.up import app
+from flows.up import app, server_settings
 from miso_reserve.completeness import coverage, missing_intervals
+from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST, INTERVAL
 from miso_reserve.reader import scan_constraints, scan_snapshots
 from miso_reserve.simulate import is_quiet
 from tests.waiting import until as wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SPEED = 10.0
 UNDER_WAY = ("Running", "Pending", "Cancelling")
@@ -233,6 +234,49 @@ def test_what_makes_no_system_is_refused(
     assert app([str(tmp_path), *options.split()], result_action="return_value") == 1
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_signals_as_before")
+@pytest.mark.parametrize(
+    ("options", "feed", "pace"),
+    [
+        ("--speed 10", "http://127.0.0.1:", ("--every", "30.0", "--poll-gap", "6.0")),
+        ("--feed live", RESERVE.url, ("--every", "300.0", "--poll-gap", "60.0")),
+    ],
+)
+def test_its_runs_know_of_its_own_parts_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, feed: str, pace: tuple[str, ...]
+) -> None:
+    """Runs have the system's archive, feed, Redis, server and pace, and nothing of a user's other collector."""
+    started: dict[str, tuple[tuple[str, ...], Mapping[str, str]]] = {}
+    (tmp_path / "web" / "api").mkdir(parents=True)
+    (tmp_path / "web" / "api" / "health").write_text("true")
+
+    def stand_in(
+        name: str, module: tuple[str, ...], environment: Mapping[str, str], log: Path
+    ) -> AbstractContextManager[Child]:
+        started[name] = module, environment
+        if name == "runs":
+            raise PartError("as far as this goes")
+        server = ("http.server", "--bind", "127.0.0.1", "--directory", str(tmp_path / "web"), module[-1])
+        return child_process(name, server if name == "server" else ("this",), os.environ, log)
+
+    others = {"KAFKA_CONNECTION_STRING": "real:9092", "S3_BUCKET": "real", "REDIS_HOST": "real", "AWS_PROFILE": "real"}
+    for name, value in others.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("flows.up.child_process", stand_in)
+    folder = tmp_path / "system"
+    assert app([str(folder), "--port", "0", *options.split()], result_action="return_value") == 1
+    module, environment = started["runs"]
+    assert module == ("flows.serve", *pace)
+    assert not others.keys() & environment.keys()
+    assert (environment["MISO_LOCAL"], environment["PREFECT_HOME"]) == (str(folder), str(folder / ".prefect"))
+    assert environment["MISO_API_URL"].startswith(feed)
+    assert environment["REDIS_URL"].startswith("redis://127.0.0.1:")
+    port = started["server"][0][-1]
+    assert environment["PREFECT_API_URL"] == f"http://127.0.0.1:{port}/api"
+    assert server_settings().items() <= started["server"][1].items()
+    assert started["begin"][0] == ("flows.server_side", "begin")
 
 
 @pytest.mark.usefixtures("_signals_as_before")
