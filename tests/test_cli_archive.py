@@ -22,6 +22,7 @@ from miso_reserve.cli import main
 from miso_reserve.columns import CONSTRAINTS, COVERAGE, SNAPSHOTS
 from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
+from miso_reserve.simulate import snapshot_body
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,8 +114,9 @@ class TestRead:
 
     def test_the_days_bound_what_is_read(self, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Nothing before --start, nothing from --end on."""
-        for days, count in ((("2026-07-27", "2026-07-28"), 2), (("2026-07-28", "2026-07-29"), 0)):
-            text = printed(capsys, "read", "--local", str(archive), "--start", days[0], "--end", days[1])
+        cases = ((("--start", "2026-07-28"), 0), (("--start", "2026-07-27"), 2), (("--end", "2026-07-28"), 2))
+        for days, count in (*cases, (("--end", "2026-07-27"), 0)):
+            text = printed(capsys, "read", "--local", str(archive), *days)
             assert text.splitlines()[-1] == f"{count} rows, times in EST"
 
     def test_what_cannot_be_read_is_told_or_fails(self, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,6 +204,35 @@ class TestCompact:
             }
         assert len(list((archive / "curated").rglob("*.parquet"))) == 2
         assert printed(capsys, "read", "--local", str(archive), "--format", "csv", "--all-revisions") == before
+
+    @pytest.mark.parametrize(
+        ("days", "months"),
+        [
+            (("--start", "2026-07-27"), 1),
+            (("--start", "2026-08-01"), 0),
+            (("--end", "2026-07-28"), 1),
+            (("--end", "2026-07-01"), 0),
+        ],
+    )
+    def test_the_days_bound_what_is_compacted(
+        self, archive: Path, capsys: pytest.CaptureFixture[str], days: tuple[str, str], months: int
+    ) -> None:
+        """No month before that of --start, and none that begins at --end or later."""
+        assert len(json.loads(printed(capsys, "compact", "--local", str(archive), *days, "--format", "json"))) == months
+
+    def test_a_month_that_fails_is_told_and_the_others_are_compacted(
+        self, archive: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A month whose raw objects are gone makes the exit code 1, by its reason; the next one is written."""
+        june = archive / snapshot_key(RESERVE, NOON.replace(month=6))
+        june.parent.mkdir()
+        june.write_bytes(gzip.compress(snapshot_body(NOON.replace(month=6), seed=1)))
+        printed(capsys, "compact", "--local", str(archive), "--end", "2026-07-01")
+        june.unlink()
+        assert main(["compact", "--local", str(archive), "--format", "json"]) == 1
+        output = capsys.readouterr()
+        assert [month["month"] for month in json.loads(output.out)] == ["2026-07"]
+        assert "raw objects are gone" in output.err
 
 
 class TestSources:

@@ -337,14 +337,15 @@ class TestThroughTheCommandLine:
     def test_status_counts_what_waits_without_the_archive(
         self, site: Site, at: Callable[[datetime], None], capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """The screen tells how many bodies wait, and since when (EST), while S3 is away; none when nothing does."""
-        screen = ["status", *site.options[1:5], "--spool", str(site.folder)]
+        """The screen tells how many of an environment's bodies wait, and since when (EST), while S3 is away."""
+        environment = ("--environment", "staging")
+        screen = ["status", *site.options[1:5], "--spool", str(site.folder), *environment]
         main(screen)
         assert "in the spool       0\n" in capsys.readouterr().out
         site.proxy.mode = "refuse"
         for number in range(2):
             at(FIRST + timedelta(minutes=number))
-            site.collect(capsys)
+            site.collect(capsys, *environment)
             site.feed.advance()
         main(screen)
         assert "in the spool       2, oldest 2001-01-02 07:10 EST\n" in capsys.readouterr().out

@@ -6,7 +6,9 @@ import sys
 import pytest
 import requests
 
-from miso_reserve.simulate import run
+from miso_reserve.dataset import RESERVE
+from miso_reserve.simulate import run, snapshot_body
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -29,3 +31,22 @@ def test_the_command_puts_back_the_signal_handlers(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("builtins.print", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
     assert run(0, 0.0, "", 0) == 0
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_the_command_serves_the_market_that_is_asked_for() -> None:
+    """`simulate` serves the market of its seed, at its speed."""
+    command = [sys.executable, "-m", "miso_reserve", "simulate", "--port", "0", "--speed", "600", "--seed", "3"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split()[-1]
+        first = shown(url)
+        assert until(lambda: shown(url) != first)
+        process.terminate()
+    snapshot = RESERVE.examine(first).snapshot
+    assert snapshot is not None
+    assert first == snapshot_body(snapshot.interval_end, seed=3)
+
+
+def shown(url: str) -> bytes:
+    """What the feed shows now."""
+    return requests.get(url, timeout=10).content
