@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
 from miso_reserve.pace import MOST_POLLS
+from tests import jitter
 from tests.jitter import LAGS, Collector, Publications, Tally
 
 
@@ -43,6 +45,29 @@ def test_a_plain_poll_skips_what_the_pace_does_not() -> None:
     name = "uniform 0 to 4 min"
     assert collected(name, 90, polls=1).share < 0.9
     assert collected(name, 90).share > 0.99
+
+
+def test_requests_too_close_together_are_seen() -> None:
+    """The shortest gap is that of a run that asks twice a minute, and each request that it made counts."""
+    collector = Collector(Publications(LAGS["uniform 3 to 7 min"], 1, seed=11), 0, MOST_POLLS, 1, 0.0, outages=())
+    collector.settings = collector.settings.model_copy(update={"poll_gap": 30.0})
+    tally = collector.month()
+    assert tally.shortest_gap == 30
+    assert tally.requests == len(collector.asked) > 1000
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "code"), [({}, 0), ({"captured": 900}, 1), ({"shortest_gap": 59.9}, 1)], ids=["well", "lost", "rude"]
+)
+def test_a_month_that_is_not_as_promised_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], spoilt: dict[str, Any], code: int
+) -> None:
+    """One phase in which an interval in a thousand is lost, or a minute is not kept, makes ``make jitter`` fail."""
+    well = Tally(published=1000, captured=1000, requests=2000, minutes=5000.0, shortest_gap=60.0)
+    tallies = [well, well._replace(**spoilt), well]
+    monkeypatch.setattr(jitter, "compared", lambda *_: (("a lag", 0, tally, well) for tally in tallies))
+    assert jitter.main() == code
+    assert capsys.readouterr().out.splitlines()[-1].startswith("jitter: published=1000 captured=")
 
 
 def test_polling_ends_with_what_can_be_seen() -> None:

@@ -95,7 +95,7 @@ class Lane:
         self.struck.update(((self._site.struck() - before).keys() | (told & {DISK_FULL})) & step.kinds())
         self.struck["eight runs at once"] += at_once == AT_ONCE
         for process, code in zip(started, codes, strict=True):
-            self._note(step, process, code)
+            self.note(step, process, code)
 
     def _task(self, run: Run, step: Step, *, leads: bool) -> Task:
         self.runs += 1
@@ -161,7 +161,7 @@ class Lane:
                 self.problems.append(f"run {process.task.log.stem} did not end in {_HUNG_SECONDS:g} s")
                 process.kill()
 
-    def _note(self, step: Step, process: Started, code: int) -> None:
+    def note(self, step: Step, process: Started, code: int) -> None:
         """Count what struck the process itself, and see whether it ended as it may."""
         run, name = process.task.run, process.task.log.stem
         killed = code == -signal.SIGKILL

@@ -89,11 +89,11 @@ def _verdict(site: Site, feed: SoakFeed, lane: Lane) -> Verdict:
     verdict.problems += [f"{name} is left in the spool" for name in site.spooled()]
     verdict.problems += lane.problems
     verdict.problems += [f"a password stands in {place}" for place in told(SECRET, places)]
-    verdict.problems += _wrong_polls([feed.ledger.asked[run] for run in lane.of_five_polls])
+    verdict.problems += wrong_polls([feed.ledger.asked[run] for run in lane.of_five_polls])
     return verdict
 
 
-def _wrong_polls(asked: list[int]) -> list[str]:
+def wrong_polls(asked: list[int]) -> list[str]:
     """Say what is wrong with how often the runs of five polls have asked: one that is slow misses some of its times."""
     too_often = [f"a run of five polls asked {times} times" for times in asked if times > MOST_POLLS]
     return too_often if not asked or max(asked) > 1 else ["no run of five polls asked twice"]

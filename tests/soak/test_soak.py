@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.soak.outcome import Outcome
+from tests.soak.outcome import RECORD, Outcome
 from tests.soak.plan import (
     AT_ONCE,
     BUCKET,
@@ -43,6 +43,12 @@ KINDS = {
     "clock step",
     "eight runs at once",
 }
+
+
+def test_every_kind_that_was_promised_is_there() -> None:
+    """What the documentation counts is what a soak meets: no kind, and no call to be killed at, has been dropped."""
+    recorded = Outcome.model_validate_json(RECORD.read_bytes())
+    assert {kind for kind, times in recorded.struck.items() if times} == KINDS
 
 
 def test_nothing_is_lost_among_faults() -> None:
