@@ -20,8 +20,10 @@ from miso_reserve import collection, feed, runner, spool
 from miso_reserve.cli import main
 from miso_reserve.dataset import RESERVE
 from miso_reserve.dedup import Registry
-from miso_reserve.failure import RetryPolicy
+from miso_reserve.failure import CollectionError, RetryPolicy
+from miso_reserve.findings import FailureCode
 from miso_reserve.interval import EST
+from miso_reserve.notify import Announcement, Announcer
 from miso_reserve.response import Response
 from miso_reserve.simulate import Reply
 from miso_reserve.spool import Spool, SpoolError
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     import redis as redis_client
 
+    from miso_reserve.contract import Snapshot
     from miso_reserve.simulate import SimulatedFeed
     from tests.conftest import Bucket, Services
 
@@ -250,6 +253,76 @@ class TestThroughTheCommandLine:
         assert (result["total_candidates"], result["failed"], result["collected"]) == (2, 1, 1)
         assert sorted(result["objects"]) == site.bucket.keys("sourcing/")
         assert (len(result["objects"]), site.waiting()) == (2, [])
+
+    def test_what_is_stored_and_still_waits_is_let_go(self, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+        """A file that a run stored, announced and could not remove goes with the next run, and stores nothing."""
+        site.proxy.mode = "refuse"
+        site.collect(capsys)
+        (waiting,) = site.waiting()
+        kept = waiting.read_bytes()
+        site.proxy.mode = "pass"
+        assert len(site.collect(capsys)["objects"]) == 1
+        waiting.write_bytes(kept)
+        assert site.collect(capsys)["objects"] == []
+        assert site.waiting() == []
+
+    @pytest.mark.parametrize(("transient", "tries"), [(True, 1), (False, 3)])
+    def test_an_archive_that_goes_away_is_tried_once(
+        self,
+        site: Site,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        *,
+        transient: bool,
+        tries: int,
+    ) -> None:
+        """Of three that wait one is tried where S3 does not answer, each where it refuses; the first reason is told."""
+        site.proxy.mode = "refuse"
+        for _ in range(3):
+            site.collect(capsys)
+            site.feed.advance()
+        waiting = site.waiting()
+        site.proxy.mode = "pass"
+        tried: list[str] = []
+
+        def fails(_archive: object, _dataset: object, snapshot: Snapshot, *_: object) -> None:
+            tried.append(snapshot.ref_id)
+            raise CollectionError(FailureCode.ARCHIVE_UNAVAILABLE, f"try {len(tried)}", transient=transient)
+
+        monkeypatch.setattr(collection, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
+        monkeypatch.setattr(collection, "store_snapshot", fails)
+        capsys.readouterr()
+        assert main(site.options) == 1
+        assert len(tried) == tries + 1  # and that of the run's own poll
+        assert site.waiting()[:3] == waiting
+        assert "archive_unavailable: try 1; kept in " in capsys.readouterr().err
+
+    def test_a_kafka_that_fails_is_tried_once_for_all_that_waited(
+        self, site: Site, kafka_topic: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """All that waited is archived; Kafka is tried once for it, and the next run announces each."""
+        site.proxy.mode = "refuse"
+        kafka = ("--kafka-connection-string", kafka_topic)
+        for _ in range(3):
+            site.collect(capsys, *kafka)
+            site.feed.advance()
+        site.proxy.mode = "pass"
+        tried: list[str] = []
+
+        def fails(self: Announcer, announcement: Announcement) -> None:
+            tried.append(announcement.key)
+            self.trouble = CollectionError(FailureCode.KAFKA_UNDELIVERED, "nobody confirms")
+            raise self.trouble
+
+        with monkeypatch.context() as failing:
+            failing.setattr(Announcer, "announce", fails)
+            assert len(site.collect(capsys, *kafka)["objects"]) == 4
+        assert len(tried) == 2  # the first that waited, and the run's own
+        assert site.collect(capsys, *kafka)["failed"] == 0
+        broker, topic = kafka_topic.split("/")
+        messages = [json.loads(message.value() or b"")["key"] for message in read_messages(broker, topic, expected=4)]
+        assert sorted(set(messages)) == site.bucket.keys("sourcing/")
+        assert site.bucket.keys("unannounced/") == []
 
     def test_each_archive_and_environment_has_its_own(
         self, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
