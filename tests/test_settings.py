@@ -271,7 +271,24 @@ class TestMistakes:
         """The choices and both ends of the ranges work."""
         assert [getattr(resolved({field: value}), field) for value in values] == values
 
-    @pytest.mark.parametrize("spelled", ["s3://my-bucket", "s3://my-bucket/", "my-bucket/"])
+    @pytest.mark.parametrize("field", ["local", "spool"])
+    @pytest.mark.parametrize("address", ["s3://my-bucket/data", "file:///data", "FILE:///data", "file:/data"])
+    @pytest.mark.parametrize("kind", [str, Path])
+    def test_a_folder_is_no_address(self, field: str, address: str, kind: type[str | Path]) -> None:
+        """An address where a folder is to be named is refused: bodies would lie in a folder called s3: or file:."""
+        with pytest.raises(UsageError, match=f"^{option_name(field)}: it is an address: give a folder's path"):
+            resolved({field: kind(address)})
+        assert getattr(resolved({field: kind("a:b/c")}), field) == Path("a:b/c")
+
+    def test_a_present_folder_that_is_gone_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A relative folder below a present one that was removed is wrong usage; a whole path is not."""
+        monkeypatch.chdir(tmp_path)
+        tmp_path.rmdir()
+        with pytest.raises(UsageError, match=r"^--local: the present folder is gone: give a path that begins with /$"):
+            resolved({"local": "data"})
+        assert resolved({"local": "/data"}).local == Path("/data")
+
+    @pytest.mark.parametrize("spelled", ["s3://my-bucket", "s3://my-bucket/", "my-bucket/", "S3://my-bucket"])
     def test_a_bucket_may_be_spelled_as_an_address(self, spelled: str) -> None:
         """What people type names the bucket, as an option and as a variable."""
         assert resolved({"s3_bucket": spelled}).s3_bucket == "my-bucket"

@@ -502,6 +502,16 @@ class TestSpool:
             monkeypatch.setenv("XDG_STATE_HOME", unusable)
             assert spool.default_folder() == Path("/home/me/.local/state/miso-reserve/spool")
 
+        monkeypatch.setenv("XDG_STATE_HOME", "/state\r\n")
+        assert spool.default_folder() == Path("/state/miso-reserve/spool")
+
+    def test_a_link_to_what_is_not_there_yet_is_followed(self, tmp_path: Path) -> None:
+        """Where the spool is a link whose end is still to be made, the body is kept there."""
+        (tmp_path / "link").symlink_to(tmp_path / "later")
+        linked = Spool(tmp_path / "link", "s3://a", RESERVE, "dev")
+        assert linked.read(linked.keep(self.RESPONSE)) == self.RESPONSE
+        assert (tmp_path / "later").is_dir()
+
     def test_a_user_without_a_home_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without a home and without --spool, nothing waits, and keeping says what to set."""
         monkeypatch.delenv("XDG_STATE_HOME")

@@ -103,12 +103,15 @@ def put(data: bytes | str) -> None:
 def _refuse_no_place_for_a_file(file: Path) -> None:
     if str(file).startswith("-"):
         raise UsageError(f"--output needs a file, not {_shown(file)}; one of that name is ./{_shown(file)}")
-    if file.is_dir():
-        raise UsageError(f"--output: {_shown(file)} is a folder: name a file in it")
-    if not file.parent.is_dir():
-        raise UsageError(f"--output: {_shown(file)} cannot be written: there is no folder {_shown(file.parent)}")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise UsageError(f"--output: {_shown(file)} cannot be written: Permission denied")
+    try:
+        if file.is_dir():
+            raise UsageError(f"--output: {_shown(file)} is a folder: name a file in it")
+        if not file.parent.is_dir():
+            raise UsageError(f"--output: {_shown(file)} cannot be written: there is no folder {_shown(file.parent)}")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise UsageError(f"--output: {_shown(file)} cannot be written: Permission denied")
+    except OSError as error:  # a folder above has no rights, or the name is too long
+        raise UsageError(f"--output: {_shown(file)} cannot be written: {error.strerror}") from error
 
 
 def _shown(path: Path) -> str:

@@ -26,7 +26,11 @@ class LocalObjects:
         self._root = Path(os.path.realpath(folder))
         self.location = folder.as_uri()
         self.identity = folder_identity(folder)
-        if not self._root.is_dir():
+        try:
+            is_there = self._root.is_dir()
+        except OSError as error:  # a folder above has no rights, or the name is too long
+            raise _failed("looked at", self._root, error) from error
+        if not is_there:
             raise ArchiveError(f"there is no folder {self._root}: name the one that was collected into")
 
     def folders(self, under: str) -> list[str]:

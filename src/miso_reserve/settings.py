@@ -29,7 +29,10 @@ LogFormat = Literal["text", "json"]
 
 DESTINATIONS: Final = ("s3_bucket", "s3_block", "local")
 _THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
+_S3: Final = "s3://"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.ASCII | re.IGNORECASE)
+"""How ``file:///folder`` or ``s3://bucket`` begins, also once it was a Path, which takes two slashes for one."""
 _FOUR_NUMBERS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 _REDIS_PARTS: Final = ("redis_host", "redis_port", "redis_db")
 
@@ -47,10 +50,19 @@ def _option(default: object, description: str, environment_variable: str | None 
 def _folder(value: object) -> object:
     if value == "":
         raise ValueError("give a folder; the present one is .")
+    if not isinstance(value, (str, Path)):
+        return value
+    if _ADDRESS.match(str(value)):
+        raise ValueError("it is an address: give a folder's path; a bucket is --s3-bucket")
     try:
-        return Path(value).expanduser() if isinstance(value, (str, Path)) else value
+        folder = Path(value).expanduser()
     except RuntimeError:
         raise ValueError("it begins with ~ and a name, and no user of that name has a home here") from None
+    try:
+        folder.absolute()
+    except OSError:
+        raise ValueError("the present folder is gone: give a path that begins with /") from None
+    return folder
 
 
 def _reports_url(value: str) -> str:
@@ -107,7 +119,7 @@ def _kafka(value: SecretStr) -> SecretStr:
 
 def _bucket(value: str) -> str:
     """Take a bucket's name, also as ``s3://name``; an ARN stands as it is."""
-    name = value.removeprefix("s3://").rstrip("/")
+    name = (value[len(_S3) :] if value.lower().startswith(_S3) else value).rstrip("/")
     if name.startswith("arn:"):
         return name
     if "/" in name:

@@ -21,6 +21,7 @@ from miso_reserve.dataset import Dataset
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import shown
 from miso_reserve.interval import EST
+from miso_reserve.plain_text import stripped
 from miso_reserve.response import Response
 from miso_reserve.whole_file import publish
 from miso_reserve.whole_file import replace as replace_file
@@ -42,7 +43,7 @@ class SpoolError(Exception):
 
 def default_folder() -> Path | None:
     """Return where the spool is unless it is set: below the user's state folder. None for a user without a home."""
-    state = os.environ.get("XDG_STATE_HOME", "")
+    state = stripped(os.environ.get("XDG_STATE_HOME", ""))
     try:
         # A relative one counts as not set: so says the rule of these folders.
         return (Path(state) if state.startswith("/") else Path.home() / ".local" / "state") / "miso-reserve" / "spool"
@@ -58,7 +59,9 @@ class Spool:
     """
 
     def __init__(self, root: Path | None, identity: str, dataset: Dataset, environment: str) -> None:
-        self._root = default_folder() if root is None else root.absolute()
+        root = default_folder() if root is None else root
+        # Where a link leads, also to what is not there yet: a link itself cannot be made a folder.
+        self._root = None if root is None else Path(os.path.realpath(root))
         # What a person recognizes, and what tells apart those that look alike.
         place, digest = _NOT_FOR_NAMES.sub("_", identity)[-60:], hashlib.sha256(identity.encode()).hexdigest()
         self._name = f"{dataset.name}_{environment}_{place}_{digest[:16]}"
@@ -176,7 +179,7 @@ class Spool:
             return None
 
     def _is_ours(self, path: Path) -> bool:
-        if _time_of(path) is not None and path.is_file():
+        if _time_of(path) is not None and os.path.isfile(path):  # noqa: PTH113 - Path's raises in a folder without rights
             return True
         if os.path.lexists(path):  # or another run has stored it since
             self._warn_once(path, "is no body that waits")
