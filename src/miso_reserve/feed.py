@@ -129,13 +129,13 @@ def _request(url: str, deadline: float, accept: str, routes: list[Route]) -> Res
 
 def _redirected(url: str, response: requests.Response) -> str:
     """Return where to ask next: the same host, with what our own address gives as user and password, and no other."""
-    location = response.headers["Location"]
     try:
-        target = urljoin(url, location)
+        target = urljoin(url, response.headers["Location"])
         here, there = place_of(url), place_of(target)
-    except ValueError as error:
-        message = f"{without_secrets(url)} redirects to {shown(location)}, which is no address"
-        raise CollectionError(FailureCode.FEED_REDIRECT, message) from error
+    except ValueError:
+        # Not repeated: what in it is a secret cannot be told where it cannot be read.
+        message = f"{without_secrets(url)} redirects to what is no address"
+        raise CollectionError(FailureCode.FEED_REDIRECT, message) from None
     if here.leads_to(there):
         login, at, _ = urlsplit(url).netloc.rpartition("@")
         parts = urlsplit(target)

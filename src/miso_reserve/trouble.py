@@ -45,6 +45,9 @@ def told(cause: BaseException, route: Route | None) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         trusted = (route and route.certificates_variable) or "REQUESTS_CA_BUNDLE"
         return f"its certificate is not trusted ({shown(cause.verify_message, 200)[1:-1]}): {trusted} says who is"
+    if isinstance(cause, UnicodeEncodeError):
+        whose = f"its own or that of {route.proxy_variable}" if route and route.proxy_variable else "its own"
+        return f"a user or password, {whose}, has letters beyond Latin-1, which HTTP cannot send"
     # Their texts may repeat the address.
     if isinstance(cause, (ValueError, http.client.InvalidURL)):
         return f"the address cannot be used ({name})"

@@ -119,6 +119,21 @@ class TestProxySettings:
         assert problem in error.message
         assert "hunter2" not in error.message or value.startswith("hunter2")
 
+    @pytest.mark.parametrize("password", ["hunter2\u20ac", "hunter2%E2%82%AC"])
+    def test_a_password_that_http_cannot_send_is_called_that(
+        self, password: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of a password beyond Latin-1 the message says so, for good, and names the variable of the proxy's."""
+        problem = "has letters beyond Latin-1, which HTTP cannot send"
+        for url, proxy, whose in (
+            (f"http://me:{password}@127.0.0.1:1/", "", "its own"),
+            (NOWHERE, f"http://me:{password}@127.0.0.1:1", "its own or that of HTTP_PROXY"),
+        ):
+            monkeypatch.setenv("HTTP_PROXY", proxy)
+            error = failure(url)
+            assert error.message.endswith(f"a user or password, {whose}, {problem}")
+            assert (error.transient, "hunter2" in error.message) == (False, False)
+
     @pytest.mark.parametrize(
         ("variable", "scheme"),
         [

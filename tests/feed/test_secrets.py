@@ -7,7 +7,7 @@ import pytest
 
 from miso_reserve.feed import fetch, without_secrets
 from miso_reserve.simulate import Reply
-from tests.feed.servers import BODY, PLENTY, TIMEOUT, Paths, failure
+from tests.feed.servers import BODY, PLENTY, TIMEOUT, Paths, failure, redirect
 from tests.services.process import free_port
 
 if TYPE_CHECKING:
@@ -40,6 +40,15 @@ class TestSecrets:
         error = failure(url.format(host=server.url("").removeprefix("http://")), TIMEOUT)
         assert "hunter2" not in str(error)
         assert "hunter2" not in repr(error)
+
+    @pytest.mark.parametrize(
+        "location", ["http://u:hunter2@[::1/x", "http://h:99999/?token=hunter2", "http://h:+1/#hunter2"]
+    )
+    def test_a_redirect_that_cannot_be_read_is_not_repeated(self, paths: Callable[..., Paths], location: str) -> None:
+        """A redirect may repeat our own token: one in which it cannot be told from the rest is shown nowhere."""
+        error = failure(paths(feed=redirect(location)).url("/feed?token=hunter2"))
+        assert error.message.endswith("redirects to what is no address")
+        assert not [line for line in traceback.format_exception(error) if "hunter2" in line]
 
     @pytest.mark.parametrize("reply", [Reply(reset=True), Reply(body=BODY, truncate_to=1), Reply(503, b"")])
     def test_a_traceback_holds_no_secret(self, paths: Callable[..., Paths], reply: Reply) -> None:
