@@ -245,6 +245,13 @@ class TestFolders:
         with embedded_valkey(tmp_path / name) as url, client_of(url) as client:
             assert client.ping()
 
+    def test_a_folder_may_have_letters_that_the_locale_has_not(self, tmp_path: Path) -> None:
+        """Where Python reads names in another encoding than UTF-8 the server is found all the same."""
+        command = [sys.executable, "-c", USER, str(tmp_path / "dätä")]
+        environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        done = subprocess.run(command, env=environment, input=b"\n", capture_output=True, check=False, timeout=120)
+        assert done.stdout.startswith(b"redis://127.0.0.1:")
+
     @pytest.mark.parametrize("path", ["relative", "../beside", "link", "link/below"])
     def test_a_folder_may_be_given_in_any_way(self, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A folder given relatively, by way of its parent or through a link is served like any other."""

@@ -4,6 +4,7 @@ import fcntl
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -80,6 +81,7 @@ def _client(port: int) -> redis.Redis:
         socket_connect_timeout=2,
         retry=ONE_TRY,
         decode_responses=True,
+        encoding=sys.getfilesystemencoding(),
         encoding_errors="surrogateescape",
     )
 
