@@ -153,6 +153,22 @@ class TestPlaces:
         assert (done.returncode, json.loads(done.stdout)["collected"]) == (0, 1)
         assert command("nope", preexec_fn=lambda: os.close(2)).returncode == 2
 
+    def test_a_full_disk_behind_standard_error(self, feed: SimulatedFeed, archive: Path, tmp_path: Path) -> None:
+        """Words that cannot be written change no exit code and lose no row: a run, a warning, wrong usage."""
+        damaged = (
+            next(archive.glob("sourcing/*/*/*.json.gz")).parent
+            / f"{RESERVE.file_stem}_20010101_0730.aaaaaaaaaaaa.json.gz"
+        )
+        damaged.write_bytes(b"damaged")
+        with Path("/dev/full").open("wb") as full:
+            collected = command("collect", "--local", str(tmp_path / "new"), "--api-url", feed.url, stderr=full)
+            rows = command("read", "--local", str(archive), "--format", "csv", stderr=full)
+            wrong = command("read", "--nope", stderr=full)
+        damaged.unlink()
+        assert (collected.returncode, json.loads(collected.stdout)["collected"]) == (0, 1)
+        assert (rows.returncode, rows.stdout[:11]) == (0, b"market_day,")
+        assert wrong.returncode == 2
+
     @pytest.mark.parametrize("arguments", [("coverage", "--format", "json"), ("status",), ("validate",)])
     def test_a_full_disk_behind_standard_output(self, arguments: tuple[str, ...], archive: Path) -> None:
         """Standard output that takes nothing is exit code 1 and one line, for every command that prints."""

@@ -7,7 +7,7 @@ import signal
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TextIO
 
 import orjson
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from miso_reserve import __version__, cli_archive, cli_backfill, cli_replay, cli_status, cli_validate
 from miso_reserve.cli_logs import log_to_stderr, own_stderr
 from miso_reserve.cli_output import OutputError, put
-from miso_reserve.cli_streams import fill_closed_streams
+from miso_reserve.cli_streams import fill_closed_streams, tell
 from miso_reserve.findings import counted
+from miso_reserve.library_environment import leave_out_unusable, quiet_prefect
 from miso_reserve.objects import ArchiveError, UnreadableObjectError
 from miso_reserve.plain_text import stripped
 from miso_reserve.settings import BackfillSettings, Settings, UsageError, explained, given_in
@@ -117,8 +118,12 @@ def main(arguments: list[str] | None = None) -> int:
     words = _without_white_space(sys.argv[1:] if arguments is None else arguments)
     code = FAILED  # of an error that own_stderr logs
     with own_stderr(words, until_exit=arguments is None):
+        quiet_prefect()
+        tell(*(f"warning: {sentence}" for sentence in leave_out_unusable(os.environ)))
         code = _run(words)
-    return code  # noqa: RET504 - as said
+    if sys.__stderr__ is not None:
+        _drop(sys.__stderr__)  # the exit code is the result's, also where nobody reads the logs
+    return code
 
 
 def _without_white_space(arguments: list[str]) -> list[str]:
@@ -134,27 +139,27 @@ def _run(arguments: list[str]) -> int:
     except UsageError as error:
         return _wrong_usage(str(error), arguments)
     except (ArchiveError, UnreadableObjectError, OutputError) as error:
-        sys.stderr.write(f"miso-reserve: {error}\n")
-        _drop_output()
+        tell(str(error))
+        _drop(sys.stdout)
         return FAILED
     except BrokenPipeError:
-        _drop_output()
+        _drop(sys.stdout)
         return FAILED
     except OSError as error:
         if arguments and not _HELP & set(arguments):
             raise
-        sys.stderr.write(f"miso-reserve: standard output cannot be written: {error.strerror}\n")
-        _drop_output()
+        tell(f"standard output cannot be written: {error.strerror}")
+        _drop(sys.stdout)
         return FAILED
     return code if isinstance(code, int) else OK
 
 
-def _drop_output() -> None:
-    """Whoever read the output has had enough, or the disk is full; what is left must not fail again at exit."""
+def _drop(stream: TextIO) -> None:
+    """Whoever read a stream has had enough, or the disk is full; what is left must not fail again at exit."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _without_values(error: CycloptsError) -> str:
@@ -168,7 +173,7 @@ def _without_values(error: CycloptsError) -> str:
 
 def _wrong_usage(message: str, arguments: list[str]) -> int:
     command = " ".join(("miso-reserve", *app.parse_commands(arguments)[0]))
-    sys.stderr.write(f"miso-reserve: {message}\nTry {command} --help.\n")
+    tell(f"{message}\nTry {command} --help.")
     return WRONG_USAGE
 
 

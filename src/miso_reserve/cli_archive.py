@@ -1,7 +1,6 @@
 """The commands on an archive that is there: ``miso-reserve read``, ``coverage`` and ``compact``."""
 
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from cyclopts import Parameter, Token
 
 from miso_reserve.cli_output import File, Format, Output
+from miso_reserve.cli_streams import tell
 from miso_reserve.findings import shown
 from miso_reserve.objects import ArchiveError
 from miso_reserve.settings import ArchiveSettings, UsageError, given_in
@@ -118,9 +118,7 @@ def coverage(  # noqa: PLR0913 - likewise
         frame = count(objects, start=start, end=end, progress=progress)
     to.write(_without_empty_runs(frame) if to.form == "table" and not missing else frame)
     if several := writers(objects):
-        sys.stderr.write(
-            f"miso-reserve: warning: {', '.join(several)} write into one archive: the days count all of them together\n"
-        )
+        tell(f"warning: {', '.join(several)} write into one archive: the days count all of them together")
     return 0
 
 
@@ -160,7 +158,7 @@ def compact(
                 failed.append(error)
             progress(number + 1, len(months))
     to.write(pl.DataFrame([month.as_dict() for month in compacted if month is not None], RESULTS))
-    sys.stderr.writelines(f"miso-reserve: {reason}\n" for reason in failed)
+    tell(*map(str, failed))
     return 1 if failed else 0
 
 
@@ -207,7 +205,7 @@ def _told_warnings() -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        sys.stderr.write(f"miso-reserve: warning: {warning.message}\n")
+        tell(f"warning: {warning.message}")
 
 
 def _without_empty_runs(days: "pl.DataFrame") -> "pl.DataFrame":

@@ -1,13 +1,13 @@
 """The command ``miso-reserve backfill``: gaps healed from MISO's reports."""
 
 import os
-import sys
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from miso_reserve.cli_archive import progress_bar, told_wrong_bounds
 from miso_reserve.cli_output import File, Format, Output
+from miso_reserve.cli_streams import tell
 from miso_reserve.settings import BackfillSettings, given_in
 
 
@@ -48,9 +48,5 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
             raise ArchiveError(error.message) from error
     frame = result.frame()
     to.write(frame.drop("object_key", "message") if to.form == "table" else frame)
-    sys.stderr.writelines(
-        f"miso-reserve: {day.market_day} {day.outcome}: {day.code}: {day.message}\n"
-        for day in result.days
-        if day.code is not None
-    )
+    tell(*(f"{day.market_day} {day.outcome}: {day.code}: {day.message}" for day in result.days if day.code is not None))
     return 1 if result.failed else 0

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import Final
 
 # The first two are opened the wrong way round: to use them is an error of the system, told as a full disk is. What is
@@ -21,3 +22,11 @@ def fill_closed_streams() -> None:
             os.set_inheritable(os.open(os.devnull, flags), True)  # noqa: FBT003 - as it is; the lowest that is free
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
+
+
+def tell(*lines: str) -> None:
+    """Write lines to standard error; a command goes on, and keeps its exit code, where they cannot be written."""
+    with suppress(OSError):
+        for line in lines:
+            sys.stderr.write(f"miso-reserve: {line}\n")
+        sys.stderr.flush()
