@@ -104,6 +104,10 @@ def main(
     except (UpError, PartError, FolderInUseError, CollectionError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except OSError as error:
+        gone = "" if folder.is_dir() else "; was it moved or removed while the system ran?"
+        sys.stderr.write(f"the folder {folder} cannot be used: {error.strerror or error}{gone}\n")
+        return 1
     return 0
 
 
@@ -176,10 +180,10 @@ class _Up:
             raise UpError(f"Prefect's server does not take what it is told: see {server.log}")
 
     def _tell_at_the_end(self, what: str, environment: Mapping[str, str], server: Child) -> None:
-        """Tell it of those of one that is stopped: it stops all the same when the server is gone."""
+        """Tell it of those of one that is stopped: it stops all the same when the server, or the folder, is gone."""
         if server.process.poll() is None:
             telling = child_process(what, ("flows.server_side", what), environment, server.log)
-            with telling as child, suppress(subprocess.TimeoutExpired):
+            with suppress(OSError), telling as child, suppress(subprocess.TimeoutExpired):
                 child.process.wait(STOP_SECONDS)
 
     def _run_at_once(self, api_url: str, children: list[Child]) -> None:

@@ -290,6 +290,39 @@ def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("_signals_as_before")
+def test_a_folder_that_cannot_be_used_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the system cannot keep what is its own, it ends with one line that names the folder, and lets it go."""
+    (tmp_path / ".up").write_text("no folder")
+    assert app([str(tmp_path)], result_action="return_value") == 1
+    assert capsys.readouterr().err == f"the folder {tmp_path} cannot be used: File exists\n"
+    with folder_lock(tmp_path):
+        pass
+
+
+@pytest.mark.services
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into the environment of processes")
+def test_a_folder_that_is_moved_ends_the_system(tmp_path: Path) -> None:
+    """Its parts are ended, and one line asks whether the folder was moved; where it is now it starts again."""
+    folder, moved = tmp_path / "simulated", tmp_path / "moved"
+    with up(folder) as process:
+        until(process.stdout, "stop with Ctrl-C")
+        folder.rename(moved)
+        assert process.stdout is not None
+        *_, told = process.stdout
+        assert told.startswith("the folder simulated cannot be used: No such file or directory; was it moved")
+        assert process.wait(60) == 1
+        assert members(folder) == []
+    with up(moved) as again:
+        until(again.stdout, "last interval")
+        again.send_signal(signal.SIGINT)
+        until(again.stdout, "stopped; start it again")
+        port = int((moved / ".valkey" / "port").read_text())
+        assert again.wait(60) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+@pytest.mark.usefixtures("_signals_as_before")
 def test_a_part_that_does_not_start_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where its Valkey cannot be, the system ends with one line that says so, and lets the folder go."""
     (tmp_path / ".valkey").write_text("no folder")
