@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 import uuid
 from dataclasses import replace
@@ -96,6 +98,20 @@ class TestErrors:
             lambda: scan_constraints(block(nobody, "bucket")).collect(),
         ):
             assert trouble(call).startswith("s3://bucket cannot be ")
+
+    @pytest.mark.usefixtures("nobody")
+    def test_its_process_ends_in_order(self) -> None:
+        """A thread that is slow to return from telling the error finds Python still there, and does not abort it."""
+        code = (
+            "import asyncio.selector_events as events, sys, time\n"
+            "told = events.BaseSelectorEventLoop._write_to_self\n"
+            "events.BaseSelectorEventLoop._write_to_self = lambda loop: (told(loop), time.sleep(0.05))\n"
+            "from miso_reserve.cli import main\n"
+            "sys.exit(main(['read', '--s3-bucket', 'bucket']))\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+        assert done.stderr.startswith("miso-reserve: s3://bucket cannot be read: ")
+        assert done.returncode == 1
 
     def test_no_credentials(self, nobody: S3Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without credentials nothing is asked: the error names the bucket and what is missing."""

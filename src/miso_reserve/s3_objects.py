@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -31,6 +32,7 @@ AT_ONCE: Final = 128
 """How many requests are under way at once: more do not make a month of small objects faster."""
 
 _CHUNK: Final = 16384
+_SETTLE_SECONDS: Final = 0.2
 _FETCHED_AT: Final = "fetched-at"
 _CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>", re.ASCII)
 
@@ -148,6 +150,8 @@ class S3Objects:
             with ThreadPoolExecutor(1) as thread:
                 return thread.submit(asyncio.run, _all(ask, keys)).result()
         except (BaseError, OSError) as error:
+            # Threads of obstore may not be back from telling so: one that finds Python at its end aborts the process.
+            time.sleep(_SETTLE_SECONDS)
             raise self._failed("read", error) from error
 
     def _failed(self, verb: str, error: Exception) -> ArchiveError:
