@@ -242,6 +242,7 @@ class TestSources:
             ("live,next_day_report",),
             ("live", "next_day_report"),
             ("next_day_report,live,",),
+            (" live , next_day_report ",),
             ("live", "--sources", "next_day_report"),
         ],
     )
@@ -253,11 +254,13 @@ class TestSources:
         assert table[0].split()[-1] == "source"
         assert {line.split()[-1] for line in table[1:-1]} == {"live"}
 
-    @pytest.mark.parametrize("given", ["live,nope", "live;next_day_report", ","])
+    @pytest.mark.parametrize("given", ["live,nope", "live;next_day_report", ",", "", " , "])
     def test_another_one_is_wrong_usage(self, given: str, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """What is no source is told with those that are."""
         assert main(["read", "--local", str(archive), "--sources", given]) == 2
-        assert "live, next_day_report, day_ahead_report" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert "--sources: " in told
+        assert "live, next_day_report, day_ahead_report" in told
 
 
 class TestUsage:

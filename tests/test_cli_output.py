@@ -60,7 +60,8 @@ class TestFormat:
         "case",
         [
             ("rows.xlsx", (), "rows.xlsx tells no format"),
-            ("rows.csv.gz", (), "rows.csv.gz tells no format"),
+            ("rows.csv.gz", (), "rows.csv.gz is named like a compressed file, and none is: leave out the .gz"),
+            ("rows.ZIP", ("--format", "csv"), "rows.ZIP is named like a compressed file"),
             ("rows.csv", ("--format", "parquet"), "rows.csv is named like csv, and --format says parquet"),
             ("rows.parquet", ("--format", "table"), "rows.parquet is named like parquet, and --format says table"),
         ],

@@ -229,6 +229,14 @@ class TestContentValidation:
         assert (code, [summary["valid"] for summary in found]) == (1, [False, True])
         assert [(reason["code"], reason["where"]) for reason in found[0]["reasons"]] == [("unreadable_file", "file")]
 
+    def test_why_it_cannot_be_read_is_told_in_words(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A missing file is told without Python's error number."""
+        code, output = validated(capsys, str(tmp_path / "missing"))
+        assert (code, output.splitlines()[1:]) == (
+            1,
+            ["  unreadable_file: file cannot be read: No such file or directory"],
+        )
+
     def test_a_folder_is_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """A folder is no payload, and no crash."""
         code, output = validated(capsys, str(tmp_path))

@@ -183,7 +183,8 @@ def _write_simulated(folder: Path, days: int, seed: int, start: date | None) -> 
     summary = write_archive(folder, days=days, seed=seed, start=start or FIRST_DAY)
     name = str(folder) if str(folder).isprintable() else ascii(str(folder))
     put(
-        f"{counted(summary.snapshots, 'snapshot')} ({summary.quiet} quiet), {counted(summary.revisions, 'revision')}, "
-        f"{counted(summary.gaps, 'gap')}, {summary.refused} refused in {name}: simulated data, not MISO's\n"
+        f"{counted(summary.snapshots, 'snapshot')} ({summary.quiet:,} quiet), "
+        f"{counted(summary.revisions, 'revision')}, {counted(summary.gaps, 'gap')}, "
+        f"{summary.refused} refused in {name}: simulated data, not MISO's\n"
     )
     return OK

@@ -33,7 +33,9 @@ _MOST_EMPTY_DAYS = 7
 def _sources_named(_kind: object, tokens: Sequence[Token]) -> tuple[Source, ...]:
     """Read sources that are listed with commas, with blanks, or one by one."""
     known = get_args(Source)
-    names = [name for token in tokens for name in token.value.split(",") if name]
+    names = [name for token in tokens for part in token.value.split(",") if (name := part.strip())]
+    if not names:
+        raise ValueError(f"it names none of {', '.join(known)}")
     for name in names:
         if name not in known:
             raise ValueError(f"{shown(name)} is none of {', '.join(known)}")

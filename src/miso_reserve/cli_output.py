@@ -25,6 +25,7 @@ _FORMAT_OF: Final[dict[str, Format]] = {
     ".parquet": "parquet",
     ".json": "json",
 }
+_COMPRESSED: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
 _MOST_ROWS_SHOWN: Final = 60
 
 
@@ -53,6 +54,10 @@ class Output:
                 raise UsageError("Parquet is not for a terminal: give --output FILE, or pipe it")
             return cls(form, None)
         _refuse_no_place_for_a_file(file)
+        if file.suffix.lower() in _COMPRESSED:
+            raise UsageError(
+                f"--output: {_shown(file)} is named like a compressed file, and none is: leave out the {file.suffix}"
+            )
         named = _FORMAT_OF.get(file.suffix.lower())
         if form is None and named is None:
             raise UsageError(

@@ -85,7 +85,7 @@ def _examine_file(name: str) -> Verdict:
     try:
         return examine(_read(name))
     except (OSError, EOFError, zlib.error) as error:
-        return _unreadable(f"cannot be read: {error}")
+        return _unreadable(f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def _unreadable(why: str) -> Verdict:

@@ -316,15 +316,16 @@ def test_progress_is_told_day_by_day(tmp_path: Path) -> None:
 
 def test_the_command_writes_an_archive_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`simulate --archive` writes the days asked for and prints one line with the counts, which says simulated."""
-    arguments = ["--days", "2", "--start", "2002-03-04", "--seed", "6"]
+    arguments = ["--days", "5", "--start", "2002-03-04", "--seed", "6"]
     assert cli.main(["simulate", "--archive", str(tmp_path / "one"), *arguments]) == 0
-    summary = write_archive(tmp_path / "two", days=2, seed=6, start=date(2002, 3, 4))
+    summary = write_archive(tmp_path / "two", days=5, seed=6, start=date(2002, 3, 4))
+    assert summary.quiet > 1000
     assert files(tmp_path / "one") == files(tmp_path / "two")
     output = capsys.readouterr()
     assert output.err == ""
     assert output.out == (
-        f"{summary.snapshots} snapshots ({summary.quiet} quiet), {summary.revisions} revisions, {summary.gaps} gaps, "
-        f"{summary.refused} refused in {tmp_path / 'one'}: simulated data, not MISO's\n"
+        f"{summary.snapshots:,} snapshots ({summary.quiet:,} quiet), {summary.revisions} revisions, "
+        f"{summary.gaps} gaps, {summary.refused} refused in {tmp_path / 'one'}: simulated data, not MISO's\n"
     )
 
 
