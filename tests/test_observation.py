@@ -1,9 +1,11 @@
+from collections.abc import Callable
 from datetime import date, datetime
 
+import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pytest
 
-from miso_reserve.analysis import binding_summary, severity
+from miso_reserve.analysis import binding_summary, drift, severity, to_gridstatus
 from miso_reserve.episodes import episodes
 from miso_reserve.observation import Frame, observe
 from miso_reserve.profiles import hourly_profile
@@ -104,6 +106,14 @@ class TestRows:
             binding_summary(binding().drop("zone", "shadow_price"), seen(*DAY), by="zone")
         with pytest.raises(ValueError, match="snapshots lacks is_latest"):
             binding_summary(binding(), seen(*DAY).drop("is_latest"))
+
+    @pytest.mark.parametrize("given", [None, "data", pd.DataFrame()], ids=repr)
+    @pytest.mark.parametrize("function", [binding_summary, severity, hourly_profile, episodes, drift, to_gridstatus])
+    def test_what_is_no_frame_is_named(self, function: Callable[..., object], given: object) -> None:
+        """An archive, nothing, or another library's frame is refused in a sentence."""
+        others = () if function in {drift, to_gridstatus} else (seen(*DAY),)
+        with pytest.raises(ValueError, match=f"^constraints= is a polars frame, not {type(given).__name__} of "):
+            function(given, *others)
 
     @pytest.mark.parametrize("dtype", [pl.Datetime("us", "UTC"), pl.Datetime("us")])
     def test_times_in_another_zone_are_refused(self, dtype: pl.Datetime) -> None:

@@ -49,6 +49,7 @@ NO_DAYS = [
     pd.Period("2026-07", "M"),
     pl.Series([date(2026, 7, 1)]),
     [date(2026, 7, 1)],
+    {"start": "2026-07-01"},
 ]
 
 
@@ -91,6 +92,12 @@ class TestNames:
             "sys.exit(' '.join({'polars', 'prefect', 'requests', 'pyarrow', 'pydantic'} & set(sys.modules)) or None)"
         )
         subprocess.run([sys.executable, "-c", code], check=True)
+
+    def test_nothing_else_is_completed(self) -> None:
+        """mr.<TAB> offers the public names, and nothing that the package imports for itself, before and after use."""
+        code = "import miso_reserve as mr; print(dir(mr)); mr.coverage, mr.analysis; print(dir(mr))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout == f"{sorted(mr.__all__)}\n" * 2
 
     def test_another_name_is_none(self) -> None:
         """What is not there is an AttributeError that names it."""
@@ -139,13 +146,17 @@ class TestDays:
 
 @pytest.mark.parametrize("name", OF_ARCHIVES)
 class TestArchives:
-    @pytest.mark.parametrize("given", [None, "", b"data", ["data"], 5, {"a": 1}, object()], ids=str)
+    @pytest.mark.parametrize(
+        "given", [None, "", b"data", ["data"], 5, {"a": 1}, object(), pl.DataFrame({"a": 1})], ids=str
+    )
     def test_what_is_no_address_is_told(self, name: str, given: object) -> None:
         """Nothing, bytes, a list and the like raise at the call, with what an archive is."""
         with pytest.raises(
-            ValueError, match=r"^archive= is a folder, s3://bucket\[/folder\] or an S3Bucket block, not "
-        ):
+            ValueError, match=r"^archive= is a folder, s3://bucket\[/folder\] or an S3Bucket block, not .*$"
+        ) as caught:
             OF_ARCHIVES[name](given)
+        assert "\n" not in str(caught.value)
+        assert not isinstance(given, dict) or str(caught.value).endswith(", not a dict")
 
     def test_a_folder_that_is_no_archive_is_told(self, name: str, tmp_path: Path) -> None:
         """A missing folder, an empty one and one of other things raise at the call, by name."""

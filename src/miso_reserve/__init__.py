@@ -55,5 +55,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, also of what is not imported yet."""
-    return sorted({*globals(), *__all__})
+    """Return the public names, also of what is not imported yet, and nothing that this module itself imports."""
+    return __all__

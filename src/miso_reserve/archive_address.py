@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from miso_reserve.dataset import RESERVE
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import shown
+from miso_reserve.findings import given, shown
 from miso_reserve.local_objects import LocalObjects
 from miso_reserve.objects import ArchiveError, Objects
 from miso_reserve.settings import ArchiveSettings
@@ -39,7 +39,7 @@ def open_objects(archive: ArchiveAddress) -> Objects:
     if isinstance(archive, Objects):
         return archive
     if not hasattr(archive, "bucket_name"):
-        raise ValueError(f"archive= is {_KINDS}, not {shown(archive)}")
+        raise ValueError(f"archive= is {_KINDS}, not {given(archive)}")
     from miso_reserve.s3_objects import objects_of_block  # noqa: PLC0415 - whoever has a block has its libraries
 
     return objects_of_block(archive)

@@ -7,7 +7,7 @@ from typing import Final, Self, TypeAlias
 
 import polars as pl
 
-from miso_reserve.findings import shown
+from miso_reserve.findings import given, shown
 from miso_reserve.interval import YEARS
 
 Day: TypeAlias = date | str
@@ -89,7 +89,7 @@ def given_day(value: object, argument: str) -> date | None:
         return day
     hint = ": of a time give the .date()" if isinstance(value, datetime) else ""
     raise WrongDaysError(
-        f"{argument}= is a market day, a date or YYYY-MM-DD, not {shown(value)}{hint}",
+        f"{argument}= is a market day, a date or YYYY-MM-DD, not {given(value)}{hint}",
         f"--{argument} is a market day, YYYY-MM-DD, not {shown(value)}",
     )
 
@@ -103,7 +103,7 @@ def given_now(value: object) -> datetime:
     if value is None:
         return datetime.now(UTC)
     if not isinstance(value, datetime):
-        raise ValueError(f"now= is an aware datetime, not {shown(value)}")  # noqa: TRY004 - documented
+        raise ValueError(f"now= is an aware datetime, not {given(value)}")  # noqa: TRY004 - documented
     if value.tzinfo is None:
         raise ValueError("now= needs a time zone: it may be anywhere")
     return value

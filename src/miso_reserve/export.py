@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from miso_reserve.columns import EST_NAME
-from miso_reserve.observation import Frame
+from miso_reserve.observation import Frame, refuse_no_frame
 
 _JOINED_BY: Final = "+"
 _WITH_OFFSET: Final = "%Y-%m-%dT%H:%M:%S%:z"
@@ -31,9 +31,7 @@ def write_csv(rows: Frame, file: str | os.PathLike[str], *, excel: bool = False)
         ValueError: The rows are no polars frame.
         OSError: The file cannot be written.
     """
-    if not isinstance(rows, (pl.DataFrame, pl.LazyFrame)):
-        kind = type(rows)
-        raise ValueError(f"rows= is a polars frame, not {kind.__name__} of {kind.__module__.partition('.')[0]}")  # noqa: TRY004 - documented
+    refuse_no_frame(rows, "rows")
     text = csv_text(rows.lazy().collect(), times=_ON_THE_WALL if excel else _WITH_OFFSET)
     Path(file).write_bytes((codecs.BOM_UTF8 if excel else b"") + text.encode())
 

@@ -95,12 +95,20 @@ def observe(
     return Observation(first, stop, intervals, rows)
 
 
+def refuse_no_frame(value: object, argument: str) -> None:
+    """Raise ValueError where what was given as an argument of this name is no polars frame."""
+    if not isinstance(value, (pl.DataFrame, pl.LazyFrame)):
+        kind = type(value)
+        raise ValueError(f"{argument}= is a polars frame, not {kind.__name__} of {kind.__module__.partition('.')[0]}")  # noqa: TRY004 - documented
+
+
 def latest(frame: Frame, name: str, columns: tuple[str, ...]) -> pl.LazyFrame:
     """Return these columns of the latest revisions of a frame, called ``name`` in messages.
 
     Raises:
-        ValueError: A column is absent, or a time column is not in EST.
+        ValueError: It is no frame, a column is absent, or a time column is not in EST.
     """
+    refuse_no_frame(frame, name)
     schema = frame.collect_schema()
     missing = [column for column in (*columns, "is_latest") if column not in schema]
     if missing:
