@@ -126,6 +126,22 @@ def test_an_archive_from_before_the_marks_says_nothing(tmp_path: Path, capsys: p
     assert "warning" not in printed_by(capsys, "coverage", "--local", str(tmp_path))[1]
 
 
+def test_who_begins_anew_is_told_once(
+    collected: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When the first mark is removed, as when it is damaged, the next run begins; its mark from before is no other."""
+    archive = ("--local", str(tmp_path))
+    for environment in ("dev", "prod"):
+        collected(environment, *archive)
+    (tmp_path / "environments" / "began.json").unlink()
+    assert "was begun by" not in collected("prod", *archive)
+    assert set(marks(tmp_path)) == {"began.json", "prod-simulated.json"}
+    assert "written by" not in printed_by(capsys, "status", *archive)[0]
+    assert OTHER.format("prod-simulated", "dev-simulated") in collected("dev", *archive)
+    line = "written by         prod-simulated, dev-simulated: one archive for several\n"
+    assert line in printed_by(capsys, "status", *archive)[0]
+
+
 def test_a_mark_that_cannot_be_read_stops_nothing(collected: Callable[..., str], tmp_path: Path) -> None:
     """What stands in the mark's place and is none is told, with what to do; the run collects."""
     (tmp_path / "environments").mkdir()

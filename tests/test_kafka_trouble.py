@@ -164,6 +164,14 @@ class TestReasons:
             assert "timed out" in failure(f"127.0.0.1:{proxy.port}", seconds=2).message
 
     @pytest.mark.usefixtures("_nobody_answers")
+    def test_a_broker_that_falls_silent_is_told(self, cluster: str) -> None:
+        """A broker that is there and then answers no more is told in words, not by a constant of librdkafka's."""
+        with RefusingFront(cluster, TOPIC, {}) as front:
+            front.swallowed = frozenset({INIT_PRODUCER_ID})
+            error = failure(f"{front.address}/{TOPIC}", seconds=1)
+        assert error.message == f"Kafka at {front.address} has not confirmed the message to {TOPIC}: no answer"
+
+    @pytest.mark.usefixtures("_nobody_answers")
     def test_a_login_and_a_listener_that_do_not_go_together_are_told(self, cluster: str) -> None:
         """No login where one is wanted, and one where there is none, are told with what to look at."""
         with SaslFront(int(cluster.rpartition(":")[2]), "user", "password") as front:

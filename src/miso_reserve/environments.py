@@ -86,13 +86,15 @@ def writers(objects: Objects) -> list[str]:
     Raises:
         ArchiveError: The archive cannot be read.
     """
-    [names] = objects.names([FOLDER])
-    others = [name.removesuffix(_ENDING) for name in names if name.endswith(_ENDING) and f"{FOLDER}/{name}" != _BEGAN]
+    [files] = objects.names([FOLDER])
+    others = [file.removesuffix(_ENDING) for file in files if file.endswith(_ENDING) and f"{FOLDER}/{file}" != _BEGAN]
     if not others:
         return []
     [data] = objects.read([_BEGAN])
     began = None if isinstance(data, OSError) else _mark(data)
-    return ["unknown" if began is None else shown(began.name)[1:-1], *(shown(name)[1:-1] for name in others)]
+    # One that began anew has a mark from before beside.
+    names = dict.fromkeys(["unknown" if began is None else began.name, *others])
+    return [shown(name)[1:-1] for name in names] if len(names) > 1 else []
 
 
 def _entered(archive: Archive, own: Writer) -> Writer | None:

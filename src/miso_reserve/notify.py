@@ -183,8 +183,7 @@ class Announcer:
         if of_topic and (trouble is None or trouble.code() in _TELLS_NOTHING):
             trouble = self._trouble_of_topic() or trouble
         if trouble is None or trouble.code() in _TELLS_NOTHING:
-            reason = self._words.last or ("no answer" if trouble is None else trouble.name())
-            return CollectionError(FailureCode.KAFKA_UNDELIVERED, f"{what}: {reason}")
+            return CollectionError(FailureCode.KAFKA_UNDELIVERED, f"{what}: {self._words.last or 'no answer'}")
         reason = f"{trouble.name()}: {self._words.shown(trouble.str())}"
         if trouble.code() in _REMEDIES:
             reason = f"{reason}; {_REMEDIES[trouble.code()]}"

@@ -26,7 +26,12 @@ class RefusingFront(LoopbackServer):
         broker: The broker's "host:port".
         topic: The topic that Produce and Metadata refuse; of one partition's messages at a time.
         refusals: Kafka's error code for each request that is refused; may be changed at any time.
+
+    Attributes:
+        swallowed: Kinds of requests whose answers are swallowed.
     """
+
+    swallowed: frozenset[int] = frozenset()
 
     def __init__(self, broker: str, topic: str, refusals: Mapping[int, int]) -> None:
         super().__init__()
@@ -52,7 +57,9 @@ class RefusingFront(LoopbackServer):
                 while True:
                     answer = bytearray(await frame(broker_reader))
                     (correlation,) = struct.unpack_from(">i", answer)
-                    writer.write(framed(self._refused(answer, *asked.pop(correlation))))
+                    key, version = asked.pop(correlation)
+                    if key not in self.swallowed:
+                        writer.write(framed(self._refused(answer, key, version)))
 
             await both(requests(), answers())
 
