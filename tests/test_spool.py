@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -16,7 +17,7 @@ import pytest
 from prefect_aws.credentials import _get_client_cached
 
 import miso_reserve.outbox
-from miso_reserve import collection, feed, runner, spool
+from miso_reserve import collection, embedded_valkey, feed, runner, spool
 from miso_reserve.cli import main
 from miso_reserve.dataset import RESERVE
 from miso_reserve.dedup import Registry
@@ -426,6 +427,44 @@ class TestThroughTheCommandLine:
         facts = json.loads(capsys.readouterr().out)
         assert facts["spooled"] == 2
         assert datetime.fromisoformat(facts["spooled_since"]) == FIRST
+
+
+@pytest.mark.parametrize("spool_has_room", [True, False])
+def test_a_full_disk_of_an_archive_with_its_own_valkey(
+    feed: SimulatedFeed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    spool_has_room: bool,
+) -> None:
+    """With no room for the embedded Valkey either the body waits in the spool, and is stored when there is room.
+
+    Where the spool has none, nothing is asked: the body could not be kept.
+    """
+    options = ["collect", "--local", str(tmp_path / "data"), "--api-url", feed.url, "--spool", str(tmp_path / "spool")]
+    start = embedded_valkey._start  # noqa: SLF001 - the disk, as the server meets it
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        has_room = tmp_path / "spool" / ".valkey" if spool_has_room else None
+        patched.setattr(embedded_valkey, "_start", lambda folder: (start if folder == has_room else full)(folder))
+        patched.setattr("miso_reserve.local_archive.publish", full)
+        assert main(options) == 1
+    (error,) = json.loads(capsys.readouterr().out)["errors"]
+    if not spool_has_room:
+        assert (error["code"], feed.hits) == ("valkey_not_started", 0)
+        assert "No space left on device" in error["message"]
+        return
+    assert error["code"] == "archive_refused"
+    (waiting,) = (tmp_path / "spool").rglob("*.body")
+    assert f"kept in {waiting}" in error["message"]
+    feed.advance()
+    assert main(options) == 0
+    assert len(json.loads(capsys.readouterr().out)["objects"]) == 2
+    assert not waiting.exists()
 
 
 def _die(_self: object, *_arguments: object) -> None:

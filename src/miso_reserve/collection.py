@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, Field
@@ -21,7 +22,7 @@ from miso_reserve.archive import Archive, Stored, store_refused, store_snapshot
 from miso_reserve.contract import Snapshot, Verdict
 from miso_reserve.dataset import Dataset
 from miso_reserve.dedup import Registration, Registry
-from miso_reserve.embedded_valkey import embedded_valkey
+from miso_reserve.embedded_valkey import DiskAwayError, embedded_valkey
 from miso_reserve.environments import enter
 from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, Retries
 from miso_reserve.findings import Finding
@@ -30,12 +31,14 @@ from miso_reserve.outbox import Outbox
 from miso_reserve.pace import Clock, NextSlot, Pace, await_slot
 from miso_reserve.response import Response
 from miso_reserve.settings import ArchiveSettings, Settings
-from miso_reserve.spool import Spool
+from miso_reserve.spool import Spool, default_folder
 
 T = TypeVar("T")
 
 _STORING_SECONDS: Final = 30.0
 """How long a run stores what others left in the spool, at a stretch: it has a poll of its own to make."""
+
+_VALKEY: Final = ".valkey"
 
 logger = logging.getLogger(__name__)
 
@@ -211,7 +214,7 @@ def open_parts(settings: Settings, dataset: Dataset) -> Iterator[Parts]:
     """
     with ExitStack() as stack:
         if settings.local is not None and settings.embeds_valkey:
-            redis_address = stack.enter_context(embedded_valkey(settings.local / ".valkey"))
+            redis_address = stack.enter_context(_own_valkey(settings.local, settings.spool or default_folder()))
         else:
             redis_address = settings.redis_address
         registry = Registry.connect(redis_address, settings.environment, dataset)
@@ -223,6 +226,20 @@ def open_parts(settings: Settings, dataset: Dataset) -> Iterator[Parts]:
         answers = enter(archive, settings.environment, simulated=settings.simulated)
         spool = Spool(settings.spool, archive.identity, dataset, settings.environment)
         yield Parts(dataset, settings.environment, archive, registry, announcer, spool, archive_is_away=not answers)
+
+
+@contextmanager
+def _own_valkey(archive: Path, spool: Path | None) -> Iterator[str]:
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(embedded_valkey(archive / _VALKEY))
+        except DiskAwayError as error:
+            if spool is None:
+                raise
+            # The archive does not take the body either, and where the body can wait there is room for a Valkey.
+            logger.warning("%s; this run has it in %s", error, spool / _VALKEY)
+            address = stack.enter_context(embedded_valkey(spool / _VALKEY))
+        yield address
 
 
 def open_archive(settings: ArchiveSettings) -> Archive:

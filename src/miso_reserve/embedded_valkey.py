@@ -1,5 +1,6 @@
 """The embedded Valkey of a local archive: one server a folder, shared by all who collect into it."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -21,6 +22,13 @@ from miso_reserve.findings import FailureCode
 _START_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01
 _START_TRIES: Final = 2
+_DISK_IS_AWAY: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN}
+)
+
+
+class DiskAwayError(CollectionError):
+    """The folder's disk is full, or takes nothing for the time being."""
 
 
 @contextmanager
@@ -31,7 +39,7 @@ def embedded_valkey(folder: Path) -> Iterator[str]:
     server; one that was left behind by killed processes is taken over by the next.
 
     Raises:
-        CollectionError: The server does not start.
+        CollectionError: The server does not start; a ``DiskAwayError`` where it is the disk that takes nothing.
     """
     folder = Path(os.path.realpath(folder))
     with ExitStack() as stack:
@@ -44,7 +52,8 @@ def embedded_valkey(folder: Path) -> Iterator[str]:
                 port = _running_port(folder) or _start(folder)
         except OSError as error:
             message = f"the embedded Valkey cannot write in {folder}: {error.strerror}"
-            raise CollectionError(FailureCode.VALKEY_NOT_STARTED, message) from error
+            kind = DiskAwayError if error.errno in _DISK_IS_AWAY else CollectionError
+            raise kind(FailureCode.VALKEY_NOT_STARTED, message) from error
         try:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
