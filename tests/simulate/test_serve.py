@@ -38,10 +38,12 @@ def test_the_command_serves_the_market_that_is_asked_for() -> None:
     command = [sys.executable, "-m", "miso_reserve", "simulate", "--port", "0", "--speed", "600", "--seed", "3"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        url = process.stderr.readline().split()[-1]
-        first = shown(url)
-        assert until(lambda: shown(url) != first)
-        process.terminate()
+        try:
+            url = process.stderr.readline().split()[-1]
+            first = shown(url)
+            assert until(lambda: shown(url) != first)
+        finally:
+            process.terminate()
     snapshot = RESERVE.examine(first).snapshot
     assert snapshot is not None
     assert first == snapshot_body(snapshot.interval_end, seed=3)
