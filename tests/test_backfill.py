@@ -345,6 +345,7 @@ class TestCommand:
         assert capsys.readouterr().err.startswith("miso-reserve: 2001-07-26 failed: feed_status: ")
         site.files["20010725_da_rpe.xls"] = Reply(403)
         assert main([*command, "--day-ahead"]) == 1
+        assert "20010725_da_rpe.xls answers 403" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         "options", [("--reports-url", "ftp://x"), ("--pause", "0"), ("--start", "yesterday"), ("--timeout", "0")]
