@@ -47,6 +47,12 @@ def test_a_plain_poll_skips_what_the_pace_does_not() -> None:
     assert collected(name, 90).share > 0.99
 
 
+def test_requests_that_fail_do_fail() -> None:
+    """Where each is answered by 503 nothing is archived, and none is made more often for that."""
+    tally = collected("uniform 3 to 7 min", 0, unavailable=1.0)
+    assert (tally.captured, tally.shortest_gap) == (0, 60)
+
+
 def test_requests_too_close_together_are_seen() -> None:
     """The shortest gap is that of a run that asks twice a minute, and each request that it made counts."""
     collector = Collector(Publications(LAGS["uniform 3 to 7 min"], 1, seed=11), 0, MOST_POLLS, 1, 0.0, outages=())
