@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import traceback
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from prefect_aws import AwsCredentials, S3Bucket
 
 from miso_reserve.compaction import months_to_compact
 from miso_reserve.completeness import coverage
+from miso_reserve.failure import CollectionError
 from miso_reserve.objects import ArchiveError
 from miso_reserve.reader import scan_constraints
 from miso_reserve.s3_archive import S3Archive
@@ -190,6 +192,18 @@ class TestErrors:
         """A bundle of certificates that is not there or is none fails when the client is made."""
         monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
         assert trouble(lambda: objects_at("s3://bucket")).startswith("no S3 client can be made for s3://bucket")
+
+    @pytest.mark.parametrize("proxy", ["socks5://u:hunter2@h:1", "http://u:hunter2@h:99999", "http://u:hun@ter2@h:x"])
+    def test_a_proxy_s_password_is_not_told(
+        self, nobody: S3Endpoint, proxy: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A proxy that cannot be used fails a call without its password, also in a traceback."""
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        with pytest.raises(
+            CollectionError, match=r"^archive_unavailable: get_object of s3://bucket/key failed: "
+        ) as caught:
+            S3Archive(block(nobody, "bucket")).read("key")
+        assert "ter2" not in "".join(traceback.format_exception(caught.value))
 
     def test_a_connection_that_breaks_is_made_again(self, services: Services, bucket: Bucket) -> None:
         """A server that resets some connections costs time, not the reading; one that resets all is told."""

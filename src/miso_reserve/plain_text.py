@@ -1,5 +1,6 @@
 """White space and control characters in what people and files set. Pure."""
 
+import re
 import unicodedata
 from collections.abc import MutableMapping
 from typing import Final
@@ -32,6 +33,11 @@ def is_utf8(text: str) -> bool:
 def in_utf8(text: str) -> str:
     """Return a text that can be written in UTF-8: what is no UTF-8, as in a folder's name, is escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def without_login(text: str) -> str:
+    """Return what a library says without the user and password of an address in it, such as a proxy's."""
+    return re.sub(r"//.*@", "//", text)
 
 
 def strip_variable(environ: MutableMapping[str, str], name: str) -> None:

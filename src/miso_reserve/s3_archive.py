@@ -24,7 +24,7 @@ from miso_reserve.archive import (
 )
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode, shown
-from miso_reserve.plain_text import strip_variable
+from miso_reserve.plain_text import strip_variable, without_login
 from miso_reserve.settings import ArchiveSettings
 
 _PRECONDITION_FAILED: Final = 412
@@ -48,8 +48,9 @@ def open_bucket(settings: ArchiveSettings) -> Archive:
     try:
         return S3Archive(block)
     except (BotoCoreError, ValueError) as error:
-        message = f"no S3 client can be made for s3://{block.bucket_name}: {shown(str(error), 200)[1:-1]}"
-        raise CollectionError(FailureCode.ARCHIVE_REFUSED, message) from error
+        reason = shown(without_login(str(error)), 200)[1:-1]
+        message = f"no S3 client can be made for s3://{block.bucket_name}: {reason}"
+        raise CollectionError(FailureCode.ARCHIVE_REFUSED, message) from None
 
 
 def _bucket(settings: ArchiveSettings) -> S3Bucket:
@@ -131,7 +132,7 @@ class S3Archive:
         try:
             return None if found is None else take(found["Body"])
         except BotoCoreError as error:
-            raise self._failed("get_object", key, shown(str(error), 300), transient=True) from error
+            raise self._failed("get_object", key, _said(error), transient=True) from None
 
     def _full(self, key: str) -> str:
         return f"{self._folder}/{key}" if self._folder else key
@@ -154,11 +155,16 @@ class S3Archive:
         except NoCredentialsError as error:
             raise UnusableArchiveError(FailureCode.ARCHIVE_REFUSED, without_credentials(self.location)) from error
         except BotoCoreError as error:
-            raise self._failed(method, key, shown(str(error), 300), transient=_is_connection_trouble(error)) from error
+            # Not chained: Prefect logs tracebacks, and botocore repeats a proxy's password.
+            raise self._failed(method, key, _said(error), transient=_is_connection_trouble(error)) from None
 
     def _failed(self, method: str, key: str, reason: str, *, transient: bool) -> CollectionError:
         code = FailureCode.ARCHIVE_UNAVAILABLE if transient else FailureCode.ARCHIVE_REFUSED
         return CollectionError(code, f"{method} of {self.location}/{key} failed: {reason}", transient=transient)
+
+
+def _said(error: Exception) -> str:
+    return shown(without_login(str(error)), 300)
 
 
 def _told(error: Any) -> str:  # noqa: ANN401 - botocore ships no types

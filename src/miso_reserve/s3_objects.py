@@ -20,7 +20,7 @@ from obstore.store import S3Store
 from miso_reserve.archive import bucket_identity, closed, without_credentials
 from miso_reserve.findings import shown
 from miso_reserve.objects import ArchiveError
-from miso_reserve.plain_text import strip_variable
+from miso_reserve.plain_text import strip_variable, without_login
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -78,7 +78,8 @@ def _opened(bucket: str, folder: str, session: Callable[[], Any], parameters: di
             **({} if own else {"endpoint": client.endpoint_url}),
         )
     except (BotoCoreError, ClientError, BaseError, ValueError, OSError) as error:
-        raise ArchiveError(f"no S3 client can be made for {location}: {shown(str(error), 200)[1:-1]}") from error
+        reason = shown(without_login(str(error)), 200)[1:-1]
+        raise ArchiveError(f"no S3 client can be made for {location}: {reason}") from error
     return S3Objects(store, location, bucket_identity(location, client.endpoint_url))
 
 
@@ -157,7 +158,7 @@ class S3Objects:
     def _failed(self, verb: str, error: Exception) -> ArchiveError:
         text = str(error)
         code = _CODE.search(text)  # S3's own word, which stands below the first line
-        reason = code[1] if code else shown(text.partition("\n")[0], 300)[1:-1]
+        reason = code[1] if code else shown(without_login(text.partition("\n")[0]), 300)[1:-1]
         return ArchiveError(closed(self.location, verb, reason))
 
 
