@@ -65,7 +65,7 @@ def _take(descriptor: int, folder: Path) -> None:
 
 def _holder(descriptor: int) -> str:
     """Tell who holds the lock, as far as it has said so: it may only just have taken it."""
-    with suppress(orjson.JSONDecodeError, LookupError, TypeError):
+    with suppress(ValueError, LookupError, TypeError):
         told = orjson.loads(os.pread(descriptor, 4096, 0))
         where = told["address"] or "still starting, or without an address"
         return f"process {int(told['pid'])}, {where}"

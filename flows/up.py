@@ -34,6 +34,7 @@ from miso_reserve.status import Status, status
 _START_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 0.1
+_LAST_PORT: Final = 65535
 _DEPLOYMENT: Final = "collect/reserve"
 
 app = App(help=__doc__ or "")
@@ -96,7 +97,7 @@ def main(
     """
     signals = _Signals()
     try:
-        _check(feed, speed, seed)
+        _check(feed, speed, seed, port)
         with ExitStack() as stack:
             _Up(folder, stack, signals, speed, port).run(feed, seed)
     except _Stop:
@@ -111,11 +112,13 @@ def main(
     return 0
 
 
-def _check(feed: Literal["simulated", "live"], speed: float, seed: int | None) -> None:
+def _check(feed: Literal["simulated", "live"], speed: float, seed: int | None, port: int) -> None:
     if feed == "live" and (speed != 1.0 or seed is not None):
         raise UpError("MISO's feed has one speed and no seed: leave --speed and --seed out")
     if not 0 < speed < math.inf:
         raise UpError(f"--speed is more than 0 simulated seconds a second: {speed:g}")
+    if not 0 <= port <= _LAST_PORT:
+        raise UpError(f"--port is a port of this machine, 0 to {_LAST_PORT}: {port}")
 
 
 class _Up:

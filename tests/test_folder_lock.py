@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.folder_lock import FolderInUseError, folder_lock
+from flows.folder_lock import LOCK, FolderInUseError, folder_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +75,18 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         first.wait(30)
         told = f"process {os.getpid()}, still starting"
         with folder_lock(tmp_path), pytest.raises(FolderInUseError, match=told), folder_lock(tmp_path / "x" / ".."):
+            pass
+
+
+@pytest.mark.parametrize("told", ["", "no JSON", "[1]", '{"pid": 1}', '{"pid": "x", "address": null}', "\xff"])
+def test_whatever_the_file_says_a_held_folder_is_told(tmp_path: Path, told: str) -> None:
+    """What somebody else has written into the lock's file is passed over."""
+    with folder_lock(tmp_path):
+        (tmp_path / LOCK).write_text(told, encoding="latin-1")
+        with (
+            pytest.raises(FolderInUseError, match=r"already running in .*: a process that is just starting"),
+            folder_lock(tmp_path),
+        ):
             pass
 
 

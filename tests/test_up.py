@@ -225,12 +225,14 @@ def _signals_as_before() -> Iterator[None]:
         ("--feed live --seed 2", "one speed"),
         ("--speed 0", "more than 0"),
         ("--speed inf", "more than 0"),
+        ("--port 65536", "0 to 65535: 65536"),
+        ("--port -1", "0 to 65535: -1"),
     ],
 )
 def test_what_makes_no_system_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, said: str
 ) -> None:
-    """Another speed with MISO's feed, or a seed, or no speed at all is refused before anything is started."""
+    """Another speed with MISO's feed, or a seed, no speed at all, and what is no port are refused at the start."""
     assert app([str(tmp_path), *options.split()], result_action="return_value") == 1
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
