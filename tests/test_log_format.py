@@ -38,6 +38,23 @@ def test_logs_can_be_read_by_machines(
         assert (line["environment"], line["process"]) == ("staging", os.getpid())
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(("level", "lines"), [("INFO", 1), ("ERROR", 0)])
+def test_no_more_is_logged_than_asked_for(  # noqa: PLR0913, PLR0917 - the parts of the whole
+    feed: SimulatedFeed,
+    tmp_path: Path,
+    redis_url: str,
+    capsys: pytest.CaptureFixture[str],
+    level: str,
+    lines: int,
+    form: str,
+) -> None:
+    """A run that collects has a line for those who want information, and none for those who want errors."""
+    arguments = ["collect", "--local", str(tmp_path), "--redis-url", redis_url, "--api-url", feed.url]
+    assert main([*arguments, "--log-level", level, "--log-format", form]) == 0
+    assert len(capsys.readouterr().err.splitlines()) == lines
+
+
 HOMES = {
     "a home that cannot be": {"HOME": "/dev/null"},
     "and deprecations are told": {"PREFECT_HOME": "/dev/null/prefect", "PYTHONWARNINGS": "always"},
