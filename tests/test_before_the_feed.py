@@ -106,7 +106,7 @@ def case(
 def test_what_cannot_be_used_is_told_before_the_feed_is_asked(
     case: Case, simulated: SimulatedFeed, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The run fails with one sentence that names the bucket, its result on standard output, and asks nothing."""
+    """The run fails with one sentence that names the bucket, in its result and its log, and asks nothing."""
     name, told = case
     options = ["--s3-bucket", name, "--api-url", simulated.url, "--redis-url", redis_url, "--spool", str(tmp_path)]
     assert main(["collect", *options]) == 1
@@ -116,6 +116,7 @@ def test_what_cannot_be_used_is_told_before_the_feed_is_asked(
     assert error["code"] == "archive_refused"
     assert error["message"].startswith(told)
     assert (result["total_candidates"], result["failed"]) == (1, 1)
+    assert f"archive_refused: {error['message']}\n" in printed.err
     assert "Traceback" not in printed.err
     assert simulated.requests == []
 
