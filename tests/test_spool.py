@@ -208,6 +208,16 @@ class TestThroughTheCommandLine:
         result = site.collect(capsys)
         assert (len(result["objects"]), result["skipped_duplicate"], site.waiting()) == (1, 1, [])
 
+    def test_an_s3_that_sends_every_request_on_is_told_before_the_feed_is_asked(
+        self, site: Site, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """An endpoint that answers all with a redirect ends the run in one sentence, and nothing is fetched."""
+        site.proxy.mode, site.proxy.answer = "answer", DENIED.replace(b"403 Forbidden", b"301 Moved Permanently")
+        (error,) = site.collect(capsys)["errors"]
+        assert error["code"] == "archive_refused"
+        assert "the server sends every request on to another region" in error["message"]
+        assert site.feed.hits == 0
+
     def test_a_body_that_every_poll_finds_waits_once(
         self,
         site: Site,

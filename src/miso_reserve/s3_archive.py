@@ -152,6 +152,11 @@ class S3Archive:
             if status == absent_status:
                 return None
             raise self._failed(method, key, _told(error), transient=_is_transient(error, status)) from error
+        except RecursionError as error:
+            # Sent on, botocore asks for the bucket's region; sent on from there too, it does so without end.
+            verb = "written" if method in _WRITING else "read"
+            message = closed(self.location, verb, "the server sends every request on to another region")
+            raise UnusableArchiveError(FailureCode.ARCHIVE_REFUSED, message) from error
         except NoCredentialsError as error:
             raise UnusableArchiveError(FailureCode.ARCHIVE_REFUSED, without_credentials(self.location)) from error
         except BotoCoreError as error:
