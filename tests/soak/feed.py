@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -16,7 +16,7 @@ from miso_reserve.simulate import Reply, documented_body, snapshot_body
 from miso_reserve.simulate.faults import fault_reply
 from miso_reserve.simulate.server import DEFAULT_START
 from miso_reserve.simulate.wire import ReplyServer
-from tests.soak.plan import REFUSED
+from tests.soak.plan import REFUSED, WAITED_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,13 +58,17 @@ class Refused:
 
 @dataclass
 class Ledger:
-    """Every body that was served, by its SHA-256; how often each fault struck; how often each run asked."""
+    """Every body that was served, by its SHA-256; how often each fault struck; how often each run asked.
+
+    ``slow`` are servings of good bodies that come too late for a run, unless the machine holds it up as long.
+    """
 
     source_url: str
     good: dict[str, Good] = field(default_factory=dict)
     refused: dict[str, Refused] = field(default_factory=dict)
     struck: Counter[str] = field(default_factory=Counter)
     asked: Counter[int] = field(default_factory=Counter)
+    slow: defaultdict[str, list[Serving]] = field(default_factory=lambda: defaultdict(list))
 
 
 class SoakFeed:
@@ -112,6 +116,8 @@ class SoakFeed:
                 self.ledger.good.setdefault(_sha256(good.body), good).servings.append(serving)
                 return reply
             self.ledger.struck[f"feed {kind}"] += 1
+            if kind in WAITED_FOR:
+                self.ledger.slow[_sha256(healthy.body or b"")].append(serving)
             if kind in REFUSED:
                 kept = _BOMB if kind == "gzip-bomb" else (reply.body or b"")[: MOST_BYTES + 1]
                 refused = Refused(kind, kept, reply.headers.get("Content-Type", JSON))

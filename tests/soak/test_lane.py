@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from tests.soak.feed import SoakFeed
 from tests.soak.lane import Lane
-from tests.soak.plan import BRIEF, KILLED_BY_TIME, ClockStep, Point, Run, ServiceFault, Step
+from tests.soak.plan import BRIEF, KILLED_BY_TIME, ClockStep, Interval, Point, Run, ServiceFault, Step
 from tests.soak.soak import wrong_polls
 from tests.soak.task import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.soak.plan import Collector
 
 WELL = b'{"failed": 0}'
 FAILED = b'{"failed": 1}'
@@ -98,3 +102,41 @@ def test_a_clock_counts_when_it_was_set(tmp_path: Path) -> None:
 def test_how_often_runs_of_five_polls_ask_is_judged(asked: list[int], *, right: bool) -> None:
     """None asks more often than five times, and one asks again at least."""
     assert (wrong_polls(asked) == []) is right
+
+
+class Onlooker:
+    """A site that is told to disturb a server, and does not: something else has, or nothing has."""
+
+    def __init__(self, folder: Path, seen: Counter[str]) -> None:
+        self.told: list[str] = []
+        self._folder = folder
+        self._seen = seen
+
+    def environment(self, collector: Collector, *, denied: bool) -> dict[str, str]:
+        """Name folders for a run."""
+        assert not denied
+        return {"MISO_LOCAL": str(self._folder / collector), "MISO_SPOOL": str(self._folder / "spool")}
+
+    def strike(self, fault: ServiceFault, _collector: Collector) -> None:
+        """Do nothing."""
+        self.told.append(fault.kind)
+
+    def heal(self) -> None:
+        """Do nothing."""
+
+    def struck(self) -> Counter[str]:
+        """Say what was seen since."""
+        return Counter(self._seen) if self.told else Counter()
+
+
+@pytest.mark.parametrize("seen", [{}, {"redis-reset": 2}, {"s3-500": 2}])
+def test_a_fault_of_a_server_counts_as_seen_and_not_as_planned(tmp_path: Path, seen: dict[str, int]) -> None:
+    """What a lane was to do to a server counts once the server's side has seen it, and nothing else does."""
+    step = Step((Run("folder", own_interpreter=True),), services=(ServiceFault("s3-500", 0.0, 60.0),))
+    site = Onlooker(tmp_path, Counter(seen))
+    with SoakFeed(seed=1) as feed:
+        lane = Lane(cast("Any", site), feed, tmp_path, own_disk=False, disturbing=True)
+        lane.carry_out([Interval(documented=False, outage=False, steps=(step,))], [])
+    assert site.told == ["s3-500"]
+    assert (lane.planned, lane.problems, lane.runs) == ({"s3-500"}, [], 1)
+    assert dict(+lane.struck) == ({"s3-500": 1} if "s3-500" in seen else {})

@@ -156,6 +156,14 @@ class TestVerdict:
         soaked_well.clocks = {1: 3600}
         assert soaked_well.verdict().problems == []
 
+    def test_a_run_that_is_held_up_may_wait_for_a_slow_body(self, soaked_well: Soaked) -> None:
+        """A body that came slowly, to a run that the machine held up as long, was fetched then, and not later."""
+        good = soaked_well.ledger.good[sha256(REVISED)]
+        good.servings = [Serving(2, SERVED + timedelta(minutes=5))]
+        assert len(soaked_well.verdict().problems) == 2
+        soaked_well.ledger.slow[sha256(REVISED)].append(Serving(1, SERVED))
+        assert soaked_well.verdict().problems == []
+
     def test_a_message_of_another_fetch_is_told(self, soaked_well: Soaked) -> None:
         """A message whose time of fetching is none of that body's is told."""
         soaked_well.ledger.good[sha256(REVISED)] = Good(END, REVISED, [Serving(1, SERVED - timedelta(minutes=5))])

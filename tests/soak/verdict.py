@@ -116,20 +116,27 @@ def _wrong_provenance(
     provenance: Mapping[str, str], good: Good, ledger: Ledger, clocks: Mapping[int, int]
 ) -> str | None:
     """Say what is wrong with where a snapshot says that it comes from; None when nothing is."""
+    sha256 = hashlib.sha256(good.body).hexdigest()
     expected = {
-        "sha256": hashlib.sha256(good.body).hexdigest(),
+        "sha256": sha256,
         "ref-id": json.loads(good.body)["RefId"],
         "source-url": ledger.source_url,
         "collector-version": __version__,
         "environment": "dev",
     }
     wrong = _differing(expected, provenance)
-    return wrong or _wrong_time(provenance.get("fetched-at"), good.servings, clocks)
+    return wrong or _wrong_time(provenance.get("fetched-at"), _servings(ledger, sha256), clocks)
 
 
 def _differing(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
     differing = [f"{name} {found.get(name)!r}" for name, value in expected.items() if found.get(name) != value]
     return ", ".join(differing) or None
+
+
+def _servings(ledger: Ledger, sha256: str) -> list[Serving]:
+    """Return all servings of a good body; none of one that was never served as it is."""
+    good = ledger.good.get(sha256)
+    return [*good.servings, *ledger.slow.get(sha256, ())] if good else []
 
 
 def _wrong_time(fetched_at: object, servings: Sequence[Serving], clocks: Mapping[int, int]) -> str | None:
@@ -157,8 +164,8 @@ def _judge_announcements(
             verdict.problems.append(f"announced and not archived: {content['key']}")
             continue
         announced[content["sha256"]] += 1
-        good = ledger.good.get(content["sha256"])
-        wrong = _wrong_time(content["fetched_at"], good.servings, clocks) if good else "a body that was never served"
+        served = _servings(ledger, content["sha256"])
+        wrong = _wrong_time(content["fetched_at"], served, clocks) if served else "a body that was never served"
         verdict.problems += [f"the message of {content['key']} has {wrong}"] if wrong else []
     verdict.unannounced = len(ledger.good.keys() - announced.keys())
     verdict.announced_again = announced.total() - len(announced)

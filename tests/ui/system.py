@@ -121,6 +121,8 @@ def prefect_system(folder: Path) -> Iterator[PrefectSystem]:
         # Seconds: events are to be seen soon, and scheduled runs to be started.
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
+        # A busy machine locks the server's SQLite longer than five tries take: a worker then calls the run crashed.
+        "PREFECT_CLIENT_MAX_RETRIES": "10",
     }
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
 
