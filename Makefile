@@ -55,7 +55,7 @@ test: setup check ## Check types and style, run the tests on embedded services, 
 
 test-services: setup ## Run the second tier on real servers (tests/services/install-services.sh installs them)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group services
-	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m services
+	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m services --durations=15
 
 test-lowest: setup ## Run what reads, checks and archives on the lowest versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)

@@ -156,6 +156,11 @@ class TestVerdict:
         soaked_well.clocks = {1: 3600}
         assert soaked_well.verdict().problems == []
 
+    def test_a_clock_that_is_set_lags_behind(self, soaked_well: Soaked) -> None:
+        """A run whose clock the soak has set is a moment behind, which may be in the second before."""
+        soaked_well.provenance[f"{FIRST}.json.gz"]["fetched-at"] = "2026-11-22T16:59:59Z"
+        assert soaked_well.verdict().problems == []
+
     def test_a_run_that_is_held_up_may_wait_for_a_slow_body(self, soaked_well: Soaked) -> None:
         """A body that came slowly, to a run that the machine held up as long, was fetched then, and not later."""
         good = soaked_well.ledger.good[sha256(REVISED)]

@@ -34,8 +34,9 @@ _REASONS: Final = {
 }
 _CUT: Final = {"huge", "gzip-bomb"}
 
-# Times are told to the second, and a busy machine may take as long to read what it was served as a request may take.
-_EARLIEST, _LATEST = timedelta(seconds=-1), timedelta(seconds=20)
+# Times are told to the second, and a clock that is set lags by as long as the setting takes. A busy machine may take as
+# long to read what it was served as a request may take.
+_EARLIEST, _LATEST = timedelta(seconds=-2), timedelta(seconds=20)
 
 
 @dataclass
@@ -147,7 +148,8 @@ def _wrong_time(fetched_at: object, servings: Sequence[Serving], clocks: Mapping
             served = serving.at + timedelta(seconds=wrong_by)
             if fetched is not None and _EARLIEST <= fetched - served <= _LATEST:
                 return None
-    return f"fetched-at {fetched_at!r}, when the body was not served"
+    known = ", ".join(f"{serving.at:%Y-%m-%dT%H:%M:%SZ} to run {serving.run}" for serving in servings)
+    return f"fetched-at {fetched_at!r}, when the body was not served, but {known}"
 
 
 def _judge_announcements(
