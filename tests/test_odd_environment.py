@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miso_reserve.cli import main
-from miso_reserve.library_environment import leave_out_unusable, quiet_prefect
+from miso_reserve.third_party import leave_out_unusable, quiet_prefect
 
 if TYPE_CHECKING:
     from pathlib import Path
