@@ -34,12 +34,12 @@ from miso_reserve.collection import (
 )
 from miso_reserve.collection import collect as collect_candidates
 from miso_reserve.contract import Snapshot, Verdict
-from miso_reserve.dataset import RESERVE
 from miso_reserve.failure import ARCHIVE_RETRIES, CollectionError, Retries
 from miso_reserve.findings import FailureCode, Finding
 from miso_reserve.interval import EST
 from miso_reserve.notify import Announcer
 from miso_reserve.pace import Clock, Pace, SystemClock
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.run_report import SKIPPED, failure_message, name_at_start
 from miso_reserve.settings import Environment, Settings, UsageError, with_fields_named

@@ -16,8 +16,8 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from flows.folder_lock import FolderInUseError, folder_lock
-from miso_reserve.dataset import RESERVE
 from miso_reserve.embedded_valkey import embedded_valkey
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import Settings, environment_variable
 from miso_reserve.simulate import Reply, SimulatedFeed
 

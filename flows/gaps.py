@@ -19,9 +19,8 @@ from flows.harmless import harmless
 from flows.task_runner import task_runner, task_runner_or_threads
 from miso_reserve.archive_address import objects_of
 from miso_reserve.backfill import BackfilledDay, BackfillResult, backfill
-from miso_reserve.compaction import open_day
 from miso_reserve.completeness import coverage
-from miso_reserve.days import ONE_DAY
+from miso_reserve.market_days import ONE_DAY, open_day
 from miso_reserve.pace import SystemClock
 from miso_reserve.settings import BackfillSettings, UsageError, with_fields_named
 

@@ -14,9 +14,9 @@ from flows.compact import compact
 from flows.gaps import gaps
 from flows.sweep import sweep
 from miso_reserve.interval import EST, INTERVAL
-from miso_reserve.pace import MOST_POLLS, POLITE_GAP
-from miso_reserve.plain_text import stripped
+from miso_reserve.polite import MOST_POLLS, POLITE_GAP
 from miso_reserve.settings import is_simulated
+from miso_reserve.text import stripped
 
 EST_NAME = "Etc/GMT+5"
 ON_THE_GRID = datetime(2026, 1, 1, tzinfo=EST)

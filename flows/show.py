@@ -16,9 +16,9 @@ from miso_reserve.archive import Archive, Stored
 from miso_reserve.archive_address import objects_of
 from miso_reserve.collection import Parts, RunResult
 from miso_reserve.contract import Snapshot, Verdict
-from miso_reserve.dataset import RESERVE
-from miso_reserve.interval import market_day
+from miso_reserve.market_days import market_day
 from miso_reserve.objects import Objects
+from miso_reserve.reserve import RESERVE
 from miso_reserve.run_report import (
     Event,
     RunRecord,
@@ -138,7 +138,7 @@ def _binding_in(objects: Objects, keys: list[str]) -> list[int | None]:
 
 
 def _binding(data: bytes | OSError) -> int | None:
-    from miso_reserve.reading import unzipped  # noqa: PLC0415 - polars takes a while, and many runs need none
+    from miso_reserve.gzipped import unzipped  # noqa: PLC0415 - polars takes a while, and many runs need none
 
     try:
         snapshot = RESERVE.examine(unzipped(data)).snapshot

@@ -7,7 +7,8 @@ from typing import Final, Self
 
 import orjson
 
-from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY
+from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.market_days import INTERVALS_A_DAY
 from miso_reserve.simulate import SimulatedFeed, is_quiet
 
 SEED: Final = 7

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from miso_reserve.plain_text import stripped
 from miso_reserve.settings import UsageError
+from miso_reserve.text import stripped
 
 VARIABLE: Final = "MISO_TASK_RUNNER"
 

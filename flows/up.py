@@ -23,11 +23,11 @@ from cyclopts import App
 from flows.folder_lock import FolderInUseError, folder_lock
 from flows.parts import MARK, STOP_SECONDS, Child, PartError, child_process, end_what_is_left
 from flows.simulated_time import SimulatedTime
-from miso_reserve.dataset import RESERVE
 from miso_reserve.embedded_valkey import embedded_valkey
 from miso_reserve.failure import CollectionError
 from miso_reserve.interval import INTERVAL
-from miso_reserve.pace import POLITE_GAP
+from miso_reserve.polite import POLITE_GAP
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import Settings, environment_variable
 from miso_reserve.status import Status, status
 

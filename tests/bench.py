@@ -25,8 +25,8 @@ import requests
 from confluent_kafka import Producer
 
 from miso_reserve.collection import collect, generate_candidates, open_parts, plain_steps
-from miso_reserve.dataset import RESERVE
 from miso_reserve.pace import Pace, SystemClock
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import Settings
 from tests.services.kafka import mock_cluster
 from tests.services.process import free_port, listening, running

@@ -23,7 +23,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from miso_reserve.dataset import RESERVE
+from miso_reserve.reserve import RESERVE
 from miso_reserve.simulate.archive import FIRST_DAY
 
 if TYPE_CHECKING:

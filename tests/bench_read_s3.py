@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from miso_reserve.archive import provenance_key
+from miso_reserve.layout import provenance_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,10 @@ from collections import defaultdict
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from miso_reserve.archive import snapshot_key, store_refused, store_snapshot
-from miso_reserve.dataset import RESERVE
+from miso_reserve.archive import store_refused, store_snapshot
 from miso_reserve.interval import EST
+from miso_reserve.layout import snapshot_key
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.simulate.market import documented_body, is_quiet, snapshot_body
 

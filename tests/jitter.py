@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
 from miso_reserve import feed
-from miso_reserve.archive import snapshot_key
 from miso_reserve.collection import Parts, collect, generate_candidates, plain_steps
-from miso_reserve.dataset import RESERVE
 from miso_reserve.dedup import Registry
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 from miso_reserve.interval import EST, INTERVAL
-from miso_reserve.pace import MOST_POLLS, Pace
+from miso_reserve.layout import snapshot_key
+from miso_reserve.pace import Pace
+from miso_reserve.polite import MOST_POLLS
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.settings import Settings
 from miso_reserve.simulate import snapshot_body

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from miso_reserve.collection import collect, generate_candidates, open_parts, plain_steps
-from miso_reserve.dataset import RESERVE
 from miso_reserve.pace import Pace, SystemClock
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import Settings
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final
 from miso_reserve.archive import store_refused, store_snapshot
 from miso_reserve.collection import RunResult
 from miso_reserve.columns import CONSTRAINT_COLUMNS, COVERAGE_COLUMNS, SNAPSHOT_COLUMNS, Column
-from miso_reserve.dataset import RESERVE
 from miso_reserve.findings import FailureCode, RefusalCode, WarningCode
 from miso_reserve.interval import EST, INTERVAL
 from miso_reserve.local_archive import open_folder
 from miso_reserve.notify import Announcement
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.settings import PartsSettings, Settings, environment_variable, option_name
 from miso_reserve.simulate import snapshot_body

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from prefect_aws import AwsClientParameters, AwsCredentials, MinIOCredentials, S3Bucket
 
 from miso_reserve.archive import store_snapshot
-from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
 from miso_reserve.reader import scan_constraints, scan_snapshots
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.simulate.market import documented_body, snapshot_body
 

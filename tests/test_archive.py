@@ -15,14 +15,16 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
-from miso_reserve import __version__
-from miso_reserve.archive import Archive, Stored, quarantine_key, snapshot_key, store_refused, store_snapshot, zipped
+from miso_reserve.archive import Archive, Stored, store_refused, store_snapshot
 from miso_reserve.contract import MOST_BYTES
-from miso_reserve.dataset import RESERVE
+from miso_reserve.gzipped import zipped
 from miso_reserve.interval import EST
+from miso_reserve.layout import quarantine_key, snapshot_key
 from miso_reserve.local_archive import LocalArchive
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.s3_archive import S3Archive
+from miso_reserve.version import __version__
 from tests.services.s3 import S3Endpoint, moto_server
 
 if TYPE_CHECKING:

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from miso_reserve import __version__
-from miso_reserve.archive import report_key
 from miso_reserve.backfill import BackfillResult, backfill, days_to_backfill
 from miso_reserve.cli import main
 from miso_reserve.completeness import coverage
 from miso_reserve.contract import MOST_BYTES
-from miso_reserve.dataset import RESERVE
+from miso_reserve.layout import report_key
 from miso_reserve.local_archive import open_folder
 from miso_reserve.local_objects import LocalObjects
 from miso_reserve.reader import scan_constraints
 from miso_reserve.report import DAY_AHEAD, REAL_TIME
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import BackfillSettings, UsageError
 from miso_reserve.simulate import Reply
 from miso_reserve.simulate.wire import ReplyServer
+from miso_reserve.version import __version__
 from tests.counted_archive import at, odd_minute, put_whole_day, store
 from tests.reports import bound, day_ahead, real_time
 

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miso_reserve.bodies import OBJECTS, Decoded, decode
+from miso_reserve.bodies import Decoded, decode
 from miso_reserve.columns import CONSTRAINTS, SNAPSHOTS
 from miso_reserve.contract import MOST_BYTES, examine
-from miso_reserve.interval import EST, INTERVAL, market_day
+from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.listing import OBJECTS
+from miso_reserve.market_days import market_day
 from miso_reserve.simulate.market import snapshot_body
 from tests.test_contract_properties import documented_rows, json_values, live_rows, ref_ids
 

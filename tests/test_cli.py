@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from miso_reserve import __version__, cli_validate
+from miso_reserve import cli_validate
 from miso_reserve.cli import app, main
 from miso_reserve.settings import Settings, option_name
+from miso_reserve.version import __version__
 from tests.test_settings import FIELDS, TABLE
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ import polars as pl
 import pytest
 
 import miso_reserve as mr
-from miso_reserve.archive import snapshot_key
 from miso_reserve.cli import main
 from miso_reserve.columns import CONSTRAINTS, COVERAGE, SNAPSHOTS
-from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
+from miso_reserve.layout import snapshot_key
+from miso_reserve.reserve import RESERVE
 from miso_reserve.simulate import snapshot_body
 
 if TYPE_CHECKING:

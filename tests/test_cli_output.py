@@ -14,7 +14,7 @@ import pytest
 
 import miso_reserve as mr
 from miso_reserve.cli import main
-from miso_reserve.dataset import RESERVE
+from miso_reserve.reserve import RESERVE
 from miso_reserve.simulate.archive import write_archive
 
 if TYPE_CHECKING:

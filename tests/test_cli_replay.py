@@ -10,7 +10,7 @@ import pytest
 
 from miso_reserve.archive import store_refused
 from miso_reserve.cli import main
-from miso_reserve.dataset import RESERVE
+from miso_reserve.reserve import RESERVE
 from miso_reserve.s3_archive import S3Archive
 from tests.s3_archives import block
 from tests.test_replay import A_RULE, FETCHED_AT, KEY, NO_DATA, body, files, refuse, response

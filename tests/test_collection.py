@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from miso_reserve import __version__
 from miso_reserve.archive import Stored
 from miso_reserve.collection import (
     Candidate,
@@ -23,15 +22,16 @@ from miso_reserve.collection import (
     open_parts,
     plain_steps,
 )
-from miso_reserve.dataset import RESERVE
 from miso_reserve.dedup import Registry
 from miso_reserve.failure import CollectionError, RetryPolicy
 from miso_reserve.findings import FailureCode
 from miso_reserve.local_archive import open_folder
 from miso_reserve.pace import Pace, SystemClock
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.settings import Settings
 from miso_reserve.spool import Spool
+from miso_reserve.version import __version__
 from tests.services.process import free_port
 
 if TYPE_CHECKING:

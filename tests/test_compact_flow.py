@@ -20,11 +20,11 @@ from prefect.client.schemas.filters import (
 import miso_reserve as mr
 from flows.compact import compact, compact_one
 from flows.task_runner import VARIABLE, task_runner
-from miso_reserve.archive import snapshot_key
 from miso_reserve.compaction import compact_month
-from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
+from miso_reserve.layout import snapshot_key
 from miso_reserve.objects import ArchiveError
+from miso_reserve.reserve import RESERVE
 from miso_reserve.simulate.market import snapshot_body
 from tests.s3_archives import block
 from tests.test_backfill import files_in

@@ -12,9 +12,9 @@ import pytest
 from miso_reserve.columns import COVERAGE, TIME
 from miso_reserve.compaction import compact_month, months_to_compact
 from miso_reserve.completeness import coverage, missing_intervals
-from miso_reserve.dataset import RESERVE
 from miso_reserve.local_archive import open_folder
 from miso_reserve.objects import ArchiveError
+from miso_reserve.reserve import RESERVE
 from miso_reserve.s3_archive import open_bucket
 from miso_reserve.settings import Settings
 from miso_reserve.simulate.market import is_quiet, snapshot_body

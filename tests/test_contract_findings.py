@@ -9,7 +9,8 @@ import pytest
 from miso_reserve.cli import main
 from miso_reserve.contract import MOST_BYTES, examine
 from miso_reserve.feed import UndecodedError
-from miso_reserve.findings import MOST_FINDINGS, FailureCode, Finding, RefusalCode, WarningCode, shown
+from miso_reserve.findings import MOST_FINDINGS, FailureCode, Finding, RefusalCode, WarningCode
+from miso_reserve.text import shown
 from tests.reports import bound, real_time
 from tests.test_contract import (
     DOCUMENTED_ROW,

@@ -13,10 +13,10 @@ import pytest
 import redis as redis_client
 
 from miso_reserve import dedup
-from miso_reserve.dataset import RESERVE
 from miso_reserve.dedup import Registration, Registry
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
+from miso_reserve.reserve import RESERVE
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy, LoopbackServer
 from tests.services.valkey import embedded_valkey

@@ -9,7 +9,7 @@ import pytest
 
 from miso_reserve.cli import main
 from miso_reserve.collection import open_parts
-from miso_reserve.dataset import RESERVE
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import Settings
 from miso_reserve.simulate import Reply, snapshot_body
 from miso_reserve.status import told

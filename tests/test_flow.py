@@ -26,8 +26,8 @@ from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 from prefect_aws.credentials import _get_client_cached
 
 from flows.collect import collect
-from miso_reserve.archive import snapshot_key
-from miso_reserve.dataset import RESERVE
+from miso_reserve.layout import snapshot_key
+from miso_reserve.reserve import RESERVE
 from miso_reserve.simulate import Reply
 from miso_reserve.simulate.market import is_quiet, snapshot_body
 from tests.services.kafka import mock_cluster, read_messages

@@ -18,7 +18,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.gaps import gaps
 from flows.serve import deployments
 from flows.task_runner import VARIABLE, task_runner
-from miso_reserve.dataset import RESERVE
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import UsageError
 from miso_reserve.simulate import Reply
 from miso_reserve.simulate.archive import write_archive

@@ -17,10 +17,10 @@ import pytest
 import redis as redis_client
 from prefect_aws.credentials import _get_client_cached
 
-from miso_reserve import __version__
 from miso_reserve.cli import main
 from miso_reserve.interval import EST
 from miso_reserve.simulate import Reply, documented_body, is_quiet, snapshot_body
+from miso_reserve.version import __version__
 from tests.forked import collect_at_once
 from tests.services.kafka import read_messages
 from tests.services.process import free_port

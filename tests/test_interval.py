@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miso_reserve.interval import EST, INTERVAL, as_utc, is_on_grid, market_day, parse_period, parse_ref_id
+from miso_reserve.interval import EST, INTERVAL, as_utc, is_on_grid, parse_period, parse_ref_id
+from miso_reserve.market_days import market_day
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from miso_reserve.pace import MOST_POLLS
+from miso_reserve.polite import MOST_POLLS
 from tests import jitter
 from tests.jitter import LAGS, Collector, Publications, Tally
 

@@ -14,12 +14,12 @@ from confluent_kafka import KafkaError
 from miso_reserve import notify
 from miso_reserve.cli import main
 from miso_reserve.collection import open_parts
-from miso_reserve.dataset import RESERVE
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 from miso_reserve.kafka_address import parse_kafka_address
 from miso_reserve.kafka_word import LastWord
 from miso_reserve.notify import Announcer
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import Settings
 from tests.services.certificates import tls_of_own_ca
 from tests.services.kafka import SaslFront, mock_cluster, read_messages

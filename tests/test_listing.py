@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from miso_reserve.archive import provenance_key, snapshot_key
-from miso_reserve.bodies import OBJECTS
-from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
-from miso_reserve.listing import Listing, list_snapshots, market_days
+from miso_reserve.layout import provenance_key, snapshot_key
+from miso_reserve.listing import OBJECTS, Listing, list_snapshots, market_days
 from miso_reserve.local_objects import LocalObjects
+from miso_reserve.reserve import RESERVE
 
 ROOT = f"sourcing/{RESERVE.name}"
 JULY_27 = date(2026, 7, 27)

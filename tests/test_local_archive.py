@@ -20,11 +20,11 @@ from prefect.filesystems import LocalFileSystem
 
 from miso_reserve.archive import Stored, store_snapshot
 from miso_reserve.cli import main
-from miso_reserve.dataset import RESERVE
 from miso_reserve.embedded_valkey import embedded_valkey
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
 from miso_reserve.local_archive import LocalArchive, open_folder
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.simulate import SimulatedFeed
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from miso_reserve.archive import Archive, snapshot_key, store_snapshot
+from miso_reserve.archive import Archive, store_snapshot
 from miso_reserve.cli import main
 from miso_reserve.collection import open_parts
 from miso_reserve.contract import Snapshot, examine
-from miso_reserve.dataset import RESERVE
+from miso_reserve.layout import snapshot_key
 from miso_reserve.local_archive import open_folder
 from miso_reserve.outbox import Outbox
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.settings import Settings
 from miso_reserve.simulate import snapshot_body

@@ -12,11 +12,11 @@ from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
 
 from flows.collect import collect
-from miso_reserve.archive import snapshot_key
 from miso_reserve.cli import main
-from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
+from miso_reserve.layout import snapshot_key
 from miso_reserve.pace import SystemClock
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import Settings, UsageError
 from miso_reserve.simulate import Reply
 from tests.scheduled import schedule

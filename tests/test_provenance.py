@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from miso_reserve.archive import provenance_key, snapshot_key, store_snapshot
+from miso_reserve.archive import store_snapshot
 from miso_reserve.columns import TIME
 from miso_reserve.compaction import compact_month
-from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
+from miso_reserve.layout import provenance_key, snapshot_key
 from miso_reserve.local_archive import open_folder
 from miso_reserve.objects import ArchiveError
 from miso_reserve.provenance import FETCH_TIMES, fetch_times
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.s3_archive import open_bucket
 from miso_reserve.settings import Settings

@@ -12,14 +12,15 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from miso_reserve.archive import snapshot_key, store_snapshot
+from miso_reserve.archive import store_snapshot
 from miso_reserve.columns import CONSTRAINTS, EST_NAME, SNAPSHOTS
 from miso_reserve.contract import MOST_BYTES, examine
-from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.layout import snapshot_key
 from miso_reserve.local_archive import open_folder
 from miso_reserve.objects import ArchiveError, UnreadableObjectError
 from miso_reserve.reader import SkippedObjectsWarning, scan_constraints, scan_snapshots
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.simulate.market import documented_body, is_quiet, snapshot_body
 

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from miso_reserve import __version__
-from miso_reserve.archive import quarantine_key, snapshot_key, store_refused, store_snapshot
+from miso_reserve.archive import store_refused, store_snapshot
 from miso_reserve.contract import MOST_BYTES
-from miso_reserve.dataset import RESERVE
 from miso_reserve.days import WrongDaysError
 from miso_reserve.findings import Finding, RefusalCode
 from miso_reserve.interval import EST
+from miso_reserve.layout import quarantine_key, snapshot_key
 from miso_reserve.local_archive import open_folder
 from miso_reserve.local_objects import LocalObjects
 from miso_reserve.objects import ArchiveError
 from miso_reserve.replay import ReplayResult, replay
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.s3_archive import S3Archive
 from miso_reserve.s3_objects import objects_at
+from miso_reserve.version import __version__
 from tests.s3_archives import block
 
 if TYPE_CHECKING:

@@ -11,18 +11,18 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from miso_reserve.archive import report_key, snapshot_key
 from miso_reserve.cli import main
 from miso_reserve.columns import CONSTRAINTS, SNAPSHOTS, TIME
 from miso_reserve.compaction import compact_month
 from miso_reserve.completeness import coverage, missing_intervals
-from miso_reserve.dataset import RESERVE
+from miso_reserve.layout import report_key, snapshot_key
 from miso_reserve.local_archive import open_folder
 from miso_reserve.local_objects import LocalObjects
 from miso_reserve.objects import UnreadableObjectError
 from miso_reserve.reader import SkippedObjectsWarning, scan_constraints, scan_snapshots
 from miso_reserve.report import DAY_AHEAD, REAL_TIME, Report
 from miso_reserve.report_archive import store_report
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.s3_archive import open_bucket
 from miso_reserve.settings import Settings

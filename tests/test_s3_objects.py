@@ -11,14 +11,15 @@ from urllib.parse import urlsplit
 import polars as pl
 import pytest
 
-from miso_reserve.archive import snapshot_key, zipped
 from miso_reserve.compaction import compact_month, months_to_compact
 from miso_reserve.completeness import coverage
 from miso_reserve.curated import curated_key
-from miso_reserve.dataset import RESERVE
+from miso_reserve.gzipped import zipped
 from miso_reserve.interval import EST
+from miso_reserve.layout import snapshot_key
 from miso_reserve.local_archive import open_folder
 from miso_reserve.reader import SkippedObjectsWarning, scan_constraints, scan_snapshots
+from miso_reserve.reserve import RESERVE
 from miso_reserve.s3_archive import S3Archive
 from miso_reserve.s3_objects import objects_at
 from miso_reserve.simulate.market import snapshot_body

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from miso_reserve.dataset import RESERVE
 from miso_reserve.kafka_address import KafkaAddress
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import DESTINATIONS, Settings, UsageError, environment_variable, option_name
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from miso_reserve.archive import snapshot_key
 from miso_reserve.cli import main
 from miso_reserve.compaction import compact_month
-from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
+from miso_reserve.layout import snapshot_key
 from miso_reserve.reader import SkippedObjectsWarning, scan_constraints, scan_snapshots
+from miso_reserve.reserve import RESERVE
 from miso_reserve.simulate.market import snapshot_body
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from prefect_aws.credentials import _get_client_cached
 import miso_reserve.outbox
 from miso_reserve import collection, embedded_valkey, feed, runner, spool
 from miso_reserve.cli import main
-from miso_reserve.dataset import RESERVE
 from miso_reserve.dedup import Registry
 from miso_reserve.failure import CollectionError, RetryPolicy
 from miso_reserve.findings import FailureCode
 from miso_reserve.interval import EST
 from miso_reserve.notify import Announcement, Announcer
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.simulate import Reply
 from miso_reserve.spool import Spool, SpoolError

@@ -11,10 +11,10 @@ import pytest
 from miso_reserve.archive import store_refused, store_snapshot
 from miso_reserve.cli import main
 from miso_reserve.contract import examine
-from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST
 from miso_reserve.local_archive import open_folder
 from miso_reserve.outbox import Outbox
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.settings import Settings
 from miso_reserve.simulate import documented_body, snapshot_body

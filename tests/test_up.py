@@ -23,9 +23,9 @@ from flows.parts import MARK, Child, PartError, child_process
 from flows.simulated_time import SimulatedTime
 from flows.up import app, server_settings
 from miso_reserve.completeness import coverage, missing_intervals
-from miso_reserve.dataset import RESERVE
 from miso_reserve.interval import EST, INTERVAL
 from miso_reserve.reader import scan_constraints, scan_snapshots
+from miso_reserve.reserve import RESERVE
 from miso_reserve.simulate import is_quiet
 from tests.waiting import until as wait_until
 

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from flows.serve import deployments
 from flows.task_runner import VARIABLE, task_runner
 from miso_reserve.cli import main
-from miso_reserve.plain_text import strip_variable, stripped
 from miso_reserve.settings import BackfillSettings, Settings, UsageError, environment_variable, option_name
+from miso_reserve.text import strip_variable, stripped
 from tests.test_settings import FIELDS, SECRET, TABLE, resolved
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ import time_machine
 from miso_reserve import collection
 from miso_reserve.archive import store_refused, store_snapshot
 from miso_reserve.cli import main
-from miso_reserve.dataset import RESERVE
 from miso_reserve.dedup import Registry
 from miso_reserve.interval import EST
 from miso_reserve.local_archive import open_folder
 from miso_reserve.notify import Announcer
 from miso_reserve.outbox import Outbox
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.s3_archive import open_bucket
 from miso_reserve.settings import Settings

@@ -5,8 +5,9 @@ closer with the modules ``analysis``, ``profiles`` and ``episodes``.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
+
+from miso_reserve.version import __version__
 
 if TYPE_CHECKING:
     from miso_reserve import analysis, episodes, profiles
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from miso_reserve.provenance import fetch_times
     from miso_reserve.reader import scan_constraints, scan_snapshots
 
-__version__ = version("miso-reserve")
 __all__ = [
     "__version__",
     "analysis",

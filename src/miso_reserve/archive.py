@@ -1,30 +1,24 @@
 """The archive: objects under dated keys, put only where nothing stands, in a local folder and in S3 alike."""
 
-import gzip
-import hashlib
 import os
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import orjson
 
-from miso_reserve import __version__
 from miso_reserve.contract import MOST_BYTES, Snapshot
 from miso_reserve.dataset import Dataset
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import Finding
-from miso_reserve.interval import EST, as_utc
+from miso_reserve.gzipped import zipped
+from miso_reserve.interval import as_utc
+from miso_reserve.layout import quarantine_key, snapshot_key
 from miso_reserve.response import Response
+from miso_reserve.version import __version__
 
-REVISION_DIGITS: Final = 12
-"""How many digits of the SHA-256 name a revision."""
-
-_CHUNK: Final = 1024 * 1024
 _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 
 
@@ -102,44 +96,6 @@ class Stored:
     written: bool
 
 
-def snapshot_key(dataset: Dataset, interval_end: datetime, revision_of: str | None = None) -> str:
-    """Return the key of a snapshot, from its own label in EST and nothing else.
-
-    With the SHA-256 of a body, the key of that body as a revision: another body for an interval that is taken.
-    """
-    label = interval_end.astimezone(EST)
-    suffix = f".{revision_of[:REVISION_DIGITS]}" if revision_of else ""
-    return f"sourcing/{dataset.name}/{label:%Y-%m-%d}/{dataset.file_stem}_{label:%Y%m%d_%H%M}{suffix}.json.gz"
-
-
-def report_key(dataset: Dataset, report: str, market_day: date, file_name: str, revision_of: str | None = None) -> str:
-    """Return the key of a report (``rt_rpe``): in the folder of its market day, under the file's own name.
-
-    With the SHA-256 of a report, the key of that report as a revision.
-    """
-    stem, _, ending = file_name.rpartition(".")
-    suffix = f".{revision_of[:REVISION_DIGITS]}" if revision_of else ""
-    return f"{reports_folder(dataset, report)}/{market_day}/{stem}{suffix}.{ending}.gz"
-
-
-def reports_folder(dataset: Dataset, report: str) -> str:
-    """Return the folder of all reports of a kind (``rt_rpe``): it has one folder a market day."""
-    return f"reports/{dataset.name}/{report}"
-
-
-def provenance_key(key: str) -> str:
-    """Return where a folder keeps an object's provenance: files have no metadata of their own."""
-    return f"provenance/{key.partition('/')[2]}".removesuffix(".json.gz") + ".json"
-
-
-def quarantine_key(dataset: Dataset, response: Response) -> str:
-    """Return the key of a refused body, without its ending: the day it was fetched (EST), and its own SHA-256.
-
-    The same body refused again on that day is kept once.
-    """
-    return f"quarantine/{dataset.name}/{response.fetched_at.astimezone(EST):%Y-%m-%d}/refused_{response.sha256}"
-
-
 def provenance_of(response: Response, environment: str | None = None) -> dict[str, str]:
     """Return where a body comes from, and which environment fetched it, in the words of S3 object metadata."""
     provenance = {
@@ -185,20 +141,3 @@ def store_refused(
     archive.put_if_absent(key, zipped(response.body), {})
     archive.put_if_absent(f"{stem}.reasons.json", orjson.dumps(report, option=orjson.OPT_INDENT_2), {})
     return key
-
-
-def zipped(body: bytes) -> bytes:
-    """Compress a body without a time stamp: the same body gives the same bytes, with the same version of zlib."""
-    return gzip.compress(body, mtime=0)
-
-
-def sha256_unzipped(file: Any) -> str | None:  # noqa: ANN401 - a file, or botocore's body
-    """Return the SHA-256 of a gzip file's content, read in pieces; None when it is no whole gzip file."""
-    digest = hashlib.sha256()
-    try:
-        with gzip.GzipFile(fileobj=file) as unzipped:
-            while chunk := unzipped.read(_CHUNK):
-                digest.update(chunk)
-    except (gzip.BadGzipFile, zlib.error, EOFError):
-        return None
-    return digest.hexdigest()

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from miso_reserve.dataset import RESERVE
+from miso_reserve.archive import Archive
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import given, shown
 from miso_reserve.local_objects import LocalObjects
 from miso_reserve.objects import ArchiveError, Objects
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import ArchiveSettings
+from miso_reserve.text import given, shown
 
 if TYPE_CHECKING:
     from prefect_aws import S3Bucket
@@ -95,3 +96,19 @@ def objects_of(settings: ArchiveSettings) -> Objects:
         return objects_of_block(saved_bucket(settings.s3_block))
     except CollectionError as error:
         raise ArchiveError(error.message) from error
+
+
+def open_archive(settings: ArchiveSettings) -> Archive:
+    """Open the archive that settings name, to put objects into.
+
+    Raises:
+        CollectionError: The block cannot be loaded, or AWS knows no such profile.
+    """
+    # Prefect's blocks take one to two seconds to import, and a run needs one kind only.
+    if settings.local is not None:
+        from miso_reserve.local_archive import open_folder  # noqa: PLC0415 - slow to import
+
+        return open_folder(settings.local)
+    from miso_reserve.s3_archive import open_bucket  # noqa: PLC0415 - slower still
+
+    return open_bucket(settings)

@@ -14,11 +14,11 @@ import polars as pl
 
 from miso_reserve.archive import Store
 from miso_reserve.archive_address import objects_of
-from miso_reserve.compaction import open_day
 from miso_reserve.completeness import coverage
 from miso_reserve.days import Day, Days
 from miso_reserve.failure import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
 from miso_reserve.feed import UndecodedError, fetch_if_published, without_secrets
+from miso_reserve.market_days import open_day
 from miso_reserve.objects import Objects
 from miso_reserve.pace import Clock, SystemClock
 from miso_reserve.reading import Progress
@@ -156,7 +156,7 @@ def backfill(  # noqa: PLR0913 - all but the settings by keyword, with a default
         CollectionError: The archive cannot be opened for writing.
         ValueError: The days are no days, or end before they start.
     """
-    from miso_reserve.collection import open_archive  # noqa: PLC0415 - it brings all that a collector needs
+    from miso_reserve.archive_address import open_archive  # noqa: PLC0415 - it brings all that a collector needs
 
     clock = clock or SystemClock()
     objects, reporter = objects_of(settings), Reporter(settings, clock)

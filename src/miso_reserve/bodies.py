@@ -6,7 +6,7 @@ row is held against what the contract takes without ado; a body with anything el
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
@@ -15,14 +15,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.json
 
-from miso_reserve.columns import CONSTRAINTS, INTERVAL_START, LIVE, MARKET_DAY, SNAPSHOTS, TIME
+from miso_reserve.columns import CONSTRAINTS, INTERVAL_START, LIVE, MARKET_DAY, SNAPSHOTS
 from miso_reserve.constraint_name import ConstraintName, parse_constraint_name
 from miso_reserve.contract import DOCUMENTED_FIELDS, LIVE_FIELDS, MOST_BYTES, PLACEHOLDER_NAMES, Snapshot, examine
-from miso_reserve.findings import shown
-from miso_reserve.interval import market_day
-
-OBJECTS: Final = pl.Schema({"object_key": pl.String(), "interval_end": TIME, "revision": pl.Int32()})
-"""What is known of archived snapshots before they are read: one row an object."""
+from miso_reserve.listing import OBJECTS
+from miso_reserve.market_days import market_day
+from miso_reserve.skipped import Skipped
+from miso_reserve.text import shown
 
 _DOCUMENTED: Final = ("reserve_type", "direction", "quantity", "override", "bp1", "pc1", "bp2", "pc2")
 _FROM_CONTRACT: Final = ("description", "shadow_price", *_DOCUMENTED)
@@ -47,14 +46,6 @@ _ONLY_DOCUMENTED: Final = tuple(f'"{name}"'.encode() for name in DOCUMENTED_FIEL
 # Between JSON's tokens a tab is as good as a line break; within its strings both are errors, and stay so.
 _BREAKS_TO_TABS: Final = bytes.maketrans(b"\r\n", b"\t\t")
 _FEWEST_TOGETHER: Final = 16
-
-
-class Skipped(NamedTuple):
-    """An object that cannot be read as a snapshot, the market day it would belong to, and why."""
-
-    object_key: str
-    market_day: date
-    reason: str
 
 
 class Decoded(NamedTuple):

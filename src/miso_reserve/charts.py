@@ -36,7 +36,7 @@ from miso_reserve.drawing import (
     with_demand_value,
     within,
 )
-from miso_reserve.interval import INTERVALS_A_DAY
+from miso_reserve.market_days import INTERVALS_A_DAY
 from miso_reserve.observation import Frame, observe
 from miso_reserve.profiles import hourly_profile
 

@@ -13,15 +13,15 @@ import orjson
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic import ValidationError
 
-from miso_reserve import __version__, cli_archive, cli_backfill, cli_replay, cli_status, cli_validate
+from miso_reserve import cli_archive, cli_backfill, cli_replay, cli_status, cli_validate
 from miso_reserve.cli_logs import log_to_stderr, own_stderr
 from miso_reserve.cli_output import OutputError, put
 from miso_reserve.cli_streams import fill_closed_streams, tell
-from miso_reserve.findings import counted
 from miso_reserve.objects import ArchiveError, UnreadableObjectError
-from miso_reserve.plain_text import stripped
 from miso_reserve.settings import BackfillSettings, Settings, UsageError, explained, given_in
+from miso_reserve.text import counted, stripped
 from miso_reserve.third_party import leave_out_unusable, quiet_prefect
+from miso_reserve.version import __version__
 
 OK: Final = 0
 FAILED: Final = 1

@@ -10,9 +10,9 @@ from cyclopts import Parameter, Token
 
 from miso_reserve.cli_output import File, Format, Output
 from miso_reserve.cli_streams import tell
-from miso_reserve.findings import shown
 from miso_reserve.objects import ArchiveError
 from miso_reserve.settings import ArchiveSettings, UsageError, given_in
+from miso_reserve.text import shown
 
 if TYPE_CHECKING:
     import polars as pl

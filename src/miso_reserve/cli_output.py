@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from cyclopts import Parameter
 
-from miso_reserve.findings import counted
 from miso_reserve.settings import UsageError
+from miso_reserve.text import counted
 
 if TYPE_CHECKING:
     import polars as pl

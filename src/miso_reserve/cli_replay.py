@@ -29,8 +29,7 @@ def replay(
         end: The day after the last.
         dry_run: Write nothing; print what would be archived.
     """
-    from miso_reserve.archive_address import objects_of  # noqa: PLC0415 - polars takes a while
-    from miso_reserve.collection import open_archive  # noqa: PLC0415 - likewise
+    from miso_reserve.archive_address import objects_of, open_archive  # noqa: PLC0415 - likewise
     from miso_reserve.days import WrongDaysError  # noqa: PLC0415 - likewise
     from miso_reserve.failure import CollectionError  # noqa: PLC0415 - likewise
     from miso_reserve.replay import replay as replay_refused  # noqa: PLC0415 - likewise

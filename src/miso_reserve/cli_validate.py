@@ -15,8 +15,9 @@ from cyclopts import Parameter
 
 from miso_reserve.cli_output import put
 from miso_reserve.contract import MOST_BYTES, Verdict, examine
-from miso_reserve.findings import Finding, RefusalCode, counted
+from miso_reserve.findings import Finding, RefusalCode
 from miso_reserve.settings import UsageError
+from miso_reserve.text import counted
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BODIES: Final = (".json", ".json.gz", ".body.gz")

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 
 from miso_reserve import feed
 from miso_reserve.archive import Archive, Stored, store_refused, store_snapshot
+from miso_reserve.archive_address import open_archive
 from miso_reserve.contract import Snapshot, Verdict
 from miso_reserve.dataset import Dataset
 from miso_reserve.dedup import Registration, Registry
@@ -30,7 +31,7 @@ from miso_reserve.notify import DELIVERY_SECONDS, Announcer
 from miso_reserve.outbox import Outbox
 from miso_reserve.pace import Clock, NextSlot, Pace, await_slot
 from miso_reserve.response import Response
-from miso_reserve.settings import ArchiveSettings, Settings
+from miso_reserve.settings import Settings
 from miso_reserve.spool import Spool, default_folder
 
 T = TypeVar("T")
@@ -240,22 +241,6 @@ def _own_valkey(archive: Path, spool: Path | None) -> Iterator[str]:
             logger.warning("%s; this run has it in %s", error, spool / _VALKEY)
             address = stack.enter_context(embedded_valkey(spool / _VALKEY))
         yield address
-
-
-def open_archive(settings: ArchiveSettings) -> Archive:
-    """Open the archive that settings name, to put objects into.
-
-    Raises:
-        CollectionError: The block cannot be loaded, or AWS knows no such profile.
-    """
-    # Prefect's blocks take one to two seconds to import, and a run needs one kind only.
-    if settings.local is not None:
-        from miso_reserve.local_archive import open_folder  # noqa: PLC0415 - slow to import
-
-        return open_folder(settings.local)
-    from miso_reserve.s3_archive import open_bucket  # noqa: PLC0415 - slower still
-
-    return open_bucket(settings)
 
 
 def fetch_in_slot(candidate: Candidate, pace: Pace, clock: Clock) -> Response | None:

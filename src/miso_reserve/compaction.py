@@ -2,23 +2,20 @@
 
 import hashlib
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 import polars as pl
 
 from miso_reserve.archive_address import ArchiveAddress, open_to_read
 from miso_reserve.curated import SCHEMAS, VERSION, Compacted, curated_key, months_of
-from miso_reserve.dataset import RESERVE, Dataset
-from miso_reserve.days import ONE_DAY, Day, Days, days_between, given_day, given_now, month_end
-from miso_reserve.interval import EST
+from miso_reserve.dataset import Dataset
+from miso_reserve.days import Day, Days, given_day, given_now
 from miso_reserve.listing import Listing, list_snapshots, market_days
+from miso_reserve.market_days import ONE_DAY, days_between, month_end, open_day
 from miso_reserve.objects import ArchiveError, Objects
 from miso_reserve.reading import Progress, Reading
-
-CLOSED_AFTER: Final = timedelta(hours=1)
-"""How long after its last interval a market day is closed: publication lags by minutes, and runs are retried."""
-
+from miso_reserve.reserve import RESERVE
 
 RESULTS: Final = pl.Schema(
     {
@@ -91,11 +88,6 @@ def compact_month(
         raise ValueError("month= is a day of the month to compact, not None")
     objects = open_to_read(archive)
     return _Month(objects, first.replace(day=1), _last_closed(now)).compact(progress)
-
-
-def open_day(now: datetime) -> date:
-    """Return the first market day that is not closed at a time, aware."""
-    return (now - CLOSED_AFTER).astimezone(EST).date()
 
 
 def _last_closed(now: datetime | None) -> date:

@@ -8,13 +8,14 @@ import polars as pl
 
 from miso_reserve.archive_address import ArchiveAddress, open_to_read
 from miso_reserve.columns import COVERAGE, INTERVAL_START, SNAPSHOTS, TIME
-from miso_reserve.dataset import RESERVE
-from miso_reserve.days import ONE_DAY, Day, Days, day_named, given_now
-from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY
+from miso_reserve.days import Day, Days, given_now
+from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.market_days import INTERVALS_A_DAY, ONE_DAY, day_named
 from miso_reserve.objects import Objects
 from miso_reserve.reading import Progress, Reading
 from miso_reserve.report import REAL_TIME
 from miso_reserve.report_archive import Reports
+from miso_reserve.reserve import RESERVE
 
 MISSING: Final = pl.Schema(
     {"market_day": pl.Date(), "interval_start": TIME, "interval_end": TIME, "healed": pl.Boolean()}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from miso_reserve.contract import MOST_BYTES
-from miso_reserve.findings import shown
+from miso_reserve.text import shown
 
 MOST_RAW_BYTES: Final = 2 * MOST_BYTES
 """What gzip cannot make smaller it makes a little larger; twice as much as the largest body is surely too much."""

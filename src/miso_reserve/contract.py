@@ -18,8 +18,9 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from miso_reserve.findings import MOST_FINDINGS, Finding, RefusalCode, WarningCode, shown
+from miso_reserve.findings import MOST_FINDINGS, Finding, RefusalCode, WarningCode
 from miso_reserve.interval import is_on_grid, parse_period, parse_ref_id
+from miso_reserve.text import shown
 
 LIVE_FIELDS: Final = ("Name", "Period", "Price", "Description")
 """The four fields of a row as the live feed sends it."""

@@ -11,11 +11,11 @@ from typing import Final, Literal, Self
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from miso_reserve.bodies import Skipped
 from miso_reserve.columns import CONSTRAINT_COLUMNS, CONSTRAINTS, SNAPSHOT_COLUMNS, SNAPSHOTS, Column
 from miso_reserve.dataset import Dataset
-from miso_reserve.days import day_named, days_between
+from miso_reserve.market_days import day_named, days_between
 from miso_reserve.objects import Objects
+from miso_reserve.skipped import Skipped
 
 Table = Literal["constraints", "snapshots"]
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
-from miso_reserve.contract import Verdict, examine
+from miso_reserve.contract import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +14,3 @@ class Dataset:
     file_stem: str
     url: str
     examine: Callable[[bytes], Verdict]
-
-
-RESERVE: Final = Dataset(
-    name="miso_binding_constraints_reserve",
-    file_stem="binding_constraints_reserve",
-    url="https://public-api.misoenergy.org/api/BindingConstraints/Reserve",
-    examine=examine,
-)
-"""MISO's reserve binding constraints, replaced every five minutes (address seen 2026-07-27; URLs move)."""

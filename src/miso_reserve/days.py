@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Final, Self, TypeAlias
 
 import polars as pl
 
-from miso_reserve.findings import given, shown
 from miso_reserve.interval import YEARS
+from miso_reserve.market_days import ONE_DAY, days_between, read_day
+from miso_reserve.text import given, shown
 
 Day: TypeAlias = date | str
 """A market day (EST): a date, or ``YYYY-MM-DD``."""
-
-ONE_DAY: Final = timedelta(days=1)
 
 # The days that labels can belong to: the first 00:00 ends the day before.
 _FIRST: Final = date(YEARS.start, 1, 1) - ONE_DAY
@@ -85,7 +84,7 @@ def given_day(value: object, argument: str) -> date | None:
     """
     if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
         return value
-    if isinstance(value, str) and (day := _read_day(value)) is not None:
+    if isinstance(value, str) and (day := read_day(value)) is not None:
         return day
     hint = ": of a time give the .date()" if isinstance(value, datetime) else ""
     raise WrongDaysError(
@@ -107,30 +106,6 @@ def given_now(value: object) -> datetime:
     if value.tzinfo is None:
         raise ValueError("now= needs a time zone: it may be anywhere")
     return value
-
-
-def days_between(first: date, last: date) -> list[date]:
-    """Return the days from the first to the last, both included."""
-    return [first + ONE_DAY * number for number in range((last - first).days + 1)]
-
-
-def month_end(month: date) -> date:
-    """Return the last day of a month, given by its first."""
-    return (month + 31 * ONE_DAY).replace(day=1) - ONE_DAY
-
-
-def day_named(name: str) -> date | None:
-    """Return the day that a folder is named by, ``YYYY-MM-DD``, or None where it is no day that a label may name."""
-    day = _read_day(name)
-    return day if day is not None and day.year in YEARS else None
-
-
-def _read_day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if day.isoformat() == text else None  # 20260727 and 2026-W31-1 are ISO too
 
 
 def _conjuncts(predicate: pl.Expr) -> Iterator[pl.Expr]:

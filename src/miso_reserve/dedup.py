@@ -13,7 +13,8 @@ from redis.retry import Retry
 
 from miso_reserve.dataset import Dataset
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import FailureCode, shown
+from miso_reserve.findings import FailureCode
+from miso_reserve.text import shown
 
 TTL_SECONDS: Final = 604_800
 """How long a body is remembered: seven days."""

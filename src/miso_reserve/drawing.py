@@ -9,7 +9,7 @@ import polars as pl
 
 from miso_reserve.analysis import RPE_DEMAND_VALUE
 from miso_reserve.columns import LIVE
-from miso_reserve.interval import INTERVALS_A_DAY
+from miso_reserve.market_days import INTERVALS_A_DAY
 from miso_reserve.observation import Frame
 
 Chart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart

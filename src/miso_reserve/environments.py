@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from miso_reserve.archive import Archive, UnusableArchiveError
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import FailureCode, shown
+from miso_reserve.findings import FailureCode
 from miso_reserve.interval import as_utc
 from miso_reserve.objects import Objects
+from miso_reserve.text import shown
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from miso_reserve.findings import FailureCode
-from miso_reserve.plain_text import in_utf8
+from miso_reserve.text import in_utf8
 
 T = TypeVar("T")
 

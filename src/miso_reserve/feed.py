@@ -11,15 +11,16 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import requests
 import urllib3
 
-from miso_reserve import __version__
 from miso_reserve.content_encoding import MOST_RAW_BYTES, UndecodableError, decoded, encodings_of
 from miso_reserve.contract import MOST_BYTES
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import FailureCode, Finding, RefusalCode, shown
+from miso_reserve.findings import FailureCode, Finding, RefusalCode
 from miso_reserve.http_session import Session, place_of
 from miso_reserve.response import Response
 from miso_reserve.route import Route, route_to
+from miso_reserve.text import shown
 from miso_reserve.trouble import PROXY_LOGIN, PROXY_LOGIN_REQUIRED, may_pass, root_cause, told
+from miso_reserve.version import __version__
 
 USER_AGENT: Final = f"miso-reserve/{__version__}"
 _MOST_REDIRECTS: Final = 3

@@ -32,7 +32,8 @@ from miso_reserve.drawing import (
     state_colour,
     whole_axis,
 )
-from miso_reserve.interval import INTERVAL, INTERVALS_A_DAY
+from miso_reserve.interval import INTERVAL
+from miso_reserve.market_days import INTERVALS_A_DAY
 from miso_reserve.observation import Frame
 
 _MOST_LAG: Final = 10.0  # minutes; later fetches are counted in the last bar

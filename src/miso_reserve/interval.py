@@ -6,7 +6,7 @@ label ``00:00`` belongs to the market day before, and a market day has 288 inter
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 EST: Final = timezone(timedelta(hours=-5), "EST")
@@ -15,8 +15,6 @@ EST: Final = timezone(timedelta(hours=-5), "EST")
 INTERVAL: Final = timedelta(minutes=5)
 """The length of one interval of the feed."""
 
-INTERVALS_A_DAY: Final = timedelta(days=1) // INTERVAL
-"""The intervals of a market day: 288, all year, as EST has no daylight saving time."""
 
 YEARS: Final = range(2000, 2200)
 """The years a label may name; others are typing errors, and some could not be converted to UTC."""
@@ -78,14 +76,6 @@ def _plausible(time: datetime) -> datetime:
 def is_on_grid(interval_end: datetime) -> bool:
     """Tell whether a label stands on the five-minute grid of the market day."""
     return interval_end.minute % 5 == 0 and interval_end.second == 0 and interval_end.microsecond == 0
-
-
-def market_day(interval_end: datetime) -> date:
-    """Return the market day, in EST, that the interval ending at this aware time belongs to.
-
-    The label ``00:00`` ends the last interval of the day before.
-    """
-    return (interval_end.astimezone(EST) - timedelta(microseconds=1)).date()
 
 
 def as_utc(time: datetime) -> str:

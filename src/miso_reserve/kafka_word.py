@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from miso_reserve.findings import shown
+from miso_reserve.text import shown
 
 _MOST_CHARACTERS: Final = 300
 

@@ -9,11 +9,15 @@ from typing import Final, NamedTuple, TypeAlias
 
 import polars as pl
 
-from miso_reserve.bodies import OBJECTS, Skipped
+from miso_reserve.columns import TIME
 from miso_reserve.dataset import Dataset
-from miso_reserve.days import ONE_DAY, day_named
 from miso_reserve.interval import EST
+from miso_reserve.market_days import ONE_DAY, day_named
 from miso_reserve.objects import Objects
+from miso_reserve.skipped import Skipped
+
+OBJECTS: Final = pl.Schema({"object_key": pl.String(), "interval_end": TIME, "revision": pl.Int32()})
+"""What is known of archived snapshots before they are read: one row an object."""
 
 _ENDINGS: Final = {f"{minute // 60:02}{minute % 60:02}.json.gz": minute for minute in range(24 * 60)}
 _REVISION: Final = re.compile(r"([01]\d|2[0-3])([0-5]\d)\.[0-9a-f]{12}\.json\.gz", re.ASCII)

@@ -7,9 +7,11 @@ from pathlib import Path
 import orjson
 from prefect.filesystems import LocalFileSystem
 
-from miso_reserve.archive import Archive, folder_identity, provenance_key, sha256_unzipped
+from miso_reserve.archive import Archive, folder_identity
 from miso_reserve.failure import CollectionError
 from miso_reserve.findings import FailureCode
+from miso_reserve.gzipped import sha256_unzipped
+from miso_reserve.layout import provenance_key
 from miso_reserve.whole_file import publish
 
 

@@ -7,7 +7,8 @@ from typing import Final
 
 import orjson
 
-from miso_reserve.archive import folder_identity, provenance_key
+from miso_reserve.archive import folder_identity
+from miso_reserve.layout import provenance_key
 from miso_reserve.objects import ArchiveError
 from miso_reserve.whole_file import replace
 

@@ -11,9 +11,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from pydantic import BaseModel, ConfigDict, Field
 
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import FailureCode, shown
+from miso_reserve.findings import FailureCode
 from miso_reserve.kafka_address import KafkaAddress
 from miso_reserve.kafka_word import LastWord
+from miso_reserve.text import shown
 
 DELIVERY_SECONDS: Final = 10.0
 """How long a delivery may take, librdkafka's own retries included."""

@@ -13,7 +13,7 @@ import polars as pl
 
 from miso_reserve.columns import TIME
 from miso_reserve.days import given_day
-from miso_reserve.interval import INTERVALS_A_DAY
+from miso_reserve.market_days import INTERVALS_A_DAY
 
 Frame: TypeAlias = pl.LazyFrame | pl.DataFrame
 """A frame of the reader, whole or filtered: ``CONSTRAINTS`` or ``SNAPSHOTS`` of ``columns``."""

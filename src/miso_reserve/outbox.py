@@ -12,14 +12,16 @@ from typing import Final
 
 import orjson
 
-from miso_reserve import __version__
-from miso_reserve.archive import Archive, sha256_unzipped, snapshot_key
+from miso_reserve.archive import Archive
 from miso_reserve.contract import Snapshot
 from miso_reserve.dataset import Dataset
-from miso_reserve.findings import shown
+from miso_reserve.gzipped import sha256_unzipped
 from miso_reserve.interval import EST, as_utc
+from miso_reserve.layout import snapshot_key
 from miso_reserve.notify import Announcement
 from miso_reserve.response import Response
+from miso_reserve.text import shown
+from miso_reserve.version import __version__
 
 logger = logging.getLogger(__name__)
 

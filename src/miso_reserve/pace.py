@@ -13,12 +13,7 @@ from typing import Final, Protocol
 
 from miso_reserve.failure import CollectionError, Retries
 from miso_reserve.interval import INTERVAL
-
-POLITE_GAP: Final = 60.0
-"""Seconds: MISO asks clients not to call a link more than once a minute."""
-
-MOST_POLLS: Final = int(INTERVAL.total_seconds() / POLITE_GAP)
-"""As many polls as cover the five minutes until the next run."""
+from miso_reserve.polite import MOST_POLLS, POLITE_GAP
 
 # A run on the minute is there by then, also from a cold worker.
 _LEAD: Final = 1 / 3

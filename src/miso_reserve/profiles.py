@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from miso_reserve.interval import INTERVALS_A_DAY
+from miso_reserve.market_days import INTERVALS_A_DAY
 from miso_reserve.observation import PRICE, Frame, MarketDay, Observation, observe
 
 

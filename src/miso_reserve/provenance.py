@@ -4,9 +4,9 @@ import polars as pl
 
 from miso_reserve.archive_address import ArchiveAddress, open_to_read
 from miso_reserve.columns import INTERVAL_START, MARKET_DAY, SNAPSHOTS, TIME
-from miso_reserve.dataset import RESERVE
 from miso_reserve.days import Day, Days
 from miso_reserve.listing import list_snapshots, market_days
+from miso_reserve.reserve import RESERVE
 
 FETCH_TIMES = pl.Schema(
     {name: SNAPSHOTS[name] for name in ("market_day", "interval_start", "interval_end", "revision", "object_key")}

@@ -9,14 +9,14 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from miso_reserve.archive_address import ArchiveAddress, open_to_read
-from miso_reserve.bodies import Skipped
 from miso_reserve.columns import DAY_AHEAD_REPORT, LIVE, NEXT_DAY_REPORT
 from miso_reserve.curated import SCHEMAS, Table
 from miso_reserve.days import Day, Days
-from miso_reserve.findings import shown
 from miso_reserve.reading import Progress, Reading
 from miso_reserve.report import DAY_AHEAD, REAL_TIME
 from miso_reserve.report_archive import ArchivedReport, Reports
+from miso_reserve.skipped import Skipped
+from miso_reserve.text import shown
 
 _MOST_NAMED = 20
 

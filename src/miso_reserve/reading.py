@@ -11,15 +11,17 @@ from typing import Final
 
 import polars as pl
 
-from miso_reserve.bodies import Decoded, Skipped, decode
+from miso_reserve.bodies import Decoded, decode
 from miso_reserve.columns import SNAPSHOTS
-from miso_reserve.contract import MOST_BYTES
 from miso_reserve.curated import Compacted, Table, compacted_months, curated_key
-from miso_reserve.dataset import RESERVE, Dataset
-from miso_reserve.days import ONE_DAY, Days, days_between, month_end
-from miso_reserve.interval import market_day
+from miso_reserve.dataset import Dataset
+from miso_reserve.days import Days
+from miso_reserve.gzipped import unzipped
 from miso_reserve.listing import list_snapshots, market_days
+from miso_reserve.market_days import ONE_DAY, days_between, market_day, month_end
 from miso_reserve.objects import Objects, UnreadableObjectError
+from miso_reserve.reserve import RESERVE
+from miso_reserve.skipped import Skipped
 
 Progress = Callable[[int, int], None]
 """Called with how many market days have been read from raw objects, and how many are to be."""
@@ -29,9 +31,6 @@ _DAYS_LISTED_TOGETHER: Final = 31
 _MOST_DAYS_UNSEEN: Final = 400
 _MOST_BODIES: Final = 16384
 _MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
-_GZIP: Final = 31
-# What is smaller cannot unzip to more than some 65 MB.
-_SMALL: Final = 65536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,21 +152,3 @@ class Reading:
         if skipped and self._strict:
             raise UnreadableObjectError(f"{self._objects.location}/{skipped[0].object_key}: {skipped[0].reason}")
         self.skipped += skipped
-
-
-def unzipped(data: bytes | OSError) -> bytes:
-    """Unzip an object as it was read, as far as it takes to see that it is too large, or unzips to some 65 MB.
-
-    Raises:
-        OSError: The object could not be read.
-        zlib.error: It is damaged.
-    """
-    if isinstance(data, OSError):
-        raise data
-    if len(data) < _SMALL:
-        return zlib.decompress(data, _GZIP)
-    unzipping = zlib.decompressobj(_GZIP)
-    body = unzipping.decompress(data, MOST_BYTES + 1)
-    if len(body) <= MOST_BYTES and not unzipping.eof:
-        raise zlib.error("it ends too early")
-    return body

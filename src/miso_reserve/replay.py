@@ -14,14 +14,18 @@ from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from miso_reserve.archive import Archive, Stored, quarantine_key, sha256_unzipped, snapshot_key, store_snapshot
+from miso_reserve.archive import Archive, Stored, store_snapshot
 from miso_reserve.content_encoding import UndecodableError, decoded
 from miso_reserve.contract import MOST_BYTES, Snapshot
-from miso_reserve.dataset import RESERVE, Dataset
-from miso_reserve.days import Day, Days, day_named
+from miso_reserve.dataset import Dataset
+from miso_reserve.days import Day, Days
 from miso_reserve.failure import ARCHIVE_RETRIES, CollectionError
 from miso_reserve.findings import RefusalCode
+from miso_reserve.gzipped import sha256_unzipped
+from miso_reserve.layout import quarantine_key, snapshot_key
+from miso_reserve.market_days import day_named
 from miso_reserve.objects import ArchiveError, Objects
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 
 _NAME: Final = re.compile(r"(refused_[0-9a-f]{64})\.(?:body\.gz|reasons\.json)", re.ASCII)

@@ -17,8 +17,9 @@ import polars as pl
 from miso_reserve.columns import CONSTRAINTS, DAY_AHEAD_REPORT, EST_NAME, MARKET_DAY, NEXT_DAY_REPORT, TIME
 from miso_reserve.constraint_name import parse_constraint_name
 from miso_reserve.contract import MOST_BYTES
-from miso_reserve.findings import Finding, RefusalCode, shown
+from miso_reserve.findings import Finding, RefusalCode
 from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.text import shown
 
 _OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"

@@ -9,25 +9,20 @@ from typing import NamedTuple
 
 import polars as pl
 
-from miso_reserve.archive import (
-    REVISION_DIGITS,
-    Store,
-    Stored,
-    provenance_of,
-    report_key,
-    reports_folder,
-    store_refused,
-    zipped,
-)
-from miso_reserve.bodies import Skipped
+from miso_reserve.archive import Store, Stored, provenance_of, store_refused
 from miso_reserve.columns import CONSTRAINTS, SNAPSHOTS
-from miso_reserve.dataset import RESERVE, Dataset
-from miso_reserve.days import Days, day_named
-from miso_reserve.findings import Finding, shown
+from miso_reserve.dataset import Dataset
+from miso_reserve.days import Days
+from miso_reserve.findings import Finding
+from miso_reserve.gzipped import unzipped, zipped
+from miso_reserve.layout import REVISION_DIGITS, report_key, reports_folder
+from miso_reserve.market_days import day_named
 from miso_reserve.objects import Objects, UnreadableObjectError
-from miso_reserve.reading import unzipped
 from miso_reserve.report import RefusedReportError, Report, covered, read_report
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
+from miso_reserve.skipped import Skipped
+from miso_reserve.text import shown
 
 
 class ArchivedReport(NamedTuple):

@@ -14,8 +14,8 @@ from requests.utils import get_environ_proxies
 from urllib3.util import parse_url
 
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import FailureCode, shown
-from miso_reserve.plain_text import has_control_characters, stripped
+from miso_reserve.findings import FailureCode
+from miso_reserve.text import has_control_characters, shown, stripped
 
 _CERTIFICATES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SOCKS: Final = frozenset({"socks4", "socks4a", "socks5", "socks5h"})

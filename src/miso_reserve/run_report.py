@@ -12,8 +12,9 @@ from miso_reserve.archive import Stored
 from miso_reserve.collection import RunResult
 from miso_reserve.constraint_name import parse_constraint_name
 from miso_reserve.contract import Snapshot, Verdict
-from miso_reserve.findings import WarningCode, shown
-from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY, is_on_grid, market_day
+from miso_reserve.drift import drift_of
+from miso_reserve.interval import EST, INTERVAL, is_on_grid
+from miso_reserve.market_days import INTERVALS_A_DAY, market_day
 
 STORED: Final = "miso-reserve.snapshot.stored"
 """The event of a snapshot that the archive holds and this collector did not know."""
@@ -27,12 +28,9 @@ DRIFTED: Final = "miso-reserve.feed.drifted"
 DRIFT_LABEL: Final = "miso-reserve.drift"
 """The label of a drift's kind on the event's resource: an automation tells the kinds apart by it."""
 
-UNKNOWN_NAME_SHAPE: Final = "unknown_name_shape"
-"""The kind of drift that the contract does not warn of: a constraint's name that cannot be taken apart."""
 
 SKIPPED: Final = "skipped, too late"
 
-_DRIFT_CODES: Final = (WarningCode.UNKNOWN_FIELD, WarningCode.UNKNOWN_RESERVE_TYPE, WarningCode.UNKNOWN_DIRECTION)
 _MOST_REASONS: Final = 10
 _MOST_SUBJECTS: Final = 10
 _MOST_RANGES: Final = 20
@@ -198,20 +196,6 @@ def stored_event(environment: str, snapshot: Snapshot, stored: Stored) -> Event:
         "written": stored.written,
     }
     return Event(STORED, _resource(environment), payload)
-
-
-def drift_of(verdict: Verdict) -> dict[str, list[str]]:
-    """Return what is unknown in an accepted body, by its kind: where and what; nothing for a refused one."""
-    if verdict.snapshot is None:
-        return {}
-    kinds = {
-        code.value: [f"{warning.where} {warning.message}" for warning in verdict.warnings if warning.code is code]
-        for code in _DRIFT_CODES
-    }
-    rows = verdict.snapshot.constraints
-    names = dict.fromkeys(row.name for row in rows if parse_constraint_name(row.name).element is None)
-    kinds[UNKNOWN_NAME_SHAPE] = [shown(name) for name in names]
-    return {kind: subjects for kind, subjects in kinds.items() if subjects}
 
 
 def events_of(environment: str, verdict: Verdict) -> list[Event]:

@@ -10,9 +10,9 @@ from miso_reserve.collection import (
     open_parts,
     plain_steps,
 )
-from miso_reserve.dataset import RESERVE
 from miso_reserve.failure import CollectionError
 from miso_reserve.pace import Pace, SystemClock
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -14,18 +14,12 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
-from miso_reserve.archive import (
-    Archive,
-    UnusableArchiveError,
-    bucket_identity,
-    closed,
-    sha256_unzipped,
-    without_credentials,
-)
+from miso_reserve.archive import Archive, UnusableArchiveError, bucket_identity, closed, without_credentials
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import FailureCode, shown
-from miso_reserve.plain_text import strip_variable, without_login
+from miso_reserve.findings import FailureCode
+from miso_reserve.gzipped import sha256_unzipped
 from miso_reserve.settings import ArchiveSettings
+from miso_reserve.text import shown, strip_variable, without_login
 
 _PRECONDITION_FAILED: Final = 412
 _NOT_FOUND: Final = 404

@@ -18,9 +18,8 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from miso_reserve.archive import bucket_identity, closed, without_credentials
-from miso_reserve.findings import shown
 from miso_reserve.objects import ArchiveError
-from miso_reserve.plain_text import strip_variable, without_login
+from miso_reserve.text import shown, strip_variable, without_login
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig

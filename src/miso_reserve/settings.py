@@ -18,10 +18,10 @@ from pydantic import (
     field_validator,
 )
 
-from miso_reserve.dataset import RESERVE
 from miso_reserve.kafka_address import KafkaAddress, parse_kafka_address
-from miso_reserve.pace import MOST_POLLS, POLITE_GAP
-from miso_reserve.plain_text import has_control_characters, is_utf8, stripped
+from miso_reserve.polite import MOST_POLLS, POLITE_GAP
+from miso_reserve.reserve import RESERVE
+from miso_reserve.text import has_control_characters, is_utf8, stripped
 
 Environment = Literal["dev", "staging", "prod"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]

@@ -19,10 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from miso_reserve.dataset import Dataset
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import shown
 from miso_reserve.interval import EST
-from miso_reserve.plain_text import stripped
 from miso_reserve.response import Response
+from miso_reserve.text import shown, stripped
 from miso_reserve.whole_file import publish
 from miso_reserve.whole_file import replace as replace_file
 

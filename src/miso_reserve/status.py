@@ -14,21 +14,20 @@ from pydantic import AfterValidator, BaseModel, Field
 from miso_reserve.archive import folder_identity
 from miso_reserve.archive_address import objects_of
 from miso_reserve.completeness import coverage
-from miso_reserve.dataset import RESERVE
-from miso_reserve.days import ONE_DAY
 from miso_reserve.dedup import Registry
+from miso_reserve.drift import drift_of
 from miso_reserve.environments import writers
 from miso_reserve.failure import CollectionError
-from miso_reserve.findings import counted
-from miso_reserve.interval import EST, market_day
+from miso_reserve.gzipped import unzipped
+from miso_reserve.interval import EST
 from miso_reserve.listing import list_snapshots, market_days
+from miso_reserve.market_days import ONE_DAY, market_day
 from miso_reserve.notify import Announcer
 from miso_reserve.objects import ArchiveError, Objects
-from miso_reserve.plain_text import in_utf8
-from miso_reserve.reading import unzipped
-from miso_reserve.run_report import drift_of
+from miso_reserve.reserve import RESERVE
 from miso_reserve.settings import PartsSettings
 from miso_reserve.spool import Spool
+from miso_reserve.text import counted, in_utf8
 
 _CLOCKS_APART: Final = timedelta(hours=1)
 _DAYS_OF_REFUSALS: Final = 7

@@ -5,8 +5,7 @@ import ssl
 from collections.abc import MutableMapping
 from typing import Final
 
-from miso_reserve.findings import shown
-from miso_reserve.plain_text import strip_variable
+from miso_reserve.text import shown, strip_variable
 
 # httpx opens both as Prefect is imported, urllib3 the second with each request by TLS.
 _VARIABLES: Final = ("SSL_CERT_FILE", "SSLKEYLOGFILE")

@@ -8,8 +8,8 @@ from typing import Final
 import requests
 import urllib3
 
-from miso_reserve.findings import shown
 from miso_reserve.route import Route
+from miso_reserve.text import shown
 
 PROXY_LOGIN_REQUIRED: Final = 407
 PROXY_LOGIN: Final = ": the proxy wants a user and a password, as http://user:password@host:port"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from miso_reserve import __version__
 from miso_reserve.contract import MOST_BYTES
 from miso_reserve.failure import CollectionError
 from miso_reserve.feed import fetch
 from miso_reserve.simulate import Reply
+from miso_reserve.version import __version__
 from tests.feed.servers import BODY, PLENTY, Endless, Paths, failure
 
 if TYPE_CHECKING:

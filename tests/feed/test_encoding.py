@@ -21,11 +21,11 @@ from miso_reserve.backfill import backfill_day
 from miso_reserve.cli import main
 from miso_reserve.content_encoding import UndecodableError, decoded
 from miso_reserve.contract import MOST_BYTES
-from miso_reserve.dataset import RESERVE
 from miso_reserve.feed import UndecodedError, fetch
 from miso_reserve.findings import FailureCode, Finding, RefusalCode
 from miso_reserve.local_archive import open_folder
 from miso_reserve.report import REAL_TIME
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.simulate import Reply
 from tests.feed.servers import BODY, PLENTY, failure

@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from miso_reserve.archive import snapshot_key, store_refused, store_snapshot
-from miso_reserve.bodies import OBJECTS, decode
+from miso_reserve.archive import store_refused, store_snapshot
+from miso_reserve.bodies import decode
 from miso_reserve.cli import main
 from miso_reserve.completeness import coverage
 from miso_reserve.contract import MOST_BYTES, examine
-from miso_reserve.dataset import RESERVE
 from miso_reserve.findings import MOST_FINDINGS
 from miso_reserve.interval import EST
+from miso_reserve.layout import snapshot_key
+from miso_reserve.listing import OBJECTS
 from miso_reserve.local_archive import open_folder
 from miso_reserve.objects import UnreadableObjectError
 from miso_reserve.reader import SkippedObjectsWarning, scan_constraints, scan_snapshots
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.simulate import Reply
 from tests.hostile.exchanges import EXCHANGES, Scripted, answer, bomb

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from miso_reserve.archive import snapshot_key
-from miso_reserve.bodies import OBJECTS, decode
+from miso_reserve.bodies import decode
 from miso_reserve.contract import examine
-from miso_reserve.dataset import RESERVE
 from miso_reserve.findings import RefusalCode
+from miso_reserve.layout import snapshot_key
+from miso_reserve.listing import OBJECTS
+from miso_reserve.reserve import RESERVE
 from tests.hostile.exchanges import GOOD, RETRY_AFTER, Scripted, answer
 from tests.hostile.payloads import literal
 from tests.hostile.test_bodies import KEY, rows_in, rows_of

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from miso_reserve import cli
-from miso_reserve.archive import snapshot_key, store_refused, store_snapshot
+from miso_reserve.archive import store_refused, store_snapshot
 from miso_reserve.contract import examine
-from miso_reserve.dataset import RESERVE
+from miso_reserve.layout import snapshot_key
 from miso_reserve.local_archive import open_folder
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.simulate import documented_body, snapshot_body
 from miso_reserve.simulate.archive import ArchiveSummary, write_archive

@@ -6,7 +6,7 @@ import sys
 import pytest
 import requests
 
-from miso_reserve.dataset import RESERVE
+from miso_reserve.reserve import RESERVE
 from miso_reserve.simulate import run, snapshot_body
 from tests.waiting import until
 

@@ -19,15 +19,18 @@ from typing import Final
 
 import orjson
 
-from miso_reserve import __version__
-from miso_reserve.archive import Store, provenance_key, sha256_unzipped, store_refused, store_snapshot, zipped
+from miso_reserve.archive import Store, store_refused, store_snapshot
 from miso_reserve.contract import Snapshot
-from miso_reserve.dataset import RESERVE
 from miso_reserve.environments import Writer, begin
-from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY, YEARS, as_utc
+from miso_reserve.gzipped import sha256_unzipped, zipped
+from miso_reserve.interval import EST, INTERVAL, YEARS, as_utc
+from miso_reserve.layout import provenance_key
+from miso_reserve.market_days import INTERVALS_A_DAY
+from miso_reserve.reserve import RESERVE
 from miso_reserve.response import Response
 from miso_reserve.simulate.faults import fault_reply
 from miso_reserve.simulate.market import documented_body, is_quiet, snapshot_body
+from miso_reserve.version import __version__
 
 FIRST_DAY: Final = date(2001, 1, 1)
 """The first market day unless another is asked for: long before the feed began."""

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import orjson
 
-from miso_reserve.interval import EST, INTERVAL, INTERVALS_A_DAY
+from miso_reserve.interval import EST, INTERVAL
+from miso_reserve.market_days import INTERVALS_A_DAY
 
 # Labels name an interval's end, so the first interval of a market day is the one that ends at 00:05.
 _FIRST_END = datetime(2000, 1, 1, 0, 5, tzinfo=EST)

@@ -1,4 +1,4 @@
-"""White space and control characters in what people and files set. Pure."""
+"""What people, files and the feed say: white space taken off, control characters found, values spelled safely. Pure."""
 
 import re
 import unicodedata
@@ -46,6 +46,24 @@ def strip_variable(environ: MutableMapping[str, str], name: str) -> None:
         environ[name] = value
     else:
         environ.pop(name, None)
+
+
+def shown(value: object, length: int = 60) -> str:
+    """Spell a value of the feed in ASCII on one line, cut to a length: fit for a log line or a message."""
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = ascii(value[: length + 1] if isinstance(value, str) else value).replace("\n", " ")
+    return text if len(text) <= length else text[:length] + "..."
+
+
+def given(argument: object) -> str:
+    """Spell an argument in Python's words; those of ``shown`` are the feed's."""
+    return "a dict" if isinstance(argument, dict) else shown(argument)
+
+
+def counted(count: int, noun: str) -> str:
+    """Count things in words: ``1 row``, ``2 rows``, ``1,000 rows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _is_blank(character: str) -> bool:
