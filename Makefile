@@ -10,7 +10,7 @@ SIMULATED ?= simulated
 FEED ?= simulated
 SPEED ?= 1
 SEED ?=
-# Fewer try the bench out; README quotes a year.
+# Fewer try the bench out; docs/measured.md quotes a year.
 BENCH_DAYS ?= 365
 BENCH_ROUNDS ?= 5
 # More options of the soak: --undisturbed shows that it fails when nothing strikes.
@@ -78,11 +78,11 @@ bench: setup ## Measure a run's own work and the reader, beside their rivals
 jitter: setup ## Show, on a virtual clock, how many intervals a month's polling keeps
 	@$(BIN)/python -m tests.jitter
 
-soak: setup ## Make a thousand runs among faults, and write README's account of them anew
+soak: setup ## Make a thousand runs among faults, and write the documentation's account of them anew
 	@$(BIN)/python -m tests.soak --runs 1000 --seed 1 --record $(SOAK)
 	@$(BIN)/python -m tests.readme soak
 
-readme: setup ## Write README's generated parts anew
+readme: setup ## Write the documentation's generated parts anew
 	$(BIN)/python -m tests.readme
 
 lock: setup ## Lock the newest versions that go together

@@ -73,7 +73,7 @@ class TestCodes:
     def test_every_refusal_code_is_produced(
         self, code: RefusalCode, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Each code that README lists has a payload, or a report, that is refused for it and for nothing else."""
+        """Each code that is documented has a payload, or a report, that is refused for it and for nothing else."""
         if code is RefusalCode.UNREADABLE_FILE:
             assert main(["validate", "--json", str(tmp_path / "missing")]) == 1
             codes = {reason["code"] for reason in json.loads(capsys.readouterr().out)["reasons"]}
@@ -93,7 +93,7 @@ class TestCodes:
 
     @pytest.mark.parametrize("code", [*RefusalCode, *WarningCode])
     def test_every_code_is_stable_text_with_a_meaning(self, code: RefusalCode | WarningCode) -> None:
-        """A code is one lower-case word, as its name says, and its meaning a sentence for README."""
+        """A code is one lower-case word, as its name says, and its meaning a sentence for the documentation."""
         assert code.value == str(code) == code.name.lower()
         assert code.meaning.endswith(".")
 

@@ -1,4 +1,4 @@
-"""README says what the code does."""
+"""The documentation's generated parts say what the code does."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import pytest
 
 from flows import collect as collecting
 from flows.demo import main as run_demo
-from tests.readme import PARTS, PROJECT, README, demo, part
+from tests.readme import OF_THE_DEMO, PARTS, PROJECT, demo, part
 from tests.services.process import free_port
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_the_generated_parts_are_up_to_date(name: str) -> None:
-    """Options, result, message and codes in README are those of the code; ``make readme`` writes them anew."""
-    assert part(README.read_text(), name) == PARTS[name]()
+@pytest.mark.parametrize(("page", "name"), PARTS)
+def test_the_generated_parts_are_up_to_date(page: str, name: str) -> None:
+    """Options, result, message, codes and the rest are those of the code; ``make readme`` writes them anew."""
+    assert part(page, name) == PARTS[page, name]()
 
 
 def test_make_help_lists_every_target() -> None:
-    """``make help`` names each target that README or CI may call, with what it does."""
+    """``make help`` names each target that a person or CI may call, with what it does."""
     helped = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     targets = re.findall(r"^([a-z-]+):.*## ", (PROJECT / "Makefile").read_text(), re.MULTILINE)
     assert len(targets) > 10
@@ -32,14 +32,15 @@ def test_make_help_lists_every_target() -> None:
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_the_demo_does_what_readme_shows(
+def test_the_demo_does_what_the_documentation_shows(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The demo prints what README shows, every line marked as simulated; run again it stores nothing new."""
-    assert demo(tmp_path) == part(README.read_text(), "demo")
+    """The demo prints what its parts show, every line marked as simulated; run again it stores nothing new."""
+    shown = demo(tmp_path)
+    assert {place: part(*place) for place in OF_THE_DEMO} == {place: make(shown) for place, make in OF_THE_DEMO.items()}
     before = stored(tmp_path)
     # A second time, on a server that is there, beside settings of real use, which must not see anything simulated.
     real = {"KAFKA_CONNECTION_STRING": f"127.0.0.1:{free_port()}", "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}

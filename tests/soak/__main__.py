@@ -25,7 +25,9 @@ def main() -> int:
     parser.add_argument(
         "--undisturbed", action="store_true", help="let no fault strike: shows that the result then is a bad one"
     )
-    parser.add_argument("--record", action="store_true", help="keep the outcome for README when it is a good one")
+    parser.add_argument(
+        "--record", action="store_true", help="keep the outcome for the documentation when it is a good one"
+    )
     parser.add_argument("--keep", type=Path, help="a new folder for what the runs logged and printed")
     options = parser.parse_args()
     _in_a_namespace_of_our_own()

@@ -1,4 +1,4 @@
-"""How a soak ended: as text for who ran it, as JSON for the record, as Markdown for README. Pure."""
+"""How a soak ended: as text for who ran it, as JSON for the record, as Markdown for the documentation. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 RECORD: Final = Path(__file__).with_name("recorded.json")
-"""What the last `make soak` that ended well has left, for README."""
+"""What the last `make soak` that ended well has left, for the documentation."""
 
 _GROUPS: Final = ("kill -9 before", "kill -9 after", "feed", "kafka", "redis", "s3")
 
@@ -55,7 +55,7 @@ class Outcome(BaseModel):
         )
 
     def as_markdown(self) -> str:
-        """README's table, the last line, and the figures beside them."""
+        """The documentation's table, the last line, and the figures beside them."""
         rows = [f"| {name} | {times} |\n" for name, times in self._rows()]
         return (
             f"| Fault | Struck |\n| --- | ---: |\n{''.join(rows)}\n"

@@ -1,4 +1,4 @@
-"""Takes the picture that README shows of a run in Prefect's UI: ``python -m tests.ui.screenshot``."""
+"""Takes the picture that docs/prefect.md shows of a run in Prefect's UI: ``python -m tests.ui.screenshot``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README's walk through Prefect, walked: its own commands, in a fresh home, against servers on loopback."""
+"""The documentation's walk through Prefect, walked: its own commands, in a fresh home, against servers on loopback."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.services
 
 
 def blocks(section: str) -> list[str]:
-    """The commands of a section of README, a shell script for each block."""
-    text = Path("README.md").read_text().partition(f"\n## {section}\n")[2].partition("\n### ")[0]
+    """The commands of a section of docs/prefect.md, a shell script for each block."""
+    text = Path("docs/prefect.md").read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     found = re.findall("```console\n(.*?)```", text, re.DOTALL)
     return [re.sub("^[$] ", "", block, flags=re.MULTILINE) for block in found]
 
@@ -55,7 +55,8 @@ def walk(page: Page, tmp_path: Path, feed_url: str, s3: S3Endpoint, redis_url: s
         "server start": f"server start --port {port}",
     }
     server, told, worker, run = (
-        re.sub("|".join(map(re.escape, own)), lambda found: own[found[0]], block) for block in blocks("In Prefect")
+        re.sub("|".join(map(re.escape, own)), lambda found: own[found[0]], block)
+        for block in blocks("By hand, in three terminals")
     )
     home = tmp_path / "home"
     home.mkdir()
