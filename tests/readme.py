@@ -82,6 +82,13 @@ def options() -> str:
     return table(("Option", "Environment", "Default", "Meaning"), rows)
 
 
+def commands() -> str:
+    """Return the table of the program's commands, with the sentence that each begins its help with."""
+    found = {name: app[name].help.partition("\n\n")[0] for name in app if not name.startswith("-")}
+    rows = ((f"`{app.name[0]} {name}`", " ".join(help_text.split())) for name, help_text in found.items())
+    return table(("Command", "What it does"), rows)
+
+
 def own_options(command: str) -> str:
     """Return the table of a command's options, without those that it shares with `collect`."""
     shared = {option_name(field) for field in Settings.model_fields} - {"--timeout"}
@@ -303,6 +310,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     (README, "soak"): lambda: f"```\n{outcome().line()}\n```\n",
     (README, "pages"): pages,
     ("docs/install.md", "extras"): extras,
+    ("docs/install.md", "commands"): commands,
     ("docs/collect.md", "options"): options,
     ("docs/collect.md", "result"): lambda: fields(RunResult),
     ("docs/collect.md", "announcement"): lambda: fields(Announcement),
