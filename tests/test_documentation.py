@@ -47,9 +47,12 @@ def commands() -> list[str]:
 
 def variables_of(file: Path) -> Iterator[str]:
     """Give what may be an environment variable in a source file: upper case is for those, and for MISO's own words."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    # What a module offers stands as text in its __all__.
+    offered = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value):
-            yield node.value
+            yield from {node.value} - offered
 
 
 class TestNamesAll:
