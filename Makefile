@@ -71,8 +71,9 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Measure a run's own work and the reader, beside their rivals
-	@$(BIN)/python -m tests.bench || failed=1; \
+bench: setup ## Measure starts beside an earlier commit (installed into .bench once), a run's own work, and the reader
+	@$(BIN)/python -m tests.bench_start --rounds $(BENCH_ROUNDS) || failed=1; \
+	$(BIN)/python -m tests.bench || failed=1; \
 	$(BIN)/python -m tests.bench_read --days $(BENCH_DAYS) --rounds $(BENCH_ROUNDS) || failed=1; exit $${failed:-0}
 
 jitter: setup ## Show, on a virtual clock, how many intervals a month's polling keeps
@@ -90,4 +91,4 @@ lock: setup ## Lock the newest versions that go together
 		--no-emit-index-url --no-header --extra notebooks --extra dask --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## Remove the virtual environment and caches; data stays
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(LOWEST) .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
