@@ -2,9 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
-LOWEST_TESTS := $(addprefix tests/test_,contract.py contract_findings.py contract_quiet.py interval.py days.py settings.py \
-	kafka_address.py listing.py bodies.py reader.py scans_meet.py report.py analysis.py notify.py::TestMessage dedup.py archive.py) \
-	tests/compaction/test_same_rows.py
+LOWEST_TESTS := $(addprefix tests/,contract/test_examine.py contract/test_findings.py contract/test_quiet.py intervals \
+	settings/test_options.py settings/test_kafka_address.py store/test_listing.py store/test_archive.py reading/test_decode.py \
+	reading/test_scan.py reading/test_scans_meet.py reading/compaction/test_same_rows.py reports analysis/test_shadow_prices.py \
+	collecting/test_announce.py::TestMessage collecting/test_registry.py)
 DATA ?= data
 SIMULATED ?= simulated
 FEED ?= simulated
@@ -38,7 +39,7 @@ demo: setup ## Collect a simulated hour into ./data: no service, no internet
 	@$(BIN)/python -m flows.demo "$(DATA)"
 
 collect: setup ## Collect one live snapshot into ./data
-	@$(BIN)/miso-reserve collect --local "$(DATA)"
+	@$(BIN)/miso-archive collect --local "$(DATA)"
 
 up: setup ## Run the whole system until Ctrl-C: FEED=simulated (into ./simulated; SPEED, SEED) or FEED=live (into ./data)
 	@exec $(BIN)/python -m flows.up "$(if $(filter live,$(FEED)),$(DATA),$(SIMULATED))" --feed $(FEED) --speed $(SPEED) $(if $(SEED),--seed $(SEED))
@@ -48,7 +49,7 @@ notebook: setup ## Open the notebooks in JupyterLab, on ./data (the demo's, unle
 	@MISO_ARCHIVE="$(abspath $(DATA))" $(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 notebooks: setup ## Run the notebooks on simulated data; write their outputs and README's plot anew
-	@$(BIN)/python -m tests.notebooks
+	@$(BIN)/python -m tests.tools.notebooks
 
 test: setup check ## Check types and style, run the tests on embedded services, hold the coverage
 	$(BIN)/python -m pytest -m "not services" --cov --cov-report=term --durations=15
@@ -72,19 +73,19 @@ format: setup ## Format the code
 	$(BIN)/ruff check --fix .
 
 bench: setup ## Measure starts beside an earlier commit (installed into .bench once), a run's own work, and the reader
-	@$(BIN)/python -m tests.bench_start --rounds $(BENCH_ROUNDS) || failed=1; \
+	@$(BIN)/python -m tests.bench.start --rounds $(BENCH_ROUNDS) || failed=1; \
 	$(BIN)/python -m tests.bench || failed=1; \
-	$(BIN)/python -m tests.bench_read --days $(BENCH_DAYS) --rounds $(BENCH_ROUNDS) || failed=1; exit $${failed:-0}
+	$(BIN)/python -m tests.bench.read --days $(BENCH_DAYS) --rounds $(BENCH_ROUNDS) || failed=1; exit $${failed:-0}
 
 jitter: setup ## Show, on a virtual clock, how many intervals a month's polling keeps
-	@$(BIN)/python -m tests.jitter
+	@$(BIN)/python -m tests.tools.jitter
 
 soak: setup ## Make a thousand runs among faults, and write the documentation's account of them anew
 	@$(BIN)/python -m tests.soak --runs 1000 --seed 1 --record $(SOAK)
-	@$(BIN)/python -m tests.readme soak
+	@$(BIN)/python -m tests.tools.documentation soak
 
 readme: setup ## Write the documentation's generated parts anew
-	$(BIN)/python -m tests.readme
+	$(BIN)/python -m tests.tools.documentation
 
 lock: setup ## Lock the newest versions that go together
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

@@ -19,8 +19,9 @@ from prefect.states import Completed, Failed
 from flows.described import in_sentences
 from flows.failures import tell_in_one_line
 from flows.show import Show, name_run
-from miso_reserve.archive import Stored
-from miso_reserve.collection import (
+from miso_archive.collecting.announce import Announcer
+from miso_archive.collecting.pace import Clock, Pace, SystemClock
+from miso_archive.collecting.run import (
     Candidate,
     Parts,
     RunError,
@@ -32,17 +33,16 @@ from miso_reserve.collection import (
     generate_candidates,
     open_parts,
 )
-from miso_reserve.collection import collect as collect_candidates
-from miso_reserve.contract import Snapshot, Verdict
-from miso_reserve.failure import ARCHIVE_RETRIES, CollectionError, Retries
-from miso_reserve.findings import FailureCode, Finding
-from miso_reserve.interval import EST
-from miso_reserve.notify import Announcer
-from miso_reserve.pace import Clock, Pace, SystemClock
-from miso_reserve.reserve import RESERVE
-from miso_reserve.response import Response
-from miso_reserve.run_report import SKIPPED, failure_message, name_at_start
-from miso_reserve.settings import Environment, Settings, UsageError, with_fields_named
+from miso_archive.collecting.run import collect as collect_candidates
+from miso_archive.collecting.told import SKIPPED, failure_message, name_at_start
+from miso_archive.contract.examine import Snapshot, Verdict
+from miso_archive.contract.findings import FailureCode, Finding
+from miso_archive.failures import ARCHIVE_RETRIES, CollectionError, Retries
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.labels import EST
+from miso_archive.settings.options import Environment, Settings, UsageError, with_fields_named
+from miso_archive.store.archive import Stored
+from miso_archive.store.response import Response
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -14,9 +14,9 @@ from flows.described import in_sentences
 from flows.failures import FORESEEN, failed, results_of, tell_in_one_line
 from flows.harmless import harmless
 from flows.task_runner import task_runner, task_runner_or_threads
-from miso_reserve.archive_address import objects_of
-from miso_reserve.compaction import compact_month, months_to_compact
-from miso_reserve.settings import ArchiveSettings
+from miso_archive.reading.compaction import compact_month, months_to_compact
+from miso_archive.settings.options import ArchiveSettings
+from miso_archive.store.address import objects_of
 
 tell_in_one_line()
 

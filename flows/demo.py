@@ -16,10 +16,10 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from flows.folder_lock import FolderInUseError, folder_lock
-from miso_reserve.embedded_valkey import embedded_valkey
-from miso_reserve.reserve import RESERVE
-from miso_reserve.settings import Settings, environment_variable
-from miso_reserve.simulate import Reply, SimulatedFeed
+from miso_archive.collecting.embedded_valkey import embedded_valkey
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.settings.options import Settings, environment_variable
+from miso_archive.simulate import Reply, SimulatedFeed
 
 SEED: Final = 307
 """A market that is quiet at first and at the end of the hour, and binds between."""
@@ -128,7 +128,7 @@ def _stand_alone(folder: Path) -> None:
         DO_NOT_TRACK="1",
     )
     # Its lines would not say that they are simulated; the demo's own say what happened.
-    logging.getLogger("miso_reserve").setLevel(logging.CRITICAL)
+    logging.getLogger("miso_archive").setLevel(logging.CRITICAL)
 
 
 def _polls(feed: SimulatedFeed) -> Iterator[Poll]:
@@ -152,7 +152,7 @@ def _describe(folder: Path) -> None:
     refused = sorted((folder / "quarantine" / RESERVE.name).rglob("*.body.gz"))
     say(f"{folder} holds {len(snapshots)} simulated snapshots and {len(refused)} refused")
     say(f"look at one:       zcat {snapshots[-1]}")
-    say(f"check them all:    .venv/bin/miso-reserve validate {snapshots[0].parent}/*.json.gz")
+    say(f"check them all:    .venv/bin/miso-archive validate {snapshots[0].parent}/*.json.gz")
     say("run it again:      make demo   (stores nothing new)")
     say("the live feed:     make collect DATA=live   (this one is not simulated)")
 

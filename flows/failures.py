@@ -10,11 +10,11 @@ from typing import Any, Final
 from prefect.exceptions import FailedRun, ParameterBindError, ParameterTypeError, SignatureMismatchError
 from prefect.states import Failed
 
-from miso_reserve.days import WrongDaysError
-from miso_reserve.failure import CollectionError
-from miso_reserve.findings import FailureCode
-from miso_reserve.objects import ArchiveError
-from miso_reserve.settings import UsageError, with_fields_named
+from miso_archive.contract.findings import FailureCode
+from miso_archive.failures import CollectionError
+from miso_archive.intervals.days import WrongDaysError
+from miso_archive.settings.options import UsageError, with_fields_named
+from miso_archive.store.objects import ArchiveError
 
 FORESEEN: Final = (CollectionError, ArchiveError, UsageError, WrongDaysError)
 """What our own code raises when it knows what is wrong."""

@@ -17,12 +17,12 @@ from flows.described import in_sentences
 from flows.failures import FORESEEN, failed, tell_in_one_line
 from flows.harmless import harmless
 from flows.task_runner import task_runner, task_runner_or_threads
-from miso_reserve.archive_address import objects_of
-from miso_reserve.backfill import BackfilledDay, BackfillResult, backfill
-from miso_reserve.completeness import coverage
-from miso_reserve.market_days import ONE_DAY, open_day
-from miso_reserve.pace import SystemClock
-from miso_reserve.settings import BackfillSettings, UsageError, with_fields_named
+from miso_archive.collecting.pace import SystemClock
+from miso_archive.healing.backfill import BackfilledDay, BackfillResult, backfill
+from miso_archive.intervals.market_days import ONE_DAY, open_day
+from miso_archive.reading.coverage import coverage
+from miso_archive.settings.options import BackfillSettings, UsageError, with_fields_named
+from miso_archive.store.address import objects_of
 
 tell_in_one_line()
 

@@ -12,14 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 
 from flows.harmless import harmless
-from miso_reserve.archive import Archive, Stored
-from miso_reserve.archive_address import objects_of
-from miso_reserve.collection import Parts, RunResult
-from miso_reserve.contract import Snapshot, Verdict
-from miso_reserve.market_days import market_day
-from miso_reserve.objects import Objects
-from miso_reserve.reserve import RESERVE
-from miso_reserve.run_report import (
+from miso_archive.collecting.run import Parts, RunResult
+from miso_archive.collecting.told import (
     Event,
     RunRecord,
     constraint_rows,
@@ -33,7 +27,13 @@ from miso_reserve.run_report import (
     snapshot_markdown,
     stored_event,
 )
-from miso_reserve.settings import Settings
+from miso_archive.contract.examine import Snapshot, Verdict
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.market_days import market_day
+from miso_archive.settings.options import Settings
+from miso_archive.store.address import objects_of
+from miso_archive.store.archive import Archive, Stored
+from miso_archive.store.objects import Objects
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ class Show:
         name_run(self.settings.environment, self.due, outcome_of(result, self.record), self.record)
 
     def _show_coverage(self, newest: Snapshot) -> None:
-        from miso_reserve.listing import list_snapshots  # noqa: PLC0415 - polars takes a while, and many runs need none
+        from miso_archive.store.listing import list_snapshots  # noqa: PLC0415 - polars takes a while, and many runs need none
 
         day = market_day(newest.interval_end)
         objects = objects_of(self.settings)
@@ -138,7 +138,7 @@ def _binding_in(objects: Objects, keys: list[str]) -> list[int | None]:
 
 
 def _binding(data: bytes | OSError) -> int | None:
-    from miso_reserve.gzipped import unzipped  # noqa: PLC0415 - polars takes a while, and many runs need none
+    from miso_archive.store.gzipped import unzipped  # noqa: PLC0415 - polars takes a while, and many runs need none
 
     try:
         snapshot = RESERVE.examine(unzipped(data)).snapshot

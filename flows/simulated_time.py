@@ -7,9 +7,9 @@ from typing import Final, Self
 
 import orjson
 
-from miso_reserve.interval import EST, INTERVAL
-from miso_reserve.market_days import INTERVALS_A_DAY
-from miso_reserve.simulate import SimulatedFeed, is_quiet
+from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.intervals.market_days import INTERVALS_A_DAY
+from miso_archive.simulate import SimulatedFeed, is_quiet
 
 SEED: Final = 7
 SIMULATED_YEAR: Final = 2001

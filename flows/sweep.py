@@ -11,7 +11,7 @@ from prefect.settings import get_current_settings
 
 from flows.described import in_sentences
 from flows.failures import failed, tell_in_one_line
-from miso_reserve.settings import UsageError
+from miso_archive.settings.options import UsageError
 
 tell_in_one_line()
 

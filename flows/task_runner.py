@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from miso_reserve.settings import UsageError
-from miso_reserve.text import stripped
+from miso_archive.settings.options import UsageError
+from miso_archive.text import stripped
 
 VARIABLE: Final = "MISO_TASK_RUNNER"
 
@@ -34,7 +34,7 @@ def task_runner(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - its type n
     try:
         from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an optional extra, and slow to import
     except ImportError as error:
-        message = f"{VARIABLE}: Dask is not installed ({error}): pip install 'miso-reserve[dask]', or set it to threads"
+        message = f"{VARIABLE}: Dask is not installed ({error}): pip install 'miso-archive[dask]', or set it to threads"
         raise UsageError(message) from error
     if address:
         return DaskTaskRunner(address=address)

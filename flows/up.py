@@ -21,15 +21,15 @@ import requests
 from cyclopts import App
 
 from flows.folder_lock import FolderInUseError, folder_lock
-from flows.parts import MARK, STOP_SECONDS, Child, PartError, child_process, end_what_is_left
+from flows.processes import MARK, STOP_SECONDS, Child, PartError, child_process, end_what_is_left
 from flows.simulated_time import SimulatedTime
-from miso_reserve.embedded_valkey import embedded_valkey
-from miso_reserve.failure import CollectionError
-from miso_reserve.interval import INTERVAL
-from miso_reserve.polite import POLITE_GAP
-from miso_reserve.reserve import RESERVE
-from miso_reserve.settings import Settings, environment_variable
-from miso_reserve.status import Status, status
+from miso_archive.collecting.embedded_valkey import embedded_valkey
+from miso_archive.failures import CollectionError
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.health import Status, status
+from miso_archive.intervals.labels import INTERVAL
+from miso_archive.intervals.polite import POLITE_GAP
+from miso_archive.settings.options import Settings, environment_variable
 
 _START_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 5.0
@@ -238,7 +238,7 @@ def _environment(folder: Path, redis_url: str, feed_url: str, api_url: str) -> d
             "PREFECT_SERVER_UI_API_URL": api_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_RUNNER_POLL_FREQUENCY": "2",
-            "PREFECT_LOGGING_EXTRA_LOGGERS": "miso_reserve",
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "miso_archive",
             "DO_NOT_TRACK": "1",
         }
     )

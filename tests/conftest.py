@@ -12,9 +12,9 @@ import hypothesis
 import pytest
 import redis as redis_client
 
-from miso_reserve import collection
-from miso_reserve.settings import Settings, environment_variable
-from miso_reserve.simulate import SimulatedFeed
+from miso_archive.collecting import run as running
+from miso_archive.settings.options import Settings, environment_variable
+from miso_archive.simulate import SimulatedFeed
 from tests.services.kafka import mock_cluster
 from tests.services.process import from_environment
 from tests.services.s3 import S3Endpoint, moto_server
@@ -163,6 +163,6 @@ def feed() -> Iterator[SimulatedFeed]:
 def fast_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The retries of the library's own run, as many as ever but a hundred times as fast."""
     for name in ("FEED_RETRIES", "ARCHIVE_RETRIES"):
-        policy = getattr(collection, name)
+        policy = getattr(running, name)
         faster = replace(policy, first_delay=policy.first_delay / 100, longest_delay=policy.longest_delay / 100)
-        monkeypatch.setattr(collection, name, faster)
+        monkeypatch.setattr(running, name, faster)

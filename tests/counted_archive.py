@@ -8,12 +8,12 @@ from collections import defaultdict
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from miso_reserve.archive import store_refused, store_snapshot
-from miso_reserve.interval import EST
-from miso_reserve.layout import snapshot_key
-from miso_reserve.reserve import RESERVE
-from miso_reserve.response import Response
-from miso_reserve.simulate.market import documented_body, is_quiet, snapshot_body
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.labels import EST
+from miso_archive.simulate.market import documented_body, is_quiet, snapshot_body
+from miso_archive.store.archive import store_refused, store_snapshot
+from miso_archive.store.layout import snapshot_key
+from miso_archive.store.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from miso_reserve.archive import Archive
+    from miso_archive.store.archive import Archive
 
 SEED = 307
 FIVE_MINUTES = timedelta(minutes=5)

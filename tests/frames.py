@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from miso_reserve.columns import CONSTRAINTS, SNAPSHOTS
-from miso_reserve.interval import EST
+from miso_archive.feeds.columns import CONSTRAINTS, SNAPSHOTS
+from miso_archive.intervals.labels import EST
 
 FIVE_MINUTES = timedelta(minutes=5)
 

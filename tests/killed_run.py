@@ -7,10 +7,10 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from miso_reserve.collection import collect, generate_candidates, open_parts, plain_steps
-from miso_reserve.pace import Pace, SystemClock
-from miso_reserve.reserve import RESERVE
-from miso_reserve.settings import Settings
+from miso_archive.collecting.pace import Pace, SystemClock
+from miso_archive.collecting.run import collect, generate_candidates, open_parts, plain_steps
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.settings.options import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

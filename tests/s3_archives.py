@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_aws import AwsClientParameters, AwsCredentials, MinIOCredentials, S3Bucket
 
-from miso_reserve.archive import store_snapshot
-from miso_reserve.interval import EST
-from miso_reserve.reader import scan_constraints, scan_snapshots
-from miso_reserve.reserve import RESERVE
-from miso_reserve.response import Response
-from miso_reserve.simulate.market import documented_body, snapshot_body
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.labels import EST
+from miso_archive.reading.scan import scan_constraints, scan_snapshots
+from miso_archive.simulate.market import documented_body, snapshot_body
+from miso_archive.store.archive import store_snapshot
+from miso_archive.store.response import Response
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from miso_reserve.archive import Archive
-    from miso_reserve.archive_address import ArchiveAddress
+    from miso_archive.store.address import ArchiveAddress
+    from miso_archive.store.archive import Archive
     from tests.services.s3 import S3Endpoint
 
 SEED = 307

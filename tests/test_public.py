@@ -14,9 +14,9 @@ import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pytest
 
-import miso_reserve as mr
-from miso_reserve.objects import ArchiveError
-from miso_reserve.simulate.archive import write_archive
+import miso_archive as mr
+from miso_archive.simulate.archive import write_archive
+from miso_archive.store.objects import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ class TestNames:
     def test_the_public_names_are_shown_before_anything_is_imported(self) -> None:
         """Completion and help() find every public name, with its docstring, in a fresh interpreter."""
         code = (
-            "import miso_reserve as mr, pydoc; print(sorted(set(dir(mr)) & set(mr.__all__))); "
+            "import miso_archive as mr, pydoc; print(sorted(set(dir(mr)) & set(mr.__all__))); "
             "print(pydoc.render_doc(mr))"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -82,20 +82,20 @@ class TestNames:
 
     def test_the_modules_are_there(self) -> None:
         """mr.analysis, mr.profiles and mr.episodes need no import of their own."""
-        code = "import miso_reserve as mr; mr.analysis.drift, mr.profiles.hourly_profile, mr.episodes.episodes"
+        code = "import miso_archive as mr; mr.analysis.drift, mr.profiles.hourly_profile, mr.episodes.episodes"
         subprocess.run([sys.executable, "-c", code], check=True)
 
     def test_importing_is_light(self) -> None:
         """Neither polars nor anything of the network comes with the package, nor by looking at its names."""
         code = (
-            "import sys, miso_reserve as mr; dir(mr); "
+            "import sys, miso_archive as mr; dir(mr); "
             "sys.exit(' '.join({'polars', 'prefect', 'requests', 'pyarrow', 'pydantic'} & set(sys.modules)) or None)"
         )
         subprocess.run([sys.executable, "-c", code], check=True)
 
     def test_nothing_else_is_completed(self) -> None:
         """mr.<TAB> offers the public names, and nothing that the package imports for itself, before and after use."""
-        code = "import miso_reserve as mr; print(dir(mr)); mr.coverage, mr.analysis; print(dir(mr))"
+        code = "import miso_archive as mr; print(dir(mr)); mr.coverage, mr.analysis; print(dir(mr))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout == f"{sorted(mr.__all__)}\n" * 2
 

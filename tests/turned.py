@@ -7,10 +7,10 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
-from miso_reserve.interval import INTERVAL
-from miso_reserve.simulate import Reply, snapshot_body
-from miso_reserve.simulate.server import DEFAULT_START
-from miso_reserve.simulate.wire import ReplyServer
+from miso_archive.intervals.labels import INTERVAL
+from miso_archive.simulate import Reply, snapshot_body
+from miso_archive.simulate.server import DEFAULT_START
+from miso_archive.simulate.wire import ReplyServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,9 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from flows.collect import collect
 from flows.compact import compact
 from flows.gaps import gaps
+from tests.flows.test_collect import events_of, flow_run_of, task_runs_of
 from tests.golden.steady import steady
 from tests.golden.story import DAY, DRIFTED, REFUSED, Host, one_day_of_reports
-from tests.test_flow import events_of, flow_run_of, task_runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

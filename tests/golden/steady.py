@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from miso_reserve import __version__
-from miso_reserve.interval import EST
+from miso_archive import __version__
+from miso_archive.intervals.labels import EST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

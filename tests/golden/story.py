@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import redis
 
-from miso_reserve.archive import store_refused
-from miso_reserve.cli import WRONG_USAGE, main
-from miso_reserve.findings import Finding, RefusalCode
-from miso_reserve.local_archive import open_folder
-from miso_reserve.report import DAY_AHEAD, REAL_TIME
-from miso_reserve.report_archive import store_report
-from miso_reserve.reserve import RESERVE
-from miso_reserve.response import Response
-from miso_reserve.simulate import Reply
-from miso_reserve.simulate.wire import ReplyServer
+from miso_archive.cli.app import WRONG_USAGE, main
+from miso_archive.contract.findings import Finding, RefusalCode
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.reports.archived import store_report
+from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
+from miso_archive.simulate import Reply
+from miso_archive.simulate.wire import ReplyServer
+from miso_archive.store.archive import store_refused
+from miso_archive.store.local_archive import open_folder
+from miso_archive.store.response import Response
 from tests.golden.steady import steady
-from tests.reports import bound, day_ahead, real_time
 from tests.services.kafka import SaslFront, read_messages
+from tests.workbooks import bound, day_ahead, real_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,13 +15,15 @@ import pytest
 import yaml
 from prefect import Flow, Task
 
-import miso_reserve as mr
+import miso_archive as mr
 from flows import collect, compact, gaps, serve, show, sweep, up
-from miso_reserve import backfill, cli, cli_output
-from miso_reserve.compaction import RESULTS
-from miso_reserve.findings import FailureCode, RefusalCode, WarningCode
-from miso_reserve.settings import BackfillSettings, Settings, environment_variable, option_name
-from miso_reserve.simulate.archive import write_archive
+from miso_archive.cli import app as cli_app
+from miso_archive.cli import output
+from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
+from miso_archive.healing import backfill
+from miso_archive.reading.compaction import RESULTS
+from miso_archive.settings.options import BackfillSettings, Settings, environment_variable, option_name
+from miso_archive.simulate.archive import write_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +38,8 @@ FLOWS: Final = (collect, compact, gaps, sweep, show)
 
 def help_texts() -> str:
     """``--help`` of the program, of each of its commands, and of the two ways to run the whole."""
-    commands = [name for name in cli.app if not name.startswith("-")]
-    texts = [_help(cli.app, *words) for words in ([], *([name] for name in commands))]
+    commands = [name for name in cli_app.app if not name.startswith("-")]
+    texts = [_help(cli_app.app, *words) for words in ([], *([name] for name in commands))]
     # How these two are called depends on who calls them.
     texts += [re.sub(r"^Usage: [^[\n]+", "Usage: ... ", _help(app)) for app in (serve.app, up.app)]
     return "\n".join(texts)
@@ -78,10 +80,16 @@ def python(folder: Path) -> str:
         "profiles.monthly_profile": mr.profiles.monthly_profile(constraints, snapshots),
     }
     lines = [_signature(mr, name) for name in mr.__all__]
-    for module in (mr.analysis, mr.episodes, mr.profiles):
+    for public in ("analysis", "episodes", "profiles"):
+        module = getattr(mr, public)
         functions = inspect.getmembers(module, inspect.isfunction)
-        here = [name for name, made in functions if name[0] != "_" and made.__module__ == module.__name__]
-        lines += [_signature(module, name) for name in here]
+        offered = getattr(module, "__all__", [])
+        here = [
+            name
+            for name, made in functions
+            if name in offered or (made.__module__ == module.__name__ and name[0] != "_")
+        ]
+        lines += [_signature(module, name, f"{mr.__name__}.{public}") for name in here]
     for name, frame in frames.items():
         lines += ["", name, *(f"  {column}: {dtype}" for column, dtype in frame.collect_schema().items())]
     header, row = (folder / "rows.csv").read_text().splitlines()[:2]
@@ -89,9 +97,9 @@ def python(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _signature(module: Any, name: str) -> str:  # noqa: ANN401 - a module
+def _signature(module: Any, name: str, public: str = "") -> str:  # noqa: ANN401 - a module
     made = getattr(module, name)
-    full = f"{module.__name__}.{name}"
+    full = f"{public or module.__name__}.{name}"
     return f"{full}({', '.join(inspect.signature(made).parameters)})" if inspect.isfunction(made) else full
 
 
@@ -107,8 +115,8 @@ def names() -> str:
             for field, info in settings.model_fields.items()
         ]
         lines.append("")
-    lines += [f"exit {name} {getattr(cli, name)}" for name in ("OK", "FAILED", "WRONG_USAGE")]
-    lines += [f"format {form}" for form in cli_output.Format.__args__]  # type: ignore[attr-defined]
+    lines += [f"exit {name} {getattr(cli_app, name)}" for name in ("OK", "FAILED", "WRONG_USAGE")]
+    lines += [f"format {form}" for form in output.Format.__args__]  # type: ignore[attr-defined]
     return "\n".join(lines) + "\n"
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-import miso_reserve as mr
+import miso_archive as mr
 from tests.golden.story import Host, command
 from tests.services.kafka import read_messages
 

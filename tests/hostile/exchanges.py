@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.contract.test_examine import LIVE_ROW, body
 from tests.services.proxy import LoopbackServer
-from tests.test_contract import LIVE_ROW, body
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from miso_reserve.contract import MOST_BYTES
+from miso_archive.contract.examine import MOST_BYTES
+from tests.contract.test_examine import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER, REF_ID, body, without
 from tests.hostile.texts import NAMES, PERIODS, PRICES, REF_IDS
-from tests.test_contract import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER, REF_ID, body, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

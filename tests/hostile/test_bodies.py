@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from miso_reserve.archive import store_refused, store_snapshot
-from miso_reserve.bodies import decode
-from miso_reserve.cli import main
-from miso_reserve.completeness import coverage
-from miso_reserve.contract import MOST_BYTES, examine
-from miso_reserve.findings import MOST_FINDINGS
-from miso_reserve.interval import EST
-from miso_reserve.layout import snapshot_key
-from miso_reserve.listing import OBJECTS
-from miso_reserve.local_archive import open_folder
-from miso_reserve.objects import UnreadableObjectError
-from miso_reserve.reader import SkippedObjectsWarning, scan_constraints, scan_snapshots
-from miso_reserve.reserve import RESERVE
-from miso_reserve.response import Response
-from miso_reserve.simulate import Reply
+from miso_archive.cli.app import main
+from miso_archive.contract.examine import MOST_BYTES, examine
+from miso_archive.contract.findings import MOST_FINDINGS
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.labels import EST
+from miso_archive.reading.coverage import coverage
+from miso_archive.reading.decode import decode
+from miso_archive.reading.scan import SkippedObjectsWarning, scan_constraints, scan_snapshots
+from miso_archive.simulate import Reply
+from miso_archive.store.archive import store_refused, store_snapshot
+from miso_archive.store.layout import snapshot_key
+from miso_archive.store.listing import OBJECTS
+from miso_archive.store.local_archive import open_folder
+from miso_archive.store.objects import UnreadableObjectError
+from miso_archive.store.response import Response
 from tests.hostile.exchanges import EXCHANGES, Scripted, answer, bomb
 from tests.hostile.payloads import LARGE, PAYLOADS, Payload
 
 if TYPE_CHECKING:
-    from miso_reserve.contract import Snapshot
-    from miso_reserve.simulate import SimulatedFeed
+    from miso_archive.contract.examine import Snapshot
+    from miso_archive.simulate import SimulatedFeed
 
 KEY = re.compile(
     r"(?:sourcing|provenance)/miso_binding_constraints_reserve/\d{4}-\d\d-\d\d/"
@@ -213,15 +213,15 @@ class TestRun:
         assert (output.err.isascii(), output.err.replace("\n", "").isprintable()) == (True, True)
         logged = output.err.splitlines()
         assert logged
-        assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ miso_reserve", line) for line in logged)
+        assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ miso_archive", line) for line in logged)
 
 
 PEAK = """
 import sys
 from pathlib import Path
-from miso_reserve.contract import examine
-from miso_reserve.feed import fetch
-from miso_reserve.reader import scan_constraints
+from miso_archive.contract.examine import examine
+from miso_archive.collecting.fetch import fetch
+from miso_archive.reading.scan import scan_constraints
 
 def peak():
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from miso_reserve.bodies import decode
-from miso_reserve.contract import examine
-from miso_reserve.findings import RefusalCode
-from miso_reserve.layout import snapshot_key
-from miso_reserve.listing import OBJECTS
-from miso_reserve.reserve import RESERVE
+from miso_archive.contract.examine import examine
+from miso_archive.contract.findings import RefusalCode
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.reading.decode import decode
+from miso_archive.store.layout import snapshot_key
+from miso_archive.store.listing import OBJECTS
+from tests.contract.test_examine import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER
+from tests.contract.test_properties import check
 from tests.hostile.exchanges import GOOD, RETRY_AFTER, Scripted, answer
 from tests.hostile.payloads import literal
 from tests.hostile.test_bodies import KEY, rows_in, rows_of
 from tests.hostile.test_headers import outcome_of
 from tests.hostile.texts import NAMES, PERIODS, PRICES, REF_IDS
-from tests.test_contract import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER
-from tests.test_contract_properties import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from miso_reserve.contract import MOST_BYTES, examine
-from miso_reserve.failure import CollectionError
-from miso_reserve.feed import fetch
-from miso_reserve.findings import FailureCode
+from miso_archive.collecting.fetch import fetch
+from miso_archive.contract.examine import MOST_BYTES, examine
+from miso_archive.contract.findings import FailureCode
+from miso_archive.failures import CollectionError
 from tests.hostile.exchanges import EXCHANGES, HIDDEN_HOST, RETRY_AFTER_TOO_LARGE, Exchange, Scripted, answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from miso_reserve.response import Response
+    from miso_archive.store.response import Response
 
 PLENTY = 30.0
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from miso_reserve import cli
-from miso_reserve.archive import store_refused, store_snapshot
-from miso_reserve.contract import examine
-from miso_reserve.layout import snapshot_key
-from miso_reserve.local_archive import open_folder
-from miso_reserve.reserve import RESERVE
-from miso_reserve.response import Response
-from miso_reserve.simulate import documented_body, snapshot_body
-from miso_reserve.simulate.archive import ArchiveSummary, write_archive
+from miso_archive.cli import app as cli_app
+from miso_archive.contract.examine import examine
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.simulate import documented_body, snapshot_body
+from miso_archive.simulate.archive import ArchiveSummary, write_archive
+from miso_archive.store.archive import store_refused, store_snapshot
+from miso_archive.store.layout import snapshot_key
+from miso_archive.store.local_archive import open_folder
+from miso_archive.store.response import Response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -318,7 +318,7 @@ def test_progress_is_told_day_by_day(tmp_path: Path) -> None:
 def test_the_command_writes_an_archive_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`simulate --archive` writes the days asked for and prints one line with the counts, which says simulated."""
     arguments = ["--days", "5", "--start", "2002-03-04", "--seed", "6"]
-    assert cli.main(["simulate", "--archive", str(tmp_path / "one"), *arguments]) == 0
+    assert cli_app.main(["simulate", "--archive", str(tmp_path / "one"), *arguments]) == 0
     summary = write_archive(tmp_path / "two", days=5, seed=6, start=date(2002, 3, 4))
     assert summary.quiet > 1000
     assert files(tmp_path / "one") == files(tmp_path / "two")
@@ -332,7 +332,7 @@ def test_the_command_writes_an_archive_and_says_so(tmp_path: Path, capsys: pytes
 
 def test_the_command_writes_thirty_days_of_2001_unless_told(tmp_path: Path) -> None:
     """Without --days and --start the folders are those of January 2001, and the last label's."""
-    assert cli.main(["simulate", "--archive", str(tmp_path)]) == 0
+    assert cli_app.main(["simulate", "--archive", str(tmp_path)]) == 0
     days = sorted(path.name for path in (tmp_path / "sourcing" / "miso_binding_constraints_reserve").iterdir())
     assert days == [f"2001-01-{day:02}" for day in range(1, 32)]
 
@@ -354,6 +354,6 @@ def test_wrong_usage_of_the_command_writes_nothing(
 ) -> None:
     """Serving and writing do not mix: exit code 2, the problem on stderr, no file."""
     folder = tmp_path / "archive"
-    assert cli.main(["simulate", *(argument.format(folder) for argument in arguments)]) == 2
+    assert cli_app.main(["simulate", *(argument.format(folder) for argument in arguments)]) == 2
     assert problem in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miso_reserve.simulate import FAULTS, Reply, parse_faults
-from miso_reserve.simulate.faults import check_faults, fault_reply, pick_fault
+from miso_archive.simulate import FAULTS, Reply, parse_faults
+from miso_archive.simulate.faults import check_faults, fault_reply, pick_fault
 
 MEBIBYTE = 1024 * 1024
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miso_reserve.interval import EST, INTERVAL
-from miso_reserve.simulate import documented_body, is_quiet, snapshot_body
+from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.simulate import documented_body, is_quiet, snapshot_body
 
 START = datetime(2001, 1, 1, 0, 5, tzinfo=EST)
 QUIET_INTERVAL = START

@@ -6,15 +6,15 @@ import sys
 import pytest
 import requests
 
-from miso_reserve.reserve import RESERVE
-from miso_reserve.simulate import run, snapshot_body
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.simulate import run, snapshot_body
 from tests.waiting import until
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_it_is_told_to_end(ending: signal.Signals) -> None:
     """`run` prints its address and that it is simulated, serves there, and ends with code 0 on either signal."""
-    program = "from miso_reserve.simulate import run; raise SystemExit(run(0, 0.0, '503=1', 3))"
+    program = "from miso_archive.simulate import run; raise SystemExit(run(0, 0.0, '503=1', 3))"
     with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
@@ -35,7 +35,7 @@ def test_the_command_puts_back_the_signal_handlers(monkeypatch: pytest.MonkeyPat
 
 def test_the_command_serves_the_market_that_is_asked_for() -> None:
     """`simulate` serves the market of its seed, at its speed."""
-    command = [sys.executable, "-m", "miso_reserve", "simulate", "--port", "0", "--speed", "600", "--seed", "3"]
+    command = [sys.executable, "-m", "miso_archive", "simulate", "--port", "0", "--speed", "600", "--seed", "3"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:

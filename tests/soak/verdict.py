@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from miso_reserve.interval import EST
-from miso_reserve.version import __version__
+from miso_archive.intervals.labels import EST
+from miso_archive.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import Final
 
 from playwright.sync_api import expect
 
-from miso_reserve.simulate import SimulatedFeed
+from miso_archive.simulate import SimulatedFeed
 from tests.ui.browser import chromium
 from tests.ui.system import prefect_system
 

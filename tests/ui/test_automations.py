@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from miso_reserve.simulate import Reply, SimulatedFeed
-from miso_reserve.simulate.market import snapshot_body
+from miso_archive.simulate import Reply, SimulatedFeed
+from miso_archive.simulate.market import snapshot_body
 from tests.waiting import until
 
 if TYPE_CHECKING:

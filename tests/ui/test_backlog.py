@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from miso_reserve.simulate import SimulatedFeed
+from miso_archive.simulate import SimulatedFeed
 
 if TYPE_CHECKING:
     from pathlib import Path

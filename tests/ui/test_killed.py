@@ -11,7 +11,7 @@ import psutil
 import pytest
 from prefect.states import Scheduled
 
-from miso_reserve.simulate import SimulatedFeed
+from miso_archive.simulate import SimulatedFeed
 from tests.services.kafka import mock_cluster, read_messages
 from tests.services.proxy import FaultProxy
 from tests.waiting import until

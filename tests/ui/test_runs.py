@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from miso_reserve.simulate import SimulatedFeed
+from miso_archive.simulate import SimulatedFeed
 from tests.waiting import until
 
 if TYPE_CHECKING:

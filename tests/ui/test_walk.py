@@ -13,7 +13,7 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from miso_reserve.simulate import SimulatedFeed
+from miso_archive.simulate import SimulatedFeed
 from tests.services.process import free_port, running
 from tests.services.s3 import moto_server
 from tests.services.valkey import embedded_valkey

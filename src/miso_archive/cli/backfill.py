@@ -1,0 +1,52 @@
+"""The command ``miso-archive backfill``: gaps healed from MISO's reports."""
+
+import os
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from miso_archive.cli.archive import progress_bar, told_wrong_bounds
+from miso_archive.cli.output import File, Format, Output
+from miso_archive.cli.streams import tell
+from miso_archive.settings.options import BackfillSettings, given_in
+
+
+def backfill(  # noqa: PLR0913 - all by keyword, all with a default
+    *,
+    settings: Annotated[BackfillSettings | None, Parameter(name="*")] = None,
+    start: str | None = None,
+    end: str | None = None,
+    day_ahead: bool = False,
+    format: Format | None = None,  # noqa: A002 - the option's name
+    output: File = None,
+) -> int:
+    """Fetch MISO's next-day reports of market days with missing intervals, newest first, and archive them.
+
+    Exit code 0 when nothing failed, 1 when something did. A report that is not published yet is no failure.
+
+    Args:
+        settings: Where the archive is, and where the reports are.
+        start: The first market day, YYYY-MM-DD; the archive's first unless given.
+        end: The market day after the last; today unless given.
+        day_ahead: The day-ahead reports instead, of every day that has none.
+        format: What became of each day, as a table, CSV, Parquet or a JSON array; as the file of --output is named,
+            else a table.
+        output: A file to write instead of standard output, which is -.
+    """
+    from miso_archive.failures import CollectionError  # noqa: PLC0415 - likewise
+    from miso_archive.healing import backfill as backfilling  # noqa: PLC0415 - polars takes a while
+    from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME  # noqa: PLC0415 - likewise
+    from miso_archive.store.objects import ArchiveError  # noqa: PLC0415 - likewise
+
+    to = Output.of(format, output)
+    resolved = BackfillSettings.resolve(given_in(settings), os.environ)
+    report = DAY_AHEAD if day_ahead else REAL_TIME
+    with told_wrong_bounds(), progress_bar("days backfilled") as progress:
+        try:
+            result = backfilling.backfill(resolved, start=start, end=end, report=report, progress=progress)
+        except CollectionError as error:
+            raise ArchiveError(error.message) from error
+    frame = result.frame()
+    to.write(frame.drop("object_key", "message") if to.form == "table" else frame)
+    tell(*(f"{day.market_day} {day.outcome}: {day.code}: {day.message}" for day in result.days if day.code is not None))
+    return 1 if result.failed else 0

@@ -1,0 +1,146 @@
+"""Standard error of a command: lines for people, or, with ``--log-format json``, a JSON object a line, whoever writes.
+
+Libraries write there beside our logs: Prefect warns of a home that it cannot write, Python of what is deprecated.
+"""
+
+import atexit
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Final, TextIO
+
+from miso_archive.settings.options import Settings
+
+_OURS: Final = "miso_archive"
+
+
+@contextmanager
+def own_stderr(arguments: Sequence[str], *, until_exit: bool) -> Iterator[None]:
+    """Let a command have standard error as its arguments say; afterwards, or at exit, all is as it was.
+
+    Where JSON is asked for, an error that nobody foresaw is logged as the others are, and not raised.
+    """
+    restore = _remembered()
+    if until_exit:
+        atexit.register(restore)
+    try:
+        if _asks_for_json(arguments) and sys.stderr is not None:  # closed, it is None
+            _take_over(sys.stderr)
+        yield
+    except Exception:
+        if not isinstance(sys.stderr, _LoggedLines):
+            raise
+        logging.getLogger(_OURS).exception("an error that nobody foresaw")
+    finally:
+        if not until_exit:
+            restore()
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """Log what we have to say as the settings want it."""
+    logger = logging.getLogger(_OURS)
+    if settings.log_format == "json":
+        handler = logging.StreamHandler(_beneath(sys.stderr))
+        handler.setFormatter(_JsonLines({"environment": settings.environment, "process": os.getpid()}))
+        # The libraries' too, and what is written past all logs.
+        logging.getLogger().handlers = [handler]
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.handlers = [handler]
+    logger.setLevel(settings.log_level)
+    logger.propagate = False
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line: ``time`` in UTC, ``level``, ``logger``, ``message``, and what tells runs apart."""
+
+    def __init__(self, run: dict[str, object]) -> None:
+        super().__init__()
+        self._run = run
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage().rstrip("\n"),
+            **self._run,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class _LoggedLines(io.TextIOBase):
+    """Stands in for standard error, and logs each line that is written to it."""
+
+    def __init__(self, beneath: TextIO) -> None:
+        self.beneath = beneath
+        self._begun = ""
+        self._is_logging = False
+
+    def write(self, text: str, /) -> int:
+        """Log the lines that are whole now."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self._log(line)
+        return len(text)
+
+    def end(self) -> None:
+        """Log a last line without a line break."""
+        self._log(self._begun)
+        self._begun = ""
+
+    def fileno(self) -> int:
+        """Return the descriptor beneath, for those who write to that."""
+        return self.beneath.fileno()
+
+    def _log(self, line: str) -> None:
+        # What cannot be logged is not logged again: logging tells of it on standard error.
+        if not line.strip() or self._is_logging:
+            return
+        self._is_logging = True
+        try:
+            logging.getLogger("stderr").warning("%s", line.rstrip())
+        finally:
+            self._is_logging = False
+
+
+def _take_over(stream: TextIO) -> None:
+    handler = logging.StreamHandler(_beneath(stream))
+    handler.setFormatter(_JsonLines({"process": os.getpid()}))
+    logging.getLogger().handlers = [handler]
+    logging.captureWarnings(capture=True)
+    sys.stderr = _LoggedLines(_beneath(stream))
+
+
+def _remembered() -> Callable[[], None]:
+    """Return how to bring back the logs and standard error as they are now."""
+    root, ours, stream = logging.getLogger(), logging.getLogger(_OURS), sys.stderr
+    before = root.handlers, ours.handlers, ours.level, ours.propagate
+
+    def restore() -> None:
+        if isinstance(sys.stderr, _LoggedLines):
+            sys.stderr.end()
+            logging.captureWarnings(capture=False)
+        sys.stderr = stream
+        root.handlers, ours.handlers, level, ours.propagate = before
+        ours.setLevel(level)
+
+    return restore
+
+
+def _beneath(stream: TextIO) -> TextIO:
+    return stream.beneath if isinstance(stream, _LoggedLines) else stream
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    asked = "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments)
+    return asked and arguments[0] == "collect"

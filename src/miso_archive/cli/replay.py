@@ -1,0 +1,47 @@
+"""The command on what was refused: ``miso-archive replay``."""
+
+import os
+from typing import Annotated
+
+import orjson
+from cyclopts import Parameter
+
+from miso_archive.cli.output import put
+from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
+from miso_archive.store.objects import ArchiveError
+
+
+def replay(
+    *,
+    settings: Annotated[ArchiveSettings | None, Parameter(name="*")] = None,
+    start: str | None = None,
+    end: str | None = None,
+    dry_run: bool = False,
+) -> int:
+    """Judge refused bodies anew by today's rules, archive those that pass; print the result as JSON. Safe to repeat.
+
+    They keep the time of their first fetch, and stay in the quarantine too. They are old data: none is announced in
+    Kafka. Exit code 0 when every body could be judged, 1 when one could not or the archive fails, 2 for wrong usage.
+
+    Args:
+        settings: Where the archive is.
+        start: The first day of the fetch (EST), YYYY-MM-DD.
+        end: The day after the last.
+        dry_run: Write nothing; print what would be archived.
+    """
+    from miso_archive.failures import CollectionError  # noqa: PLC0415 - likewise
+    from miso_archive.healing.replay import replay as replay_refused  # noqa: PLC0415 - likewise
+    from miso_archive.intervals.days import WrongDaysError  # noqa: PLC0415 - likewise
+    from miso_archive.store.address import objects_of, open_archive  # noqa: PLC0415 - likewise
+
+    resolved = ArchiveSettings.resolve(given_in(settings), os.environ)
+    objects = objects_of(resolved)
+    try:
+        archive = None if dry_run else open_archive(resolved)
+        result = replay_refused(objects, archive, start=start, end=end)
+    except WrongDaysError as error:
+        raise UsageError(error.as_option) from error
+    except CollectionError as error:
+        raise ArchiveError(error.message) from error
+    put(orjson.dumps(result.model_dump()).decode() + "\n")
+    return 1 if result.unreadable else 0

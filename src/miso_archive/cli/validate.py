@@ -1,0 +1,128 @@
+"""The command on payloads: ``miso-archive validate``."""
+
+import gzip
+import io
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Final
+
+import orjson
+from cyclopts import Parameter
+
+from miso_archive.cli.output import put
+from miso_archive.contract.examine import MOST_BYTES, Verdict, examine
+from miso_archive.contract.findings import Finding, RefusalCode
+from miso_archive.settings.options import UsageError
+from miso_archive.text import counted
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_BODIES: Final = (".json", ".json.gz", ".body.gz")
+_REASONS: Final = ".reasons.json"
+_WITH_BODIES: Final = ("sourcing", "quarantine")
+"""Of an archive's own folders, those with bodies of the feed: what else is JSON there is none."""
+
+_REPORTS: Final = ("rt_rpe", "da_rpe")
+
+
+def validate(files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], /, *, json: bool = False) -> int:
+    """Check payloads of the feed against its contract; print each reason for a refusal.
+
+    Exit code 0 when all are valid, 1 when not.
+
+    Args:
+        files: Files to check, plain or gzipped; - reads standard input. Of a folder all bodies in it and below are
+            checked: `*.json`, `*.json.gz`, and `*.body.gz`, which is what was refused.
+        json: Print one JSON object a file.
+    """
+    # "-" alone makes cyclopts let options pass as files.
+    if unknown := [name for name in files if name.startswith("-") and name != "-"]:
+        raise UsageError(f"Unknown option: {unknown[0]}. A file of that name is ./{unknown[0]}.")
+    valid = True
+    for name, verdict in _examined(files):
+        valid &= verdict.snapshot is not None
+        if json:
+            summary = {"file": os.fsencode(name).decode(errors="replace"), **_summary(verdict)}
+            put(orjson.dumps(summary).decode() + "\n")
+        else:
+            _print_verdict(name if name.isprintable() else ascii(name), verdict)
+    return 0 if valid else 1
+
+
+def _examined(names: list[str]) -> Iterator[tuple[str, Verdict]]:
+    """Yield each file, and of a folder each body in it, with its verdict."""
+    for name in names:
+        if os.path.isdir(name):  # noqa: PTH112 - Path's raises where a folder above has no rights
+            yield from _examined_folder(name)
+        else:
+            yield name, _examine_file(name)
+
+
+def _examined_folder(folder: str) -> Iterator[tuple[str, Verdict]]:
+    failed: list[OSError] = []
+    empty = True
+    for path, folders, names in os.walk(folder, onerror=failed.append):
+        is_archive = "sourcing" in folders
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name not in _REPORTS and (name in _WITH_BODIES or not is_archive)
+        )
+        for name in sorted(names):
+            if not is_archive and name.endswith(_BODIES) and not name.startswith(".") and not name.endswith(_REASONS):
+                empty = False
+                body = str(Path(path) / name)
+                yield body, _examine_file(body)
+    for error in failed:
+        yield str(error.filename), _unreadable(f"cannot be listed: {error.strerror}")
+    if empty and not failed:
+        yield folder, _unreadable(f"holds no bodies: no {', no '.join(f'*{ending}' for ending in _BODIES)}")
+
+
+def _examine_file(name: str) -> Verdict:
+    try:
+        return examine(_read(name))
+    except (OSError, EOFError, zlib.error) as error:
+        return _unreadable(f"cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def _unreadable(why: str) -> Verdict:
+    reason = Finding(RefusalCode.UNREADABLE_FILE, "file", why)
+    return Verdict(snapshot=None, reasons=(reason,), warnings=(), interval_end=None)
+
+
+def _read(name: str) -> bytes:
+    """Read a body, gzipped or not, as far as it takes to see that it is too large."""
+    with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
+        body = file.read(MOST_BYTES + 1)
+        if not body.startswith(_GZIP_MAGIC):
+            return body
+    with gzip.GzipFile(fileobj=io.BytesIO(body)) as unzipped:
+        return unzipped.read(MOST_BYTES + 1)
+
+
+def _summary(verdict: Verdict) -> dict[str, object]:
+    snapshot, interval_end = verdict.snapshot, verdict.interval_end
+    return {
+        "valid": snapshot is not None,
+        "quiet": None if snapshot is None else snapshot.quiet,
+        "interval_end": None if interval_end is None else interval_end.isoformat(),
+        "constraints": None if snapshot is None else len(snapshot.constraints),
+        "reasons": [reason.as_dict() for reason in verdict.reasons],
+        "warnings": [warning.as_dict() for warning in verdict.warnings],
+    }
+
+
+def _print_verdict(name: str, verdict: Verdict) -> None:
+    if verdict.snapshot is None:
+        lines = [f"{name}: refused"]
+    else:
+        count = len(verdict.snapshot.constraints)
+        state = "quiet" if verdict.snapshot.quiet else counted(count, "binding constraint")
+        lines = [f"{name}: valid, interval end {verdict.snapshot.interval_end:%Y-%m-%d %H:%M} EST, {state}"]
+    lines += [f"  {reason.code.value}: {reason.where} {reason.message}" for reason in verdict.reasons]
+    lines += [f"  warning {warning.code.value}: {warning.where} {warning.message}" for warning in verdict.warnings]
+    put("\n".join(lines) + "\n")

@@ -1,0 +1,111 @@
+"""What is stored and not announced yet: a mark in the archive for each, put before the snapshot is.
+
+The feed moves on, and Redis may forget; so it is the archive that remembers what a run which died, or found Kafka away,
+has left to be announced. Marks are made only by runs that announce.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Final
+
+import orjson
+
+from miso_archive.collecting.announce import Announcement
+from miso_archive.contract.examine import Snapshot
+from miso_archive.feeds.feed import Dataset
+from miso_archive.intervals.labels import EST, as_utc
+from miso_archive.store.archive import Archive
+from miso_archive.store.gzipped import sha256_unzipped
+from miso_archive.store.layout import snapshot_key
+from miso_archive.store.response import Response
+from miso_archive.text import shown
+from miso_archive.version import __version__
+
+logger = logging.getLogger(__name__)
+
+_ABANDONED_AFTER: Final = timedelta(days=1)
+"""A mark without its snapshot is a run's that died before it stored; a living one stores within minutes.
+
+A day, since the age is that between the clocks of two machines."""
+
+
+class Outbox:
+    """The marks of one environment and dataset: ``unannounced/{dataset}/{environment}/{sha256}.json``."""
+
+    def __init__(self, archive: Archive, dataset: Dataset, environment: str) -> None:
+        self._archive = archive
+        self._dataset = dataset
+        self._environment = environment
+        self._folder = f"unannounced/{dataset.name}/{environment}"
+
+    def announcement(self, snapshot: Snapshot, response: Response, key: str) -> Announcement:
+        """Return the message that announces a snapshot."""
+        return Announcement(
+            dataset=self._dataset.name,
+            environment=self._environment,
+            location=self._archive.location,
+            key=key,
+            sha256=response.sha256,
+            ref_id=snapshot.ref_id,
+            interval_end=snapshot.interval_end.isoformat(),
+            constraint_count=len(snapshot.constraints),
+            fetched_at=as_utc(response.fetched_at),
+            collector_version=__version__,
+        )
+
+    def mark(self, snapshot: Snapshot, response: Response) -> None:
+        """Remember that a snapshot is to be announced, under the key it gets unless other bytes stand there."""
+        announcement = self.announcement(snapshot, response, snapshot_key(self._dataset, snapshot.interval_end))
+        self._archive.put_if_absent(self._mark(response.sha256), orjson.dumps(announcement.model_dump()), {})
+
+    def unmark(self, sha256: str) -> None:
+        """Forget a mark; there need not be one."""
+        self._archive.remove(self._mark(sha256))
+
+    def marks(self) -> list[str]:
+        """Return the keys of all marks."""
+        return self._archive.keys(self._folder)
+
+    def unannounced(self, now: datetime | None = None) -> Iterator[Announcement]:
+        """Yield what is stored and marked, and take away the marks of what was never stored."""
+        for key in self.marks():
+            data = self._archive.read(key)
+            if data is None:  # another run has announced it since
+                continue
+            marked = self._read(key, data)
+            if marked is None:
+                place = f"{self._archive.location}/{shown(key, 500)[1:-1]}"
+                logger.warning("%s is no mark that can be read: look at it, then remove it", place)
+                continue
+            stored = self._stored(marked)
+            if stored is not None:
+                yield stored
+            elif (now or datetime.now(UTC)) - datetime.fromisoformat(marked.fetched_at) > _ABANDONED_AFTER:
+                self._archive.remove(key)
+
+    def _read(self, key: str, data: bytes) -> Announcement | None:
+        """Return what a mark says; None where it is damaged, or not one that stands under this key."""
+        try:
+            marked = Announcement.model_validate_json(data)
+            times = [datetime.fromisoformat(time) for time in (marked.interval_end, marked.fetched_at)]
+            # A time so early or late that it has no other zone is none.
+            aware = all(time.tzinfo is not None and time.astimezone(EST) for time in times)
+        except (ValueError, OverflowError):
+            return None
+        ours = (self._dataset.name, self._environment, self._mark(marked.sha256))
+        return marked if aware and (marked.dataset, marked.environment, key) == ours else None
+
+    def _stored(self, marked: Announcement) -> Announcement | None:
+        """Return the announcement with the key under which the snapshot stands."""
+        interval_end = datetime.fromisoformat(marked.interval_end)
+        for revision_of in (None, marked.sha256):
+            key = snapshot_key(self._dataset, interval_end, revision_of)
+            data = self._archive.read(key)
+            if data is not None and sha256_unzipped(BytesIO(data)) == marked.sha256:
+                return marked.model_copy(update={"key": key, "location": self._archive.location})
+        return None
+
+    def _mark(self, sha256: str) -> str:
+        return f"{self._folder}/{sha256}.json"

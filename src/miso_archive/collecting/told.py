@@ -1,0 +1,263 @@
+"""What a person sees of a run: its name, why it failed, what binds, the day's coverage, what alerts are told. Pure."""
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from miso_archive.collecting.run import RunResult
+from miso_archive.contract.examine import Snapshot, Verdict
+from miso_archive.feeds.constraint_name import parse_constraint_name
+from miso_archive.feeds.drift import drift_of
+from miso_archive.intervals.labels import EST, INTERVAL, is_on_grid
+from miso_archive.intervals.market_days import INTERVALS_A_DAY, market_day
+from miso_archive.store.archive import Stored
+
+STORED: Final = "miso-reserve.snapshot.stored"
+"""The event of a snapshot that the archive holds and this collector did not know."""
+
+REFUSED: Final = "miso-reserve.body.refused"
+"""The event of a body that the contract refuses."""
+
+DRIFTED: Final = "miso-reserve.feed.drifted"
+"""The event of a feed that says something unknown in a body that is accepted all the same."""
+
+DRIFT_LABEL: Final = "miso-reserve.drift"
+"""The label of a drift's kind on the event's resource: an automation tells the kinds apart by it."""
+
+
+SKIPPED: Final = "skipped, too late"
+
+_MOST_REASONS: Final = 10
+_MOST_SUBJECTS: Final = 10
+_MOST_RANGES: Final = 20
+
+
+class Event(NamedTuple):
+    """An event for Prefect: its name, its resource's labels, and what it says, in JSON values without secrets."""
+
+    name: str
+    resource: dict[str, str]
+    payload: dict[str, Any]
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """The interval ends that a run has read in bodies, refused ones included, and the snapshots it has stored."""
+
+    seen: list[datetime] = field(default_factory=list)
+    stored: list[Snapshot] = field(default_factory=list)
+
+    @property
+    def newest_stored(self) -> Snapshot | None:
+        """The snapshot of the newest interval that the run stored, or None."""
+        return max(self.stored, key=lambda snapshot: snapshot.interval_end, default=None)
+
+    @property
+    def interval_end(self) -> datetime | None:
+        """The end of the newest interval that the run stored or else saw, in EST; None when it read no label."""
+        if self.newest_stored is not None:
+            return self.newest_stored.interval_end
+        return max(self.seen, default=None)
+
+
+def name_at_start(environment: str, due: datetime) -> str:
+    """Name a run that has only begun by the time it was due, aware: ``collect prod due 2026-07-27 08:10:00 EST``."""
+    return f"collect {environment} due {due.astimezone(EST):%Y-%m-%d %H:%M:%S} EST"
+
+
+def name_at_end(environment: str, due: datetime, record: RunRecord, outcome: str) -> str:
+    """Name a run by the interval it was about, or, where it saw none, by the time it was due; and by its outcome."""
+    if record.interval_end is None:
+        return f"{name_at_start(environment, due)}: {outcome}"
+    return f"collect {environment} {_told(record.interval_end)}: {outcome}"
+
+
+def outcome_of(result: RunResult, record: RunRecord) -> str:
+    """Say in a few words what a run came to: ``stored, 3 binding``, ``nothing new``, or the first reason code.
+
+    What it stored is counted with what had waited in the spool.
+    """
+    count = len(record.stored)
+    stored = "" if count == 0 else "stored" if count == 1 else f"{count} stored"
+    if result.errors:
+        return f"{result.errors[0].code}, {stored}" if stored else result.errors[0].code
+    if not stored or record.newest_stored is None:
+        return "nothing new"
+    return f"{stored}, {_binding(record.newest_stored)}"
+
+
+def failure_message(result: RunResult) -> str:
+    """Say why a run failed: the first reason on the first line, code first; the others below, as far as they fit."""
+    lines = [f"{error.code}: {error.message}" for error in result.errors]
+    unlisted = len(lines) - _MOST_REASONS
+    return "\n".join(lines[:_MOST_REASONS] + ([f"and {unlisted} more: see the result"] if unlisted > 0 else []))
+
+
+def constraint_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return a snapshot's binding constraints as rows of a table, the largest shadow price in $/MW first.
+
+    Reserve zone, direction and terms are those of ``parse_constraint_name``: None where the name is of another shape.
+    """
+    return [
+        {
+            "Constraint": row.name,
+            "Zone": name.zone,
+            "Direction": name.flow_direction,
+            "Terms": None if name.terms is None else "+".join(name.terms),
+            "Shadow price ($/MW)": row.shadow_price,
+        }
+        for row in snapshot.ranked
+        for name in [parse_constraint_name(row.name)]
+    ]
+
+
+def constraints_description(snapshot: Snapshot, link: str) -> str:
+    """Describe that table: of which interval it is, and where the object stands."""
+    quiet = " (quiet: nothing binds)" if snapshot.quiet else ""
+    return f"Reserve binding constraints of the interval ending {_told(snapshot.interval_end)}{quiet}: `{link}`"
+
+
+def object_link(location: str, key: str) -> str:
+    """Return an object's address: ``s3://bucket/folder/key`` or ``file:///folder/key``."""
+    return f"{location.rstrip('/')}/{key}"
+
+
+def snapshot_markdown(snapshot: Snapshot, link: str, command: str) -> str:
+    """Tell of the newest snapshot and how to look at it: a browser opens neither ``file://`` nor ``s3://``."""
+    return "\n".join(
+        [f"## {_told(snapshot.interval_end)}: {_binding(snapshot)}", "", f"`{link}`", "", *_block(command)]
+    )
+
+
+def show_command(location: str, key: str, *, endpoint: str | None = None, profile: str | None = None) -> str:
+    """Return a command for a shell that shows an object unzipped.
+
+    Args:
+        location: The archive's address, ``s3://bucket/folder`` or ``file:///folder``.
+        key: The object's key.
+        endpoint: The address of the S3 server when it is not AWS's.
+        profile: The AWS profile that the archive is opened with.
+    """
+    if location.startswith("file://"):
+        return shlex.join(["zcat", f"{unquote(urlsplit(location).path).rstrip('/')}/{key}"])
+    options = [f"--endpoint-url={endpoint}"] if endpoint else []
+    options += [f"--profile={profile}"] if profile else []
+    return f"{shlex.join(['aws', 's3', 'cp', *options, object_link(location, key), '-'])} | zcat"
+
+
+def coverage_markdown(environment: str, day: date, bodies: Iterable[tuple[datetime, int | None]]) -> str:
+    """Tell how much of a market day is collected, up to the newest interval that is, and what is missing.
+
+    Counts as ``miso_archive.coverage`` does.
+
+    Args:
+        environment: The environment that collects.
+        day: The market day (EST).
+        bodies: The archived bodies: the end of the interval, aware, and how many constraints bind; None where the body
+            cannot be read. Of several of one interval the last readable one counts; those of other days and those off
+            the five-minute grid count for nothing.
+    """
+    binding = {
+        _number(end): count
+        for end, count in bodies
+        if count is not None and market_day(end) == day and is_on_grid(end.astimezone(EST))
+    }
+    so_far = max(binding, default=0)
+    missing = _ranges(sorted(set(range(1, so_far + 1)) - set(binding)))
+    until = f"until {_label(so_far)}" if binding else "yet"
+    quiet = sum(count == 0 for count in binding.values())
+    lines = [
+        f"## Market day {day} ({environment})",
+        "",
+        f"**{len(binding)} of {so_far}** intervals collected {until}, {so_far - len(binding)} missing.",
+        "",
+        f"Of those collected **{quiet}** are quiet, and in **{len(binding) - quiet}** something binds.",
+        "",
+    ]
+    if missing:
+        lines += ["| Missing intervals, by their ends (EST) | How many |", "|---|---:|"]
+        lines += [f"| {_told_range(first, last)} | {last - first + 1} |" for first, last in missing[-_MOST_RANGES:]]
+        lines += [""]
+        if len(missing) > _MOST_RANGES:
+            lines += [f"The last {_MOST_RANGES} of {len(missing)} gaps are listed.", ""]
+    return "\n".join(lines)
+
+
+def stored_event(environment: str, snapshot: Snapshot, stored: Stored) -> Event:
+    """Return the event of a snapshot that the archive holds, put there by this collector or by another one."""
+    payload = {
+        "interval_end": snapshot.interval_end.isoformat(),
+        "binding": len(snapshot.constraints),
+        "key": stored.key,
+        "written": stored.written,
+    }
+    return Event(STORED, _resource(environment), payload)
+
+
+def events_of(environment: str, verdict: Verdict) -> list[Event]:
+    """Return the events of a body: one if it is refused, one a kind of drift if it is not."""
+    interval_end = None if verdict.interval_end is None else verdict.interval_end.isoformat()
+    if verdict.snapshot is None:
+        codes = list(dict.fromkeys(reason.code.value for reason in verdict.reasons))
+        first = f"{verdict.reasons[0].where} {verdict.reasons[0].message}"
+        payload = {"codes": codes, "first": first, "interval_end": interval_end}
+        return [Event(REFUSED, _resource(environment), payload)]
+    return [
+        Event(
+            DRIFTED,
+            _resource(environment) | {DRIFT_LABEL: kind},
+            {"kind": kind, "subjects": subjects[:_MOST_SUBJECTS], "count": len(subjects), "interval_end": interval_end},
+        )
+        for kind, subjects in drift_of(verdict).items()
+    ]
+
+
+def _resource(environment: str) -> dict[str, str]:
+    return {
+        "prefect.resource.id": f"miso-reserve.{environment}",
+        "prefect.resource.name": f"MISO reserve, {environment}",
+    }
+
+
+def _block(command: str) -> list[str]:
+    """Show a command as a block of markdown that a browser can copy, whatever is in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+    return [f"{fence}sh", command, fence]
+
+
+def _binding(snapshot: Snapshot) -> str:
+    return "quiet" if snapshot.quiet else f"{len(snapshot.constraints)} binding"
+
+
+def _told(time: datetime) -> str:
+    return f"{time.astimezone(EST):%Y-%m-%d %H:%M} EST"
+
+
+def _number(end: datetime) -> int:
+    """Return an interval's number in its market day, 1 to 288."""
+    label = end.astimezone(EST)
+    return (label.hour * 60 + label.minute) // (INTERVAL.seconds // 60) or INTERVALS_A_DAY
+
+
+def _label(number: int) -> str:
+    minutes = number * (INTERVAL.seconds // 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def _told_range(first: int, last: int) -> str:
+    return _label(first) if first == last else f"{_label(first)} to {_label(last)}"
+
+
+def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Join neighbours in ascending numbers: 3, 4, 5, 9 are (3, 5), (9, 9)."""
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ranges

@@ -1,0 +1,140 @@
+"""Why a body is refused, what is worth a look in an accepted one, why a run fails: stable codes with their meaning."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Self
+
+MOST_FINDINGS: Final = 100
+"""How many reasons, and how many warnings, are listed for one body; a last one counts the rest."""
+
+
+class _Code(StrEnum):
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> Self:
+        """Carry the meaning beside the code, so that neither is written without the other."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+
+class RefusalCode(_Code):
+    """Why a body is refused. Codes are stable: people filter, alert and write rules on them."""
+
+    EMPTY_BODY = "empty_body", "The body has no bytes, or white space only."
+    BODY_TOO_LARGE = "body_too_large", "The body is larger than 5 MiB after decompression; what was read of it is kept."
+    UNREADABLE_ENCODING = (
+        "unreadable_encoding",
+        "The body's content encoding cannot be undone: its bytes are kept as they came, the encoding with the reasons.",
+    )
+    HTML_PAGE = "html_page", "An HTML (or XML) page where data belong, for example a maintenance page."
+    NOT_JSON = "not_json", "The body is not valid JSON in UTF-8 (`NaN` and `Infinity` are not JSON)."
+    ERROR_PAYLOAD = "error_payload", 'An error message in place of data, as in `{"error":"no data"}`.'
+    NOT_AN_OBJECT = "not_an_object", "JSON, but not an object; or a row that is not an object."
+    MISSING_FIELD = "missing_field", "A required field is absent; a row needs all four or all eleven of its fields."
+    NOT_TEXT = "not_text", "`RefId`, `Name`, `Period` or `Description` is not text."
+    EMPTY_REF_ID = "empty_ref_id", "`RefId` is empty."
+    UNREADABLE_REF_ID = "unreadable_ref_id", "`RefId` is in neither of the two spellings, or names no real time."
+    CONSTRAINT_NOT_A_LIST = "constraint_not_a_list", "`Constraint` is not a list."
+    EMPTY_NAME = "empty_name", "`Name` is empty."
+    EMPTY_PERIOD = "empty_period", "`Period` is empty."
+    UNREADABLE_PERIOD = "unreadable_period", "`Period` is not a time that can be read."
+    BAD_PRICE = "bad_price", "`Price` is not a finite number (a number or a numeric string, in $/MW)."
+    BAD_QUANTITY = "bad_quantity", "`Quantity` is not a finite number (a number or a numeric string, in MW)."
+    BAD_OVERRIDE = "bad_override", '`OVERRIDE` is not a boolean, 0, 1, "0" or "1".'
+    BAD_BREAK_POINT = "bad_break_point", "`BP1`, `PC1`, `BP2` or `PC2` is neither a finite number nor null."
+    NOT_A_WORKBOOK = "not_a_workbook", "A report that is no legacy Excel workbook (`.xls`), or a damaged one."
+    REPORT_LAYOUT = "report_layout", "A report without the header, the columns or the closing disclaimer row it has."
+    REPORT_MARKET_DAY = "report_market_day", "A report of another market day than its file's date stands for."
+    UNREADABLE_TIME = "unreadable_time", "A report's time or hour cannot be read."
+    UNREADABLE_FILE = "unreadable_file", "A file given to `miso-archive validate` cannot be read."
+    MORE_REASONS = "more_reasons", f"More than {MOST_FINDINGS} reasons: the message counts those not listed."
+
+
+class WarningCode(_Code):
+    """What is worth a look in a body that is accepted all the same."""
+
+    UNKNOWN_FIELD = "unknown_field", "A field that neither row shape has: the feed drifts. It is archived as it is."
+    UNKNOWN_RESERVE_TYPE = "unknown_reserve_type", "`ReserveType` is not SPIN, NSPIN, REG_UP, REG_DOWN or SUPPL."
+    UNKNOWN_DIRECTION = "unknown_direction", "`Direction` is not UP, DOWN or BOTH."
+    PERIOD_DIFFERS = "period_differs", "A row's `Period` is another interval than the one `RefId` names."
+    OFF_GRID_INTERVAL = "off_grid_interval", "`RefId` names a time that is not on the five-minute grid."
+    PLACEHOLDER_BESIDE_CONSTRAINTS = (
+        "placeholder_beside_constraints",
+        "A placeholder row (nothing binds) stands beside binding constraints.",
+    )
+    MORE_WARNINGS = "more_warnings", f"More than {MOST_FINDINGS} warnings: the message counts those not listed."
+
+
+class FailureCode(_Code):
+    """Why a run fails, apart from a refused body, and what to do."""
+
+    FEED_TIMEOUT = "feed_timeout", "No whole answer within `--timeout`, also after retries. Nothing to do if it passes."
+    FEED_UNREACHABLE = (
+        "feed_unreachable",
+        "No connection to the feed, also after retries. Check network and `--api-url`.",
+    )
+    FEED_UNAVAILABLE = (
+        "feed_unavailable",
+        "The feed answers 5xx or 429, also after retries. Nothing to do if it passes.",
+    )
+    FEED_STATUS = "feed_status", "Any other status but 200. Not retried: check `--api-url`; MISO's URLs move."
+    FEED_REDIRECT = "feed_redirect", "The feed redirects to another host. Not followed: check it, then set `--api-url`."
+    FEED_ENCODING = (
+        "feed_encoding",
+        "The answer's content encoding cannot be undone, also after retries. Its bytes are kept in quarantine.",
+    )
+    REDIS_UNREACHABLE = (
+        "redis_unreachable",
+        "Redis does not answer, or lets nobody in. Nothing is fetched: start it, mend the password, or name another.",
+    )
+    REDIS_FAILED = (
+        "redis_failed",
+        "Redis breaks off or refuses in the middle of a run. What was fetched is archived: mend Redis, then rerun.",
+    )
+    ARCHIVE_UNAVAILABLE = (
+        "archive_unavailable",
+        "S3 fails or cannot be reached, also after retries. A fetched body waits in the spool for a later run.",
+    )
+    ARCHIVE_REFUSED = (
+        "archive_refused",
+        "S3 or the disk refuses: credentials, rights, bucket name, space. Mend it: a fetched body waits in the spool.",
+    )
+    ARCHIVE_UNREADABLE = (
+        "archive_unreadable",
+        "In Prefect, of `compact` and `gaps`: the archive cannot be read, or raw objects are gone. The message tells.",
+    )
+    BLOCK_NOT_FOUND = (
+        "block_not_found",
+        "The `S3Bucket` block cannot be loaded. Save it under that name; see that Prefect answers.",
+    )
+    KAFKA_UNDELIVERED = (
+        "kafka_undelivered",
+        "Kafka has not confirmed the message. The object is stored; the next run that reaches Kafka announces it.",
+    )
+    KAFKA_DENIED = (
+        "kafka_denied",
+        "Kafka refuses the user, password or topic. The object is stored, and announced as above.",
+    )
+    VALKEY_NOT_STARTED = (
+        "valkey_not_started",
+        "The embedded Valkey of `--local` does not start. Its log lies beside it.",
+    )
+    WRONG_PARAMETERS = (
+        "wrong_parameters",
+        "In Prefect: the run's parameters and the worker's environment do not make a run. Nothing is fetched.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason or warning: a stable code, where in the body (``Constraint[3].Price``), and a sentence."""
+
+    code: RefusalCode | WarningCode
+    where: str
+    message: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the three parts as plain text, for JSON."""
+        return {"code": self.code.value, "where": self.where, "message": self.message}

@@ -1,0 +1,1 @@
+"""Healing: gaps filled from MISO's reports, refused bodies judged anew."""

@@ -1,0 +1,234 @@
+"""Gaps healed from MISO's reports: each is fetched once, checked, and archived as it was sent.
+
+The archive is the only record of progress: a market day whose report stands readable is not asked for again.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Final, Literal
+
+import polars as pl
+
+from miso_archive.collecting.fetch import UndecodedError, fetch_if_published, without_secrets
+from miso_archive.collecting.pace import Clock, SystemClock
+from miso_archive.failures import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
+from miso_archive.intervals.days import Day, Days
+from miso_archive.intervals.market_days import open_day
+from miso_archive.reading.coverage import coverage
+from miso_archive.reading.one_pass import Progress
+from miso_archive.reports.archived import Reports, store_refused_report, store_report
+from miso_archive.reports.check import Checked, check_report
+from miso_archive.reports.workbook import REAL_TIME, Report
+from miso_archive.settings.options import BackfillSettings
+from miso_archive.store.address import objects_of
+from miso_archive.store.archive import Store
+from miso_archive.store.objects import Objects
+from miso_archive.store.response import Response
+
+logger = logging.getLogger(__name__)
+
+# A day's report is a next-day report.
+_OUT_SINCE: Final = timedelta(days=7)
+
+Outcome = Literal["fetched", "not_published", "already", "refused", "failed"]
+
+RESULTS: Final = pl.Schema(
+    {
+        "market_day": pl.Date(),
+        "outcome": pl.String(),
+        "rows": pl.Int64(),
+        "covered": pl.Int64(),
+        "object_key": pl.String(),
+        "code": pl.String(),
+        "message": pl.String(),
+    }
+)
+"""The columns of a frame of BackfilledDays."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfilledDay:
+    """What became of one market day.
+
+    ``fetched``: its report is archived now, has so many rows and speaks for so many intervals. ``not_published``: there
+    is none yet. ``already``: it stood archived. ``refused``: it is kept in quarantine under ``object_key``. ``failed``:
+    ``code`` and ``message`` tell why, as they do for a refused one; bytes whose encoding cannot be undone are kept.
+    """
+
+    market_day: date
+    outcome: Outcome
+    rows: int = 0
+    covered: int = 0
+    object_key: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillResult:
+    """What a backfill did, day by day, newest first."""
+
+    days: tuple[BackfilledDay, ...]
+
+    @property
+    def failures(self) -> list[BackfilledDay]:
+        """The days that failed, or whose report was refused."""
+        return [day for day in self.days if day.outcome in {"failed", "refused"}]
+
+    @property
+    def failed(self) -> bool:
+        """Whether there are any."""
+        return bool(self.failures)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return how many days were asked for and came to which outcome, the rows fetched, and the errors."""
+        outcomes: tuple[Outcome, ...] = ("fetched", "not_published", "already", "refused", "failed")
+        return {
+            "asked": len(self.days),
+            **{outcome: sum(day.outcome == outcome for day in self.days) for outcome in outcomes},
+            "rows": sum(day.rows for day in self.days),
+            "errors": [
+                {"market_day": str(day.market_day), "code": day.code, "message": day.message}
+                for day in self.days
+                if day.code is not None
+            ],
+            "objects": [day.object_key for day in self.days if day.outcome == "fetched"],
+        }
+
+    def frame(self) -> pl.DataFrame:
+        """Return a row a day, with the columns of RESULTS."""
+        return pl.DataFrame([asdict(day) for day in self.days], RESULTS)
+
+
+class Reporter:
+    """Where MISO's reports are: asked politely, so many seconds between two requests, those tried again included."""
+
+    def __init__(self, settings: BackfillSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._asked: datetime | None = None
+
+    def fetch(self, file_name: str) -> Response | None:
+        """Get a report; None when it is not published.
+
+        Raises:
+            CollectionError: No whole answer, also after retries, or another status.
+        """
+        url = f"{self._settings.reports_url.rstrip('/')}/{file_name}"
+        step = partial(self._ask, url)
+        return FEED_RETRIES.call(step, clock=lambda: self._clock.now().timestamp(), wait=self._clock.sleep)
+
+    def _ask(self, url: str) -> Response | None:
+        if self._asked is not None:
+            passed = (self._clock.now() - self._asked).total_seconds()
+            if passed < self._settings.pause:
+                self._clock.sleep(self._settings.pause - passed)
+        self._asked = self._clock.now()
+        return fetch_if_published(url, self._settings.timeout)
+
+
+def backfill(  # noqa: PLR0913 - all but the settings by keyword, with a default
+    settings: BackfillSettings,
+    *,
+    start: Day | None = None,
+    end: Day | None = None,
+    report: Report = REAL_TIME,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+) -> BackfillResult:
+    """Fetch and archive the reports of closed market days with missing intervals, newest first.
+
+    A day that fails does not stop the others. Safe to repeat, and to run beside a collector or another backfill.
+
+    Args:
+        settings: Where the archive and the reports are, and how long to wait.
+        start: The first market day (EST); the archive's first when not given.
+        end: The market day after the last; the present day when not given.
+        report: Which report; of ``DAY_AHEAD`` every closed day that the archive lacks is fetched.
+        clock: The time, and how to wait; the machine's when not given.
+        progress: Called with how many market days are done, and how many are to be.
+
+    Raises:
+        ArchiveError: There is no such archive, or it cannot be read.
+        CollectionError: The archive cannot be opened for writing.
+        ValueError: The days are no days, or end before they start.
+    """
+    from miso_archive.store.address import open_archive  # noqa: PLC0415 - it brings all that a collector needs
+
+    clock = clock or SystemClock()
+    objects, reporter = objects_of(settings), Reporter(settings, clock)
+    archive = open_archive(settings)
+    days = days_to_backfill(objects, report, start=start, end=end, now=clock.now())
+    archived = {found.market_day for found in Reports(objects, report).read(Days.of(start, end))}
+    done: list[BackfilledDay] = []
+    for day in days:
+        if day in archived:
+            done.append(BackfilledDay(day, "already"))
+        else:
+            done.append(backfill_day(archive, report, day, reporter.fetch))
+        if progress is not None:
+            progress(len(done), len(days))
+    _doubt_the_address(done, settings, clock)
+    return BackfillResult(tuple(done))
+
+
+def _doubt_the_address(done: list[BackfilledDay], settings: BackfillSettings, clock: Clock) -> None:
+    """Say so where not a single report is found, also of days whose reports should be out long since."""
+    oldest = min((day.market_day for day in done), default=None)
+    if oldest is None or any(day.outcome != "not_published" for day in done):
+        return
+    if oldest < open_day(clock.now()) - _OUT_SINCE:
+        address = without_secrets(settings.reports_url)
+        logger.warning("%s has none of the reports asked for, back to %s: check --reports-url", address, oldest)
+
+
+def _kept(archive: Store, report: Report, error: CollectionError) -> str | None:
+    """Keep a report whose content encoding cannot be undone, and return its key; None where there is nothing."""
+    if not isinstance(error, UndecodedError) or error.response is None:
+        return None
+    keep = partial(store_refused_report, archive, report, error.response, error.reasons)
+    try:
+        return ARCHIVE_RETRIES.call(keep)
+    except CollectionError as failed:
+        logger.error("what came of it is lost: %s", failed)  # noqa: TRY400 - likewise
+        return None
+
+
+def days_to_backfill(
+    objects: Objects, report: Report, *, start: Day | None, end: Day | None, now: datetime
+) -> list[date]:
+    """Return the closed market days to heal, newest first: those with missing intervals, or every one day ahead."""
+    asked = Days.of(start, end)
+    last = open_day(now) if asked.end is None else min(asked.end, open_day(now))
+    if asked.start is not None and asked.start >= last:
+        return []
+    counted = coverage(objects, start=asked.start, end=last, now=now).filter(pl.col("market_day") < last)
+    wanted = counted.filter(pl.col("missing") > 0) if report is REAL_TIME else counted
+    return wanted["market_day"].sort(descending=True).to_list()
+
+
+def backfill_day(
+    archive: Store, report: Report, market_day: date, fetch: Callable[[str], Response | None]
+) -> BackfilledDay:
+    """Fetch, check and archive the report of one market day; what fails is in the result."""
+    try:
+        response = fetch(report.file_name(market_day))
+        if response is None:
+            logger.info("the report of %s is not published", market_day)
+            return BackfilledDay(market_day, "not_published")
+        checked = check_report(report, response.body, market_day)
+        if isinstance(checked, Checked):
+            stored = ARCHIVE_RETRIES.call(partial(store_report, archive, report, market_day, response))
+            logger.info("the report of %s stands as %s", market_day, stored.key)
+            return BackfilledDay(market_day, "fetched", checked.rows, checked.covered, stored.key)
+        key = ARCHIVE_RETRIES.call(partial(store_refused_report, archive, report, response, checked))
+    except CollectionError as error:
+        logger.error("%s: %s", market_day, error)  # noqa: TRY400 - the message says it all; a traceback would not help
+        kept = _kept(archive, report, error)
+        return BackfilledDay(market_day, "failed", object_key=kept, code=error.code.value, message=error.message)
+    message = "; ".join(f"{reason.where} {reason.message}" for reason in checked)
+    logger.error("the report of %s is refused, kept as %s: %s", market_day, key, message)
+    return BackfilledDay(market_day, "refused", object_key=key, code=checked[0].code.value, message=message)

@@ -1,0 +1,243 @@
+"""How the collection stands: the last interval, the day's coverage, what was refused, and whether the parts answer."""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from math import inf
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from miso_archive.collecting.announce import Announcer
+from miso_archive.collecting.registry import Registry
+from miso_archive.collecting.spool import Spool
+from miso_archive.failures import CollectionError
+from miso_archive.feeds.drift import drift_of
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.labels import EST
+from miso_archive.intervals.market_days import ONE_DAY, market_day
+from miso_archive.reading.coverage import coverage
+from miso_archive.settings.options import PartsSettings
+from miso_archive.store.address import objects_of
+from miso_archive.store.archive import folder_identity
+from miso_archive.store.environments import writers
+from miso_archive.store.gzipped import unzipped
+from miso_archive.store.listing import list_snapshots, market_days
+from miso_archive.store.objects import ArchiveError, Objects
+from miso_archive.text import counted, in_utf8
+
+_CLOCKS_APART: Final = timedelta(hours=1)
+_DAYS_OF_REFUSALS: Final = 7
+_KAFKA_SECONDS: Final = 5.0
+_Told = Annotated[str, AfterValidator(in_utf8)]
+_UNKNOWN: Final = "unknown"
+_UNITS: Final = (("min", 1, 120), ("hours", 60, 48 * 60), ("days", 24 * 60, inf))
+"""Of an age: how many minutes each has, and until how many it is told in them."""
+
+
+class Part(BaseModel):
+    """Whether a part of the collection answers."""
+
+    name: Literal["archive", "redis", "kafka"]
+    answers: bool | None = Field(description="null when it is not configured, or comes with each run.")
+    detail: _Told
+
+
+class Today(BaseModel):
+    """The present market day, as `coverage` counts it."""
+
+    market_day: date
+    expected: int
+    collected: int
+    quiet: int
+    binding: int
+    missing: int
+
+
+class Status(BaseModel):
+    """How the collection stands at a moment; times in EST, UTC-5 all year. What could not be looked at is null."""
+
+    at: datetime = Field(description="The time of asking.")
+    archive: _Told = Field(description="Where the archive is.")
+    last_interval_end: datetime | None = Field(
+        default=None, description="The newest archived interval, by its end; null also where nothing is archived."
+    )
+    age_minutes: float | None = Field(default=None, description="How long ago that was.")
+    stale: bool | None = Field(default=None, description="Whether that is too long, or nothing is archived at all.")
+    today: Today | None = Field(default=None, description="The present market day's coverage.")
+    refused_today: int | None = Field(default=None, description="Bodies refused on the present EST day.")
+    refused_7_days: int | None = Field(default=None, description="And on the last seven, that day included.")
+    drift: dict[str, int] | None = Field(default=None, description="How many of the day's bodies drift, by kind.")
+    unannounced: int | None = Field(default=None, description="Snapshots stored and not announced in Kafka.")
+    spooled: int | None = Field(default=None, description="Bodies on this machine that the archive did not take yet.")
+    spooled_since: datetime | None = Field(default=None, description="When the oldest of them was fetched.")
+    written_by: list[str] | None = Field(
+        default=None, description="Who writes into the archive, when several environments do: first who began it."
+    )
+    parts: list[Part] = Field(default_factory=list, description="Archive, Redis and Kafka: whether they answer.")
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the archive is known to be fresh and every configured part answers."""
+        return self.stale is False and all(part.answers is not False for part in self.parts)
+
+
+def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | None = None) -> Status:
+    """Look at an archive and at the parts around it; nothing is asked of the feed.
+
+    Reads the present market day's bodies twice. What cannot be looked at stays None.
+    """
+    now = (now or datetime.now(UTC)).astimezone(EST)
+    parts = [_answer("redis", _redis, settings), _answer("kafka", _kafka, settings)]
+    found: dict[str, object] = {"archive": str(settings.local or settings.s3_bucket or settings.s3_block)}
+    identity = None if settings.local is None else folder_identity(settings.local)
+    try:
+        objects = objects_of(settings)
+        identity = objects.identity
+        found["archive"] = objects.location
+        for look in (_last, _today, _refused, _drift, _unannounced, _written_by):
+            found |= look(objects, _Asked(now, stale_after, settings.environment))
+        archive = Part(name="archive", answers=True, detail=objects.location)
+    except ArchiveError as error:
+        archive = Part(name="archive", answers=False, detail=str(error))
+    if identity is not None:
+        spool = Spool(settings.spool, identity, RESERVE, settings.environment)
+        found |= {"spooled": spool.count(), "spooled_since": spool.oldest()}
+    return Status.model_validate({"at": now, **found, "parts": [archive, *parts]})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of an archive, and when (EST)."""
+
+    now: datetime
+    stale_after: timedelta
+    environment: str
+
+
+def _last(objects: Objects, asked: _Asked) -> dict[str, object]:
+    last = _last_interval_end(objects, asked.now)
+    if last is None:
+        return {"stale": True}
+    age = asked.now - last
+    minutes = round(age / timedelta(minutes=1), 1)
+    return {"last_interval_end": last, "age_minutes": minutes, "stale": age > asked.stale_after}
+
+
+def _last_interval_end(objects: Objects, now: datetime) -> datetime | None:
+    """Return the newest label; one far in the future is a mistake of somebody's clock and does not hide a gap."""
+    days = [day for day in market_days(objects, RESERVE) if day <= now.date()]
+    labels: list[datetime] = (
+        list_snapshots(objects, RESERVE, days[-2:], ordered=False).snapshots["interval_end"].to_list()
+    )
+    newest = max((label for label in labels if label <= now + _CLOCKS_APART), default=None)
+    return None if newest is None else newest.astimezone(EST)
+
+
+def _today(objects: Objects, asked: _Asked) -> dict[str, object]:
+    day = market_day(asked.now)
+    # A clock that was never set shows a day before any archive; there is nothing to tell of that.
+    rows = coverage(objects, start=day, end=day + ONE_DAY, now=asked.now).to_dicts()
+    return {"today": {name: rows[0][name] for name in Today.model_fields} if rows else None}
+
+
+def _refused(objects: Objects, asked: _Asked) -> dict[str, object]:
+    days = [asked.now.date() - ONE_DAY * number for number in range(_DAYS_OF_REFUSALS)]
+    folders = objects.names([f"quarantine/{RESERVE.name}/{day}" for day in days])
+    refused = [sum(name.endswith(".body.gz") for name in names) for names in folders]
+    return {"refused_today": refused[0], "refused_7_days": sum(refused)}
+
+
+def _drift(objects: Objects, asked: _Asked) -> dict[str, object]:
+    snapshots = list_snapshots(objects, RESERVE, [market_day(asked.now)], ordered=False).snapshots
+    found: Counter[str] = Counter()
+    for data in objects.read(snapshots["object_key"].to_list()):
+        with suppress(zlib.error, OSError):  # coverage counts it
+            found.update(drift_of(RESERVE.examine(unzipped(data))).keys())
+    return {"drift": dict(sorted(found.items()))}
+
+
+def _unannounced(objects: Objects, asked: _Asked) -> dict[str, object]:
+    return {"unannounced": len(objects.names([f"unannounced/{RESERVE.name}/{asked.environment}"])[0])}
+
+
+def _written_by(objects: Objects, _asked: _Asked) -> dict[str, object]:
+    return {"written_by": writers(objects)}
+
+
+def _answer(
+    name: Literal["redis", "kafka"], ask: Callable[[PartsSettings], tuple[bool | None, str]], settings: PartsSettings
+) -> Part:
+    try:
+        answers, detail = ask(settings)
+    except CollectionError as error:
+        return Part(name=name, answers=False, detail=error.message)
+    return Part(name=name, answers=answers, detail=detail)
+
+
+def _redis(settings: PartsSettings) -> tuple[bool | None, str]:
+    if settings.embeds_valkey:
+        return None, "embedded: it comes with each run"
+    Registry.connect(settings.redis_address, settings.environment, RESERVE).close()
+    return True, "answers"
+
+
+def _kafka(settings: PartsSettings) -> tuple[bool | None, str]:
+    if settings.kafka is None:
+        return None, "not configured"
+    announcer = Announcer(settings.kafka, _KAFKA_SECONDS)
+    try:
+        return True, f"answers, {counted(announcer.reach(), 'broker')}"
+    finally:
+        announcer.close()
+
+
+def told(found: Status) -> str:
+    """Return the status as one screen, a line a fact; what could not be looked at is unknown."""
+    facts = [("archive", found.archive), ("last interval", _last_told(found))]
+    if (day := found.today) is None:
+        facts.append(("today", _UNKNOWN))
+    else:
+        counts = f"{day.collected} of {day.expected} collected ({day.quiet} quiet, {day.binding} binding)"
+        facts.append((f"today, {day.market_day}", f"{counts}, {day.missing} missing"))
+    refused = f"{_known(found.refused_today)} today, {_known(found.refused_7_days)} in seven days"
+    drift = _UNKNOWN
+    if found.drift is not None:
+        drift = ", ".join(f"{code} {count}" for code, count in found.drift.items()) or "none"
+    oldest = "" if found.spooled_since is None else f", oldest {found.spooled_since:%Y-%m-%d %H:%M} EST"
+    facts += [
+        ("refused", _UNKNOWN if found.refused_today is None else refused),
+        ("drift today", drift),
+        ("not announced", _known(found.unannounced)),
+        ("in the spool", _known(found.spooled) + oldest),
+        *([("written by", f"{', '.join(found.written_by)}: one archive for several")] if found.written_by else []),
+        *(
+            (part.name, f"FAILS: {part.detail}" if part.answers is False else part.detail)
+            for part in found.parts
+            if part.name != "archive" or not part.answers
+        ),
+    ]
+    return "".join(f"{name:<18} {state}\n" for name, state in facts)
+
+
+def _known(count: int | None) -> str:
+    return _UNKNOWN if count is None else str(count)
+
+
+def _last_told(found: Status) -> str:
+    if found.stale is None:
+        return _UNKNOWN
+    if found.last_interval_end is None or found.age_minutes is None:
+        return "nothing archived"
+    late = ", STALE" if found.stale else ""
+    return f"{found.last_interval_end:%Y-%m-%d %H:%M} EST, {_age(found.age_minutes)}{late}"
+
+
+def _age(minutes: float) -> str:
+    """Say how long ago something was, in minutes, hours or days; or that the clock is behind it."""
+    size = abs(minutes)
+    unit, length = next((unit, length) for unit, length, until in _UNITS if size < until)
+    return f"{round(size / length, 1):g} {unit} {'ago' if minutes >= 0 else 'ahead of the clock'}"

@@ -1,0 +1,1 @@
+"""Reading: archived bodies to typed frames, coverage, fetch times, compaction."""

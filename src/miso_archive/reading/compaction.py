@@ -1,0 +1,180 @@
+"""Closed market days to monthly Parquet, which keeps reading instant after a year. Raw objects stay for ever."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Final
+
+import polars as pl
+
+from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.days import Day, Days, given_day, given_now
+from miso_archive.intervals.market_days import ONE_DAY, days_between, month_end, open_day
+from miso_archive.reading.one_pass import Progress, Reading
+from miso_archive.store.address import ArchiveAddress, open_to_read
+from miso_archive.store.listing import Listing, list_snapshots, market_days
+from miso_archive.store.months import SCHEMAS, VERSION, Compacted, curated_key, months_of
+from miso_archive.store.objects import ArchiveError, Objects
+
+RESULTS: Final = pl.Schema(
+    {
+        "month": pl.String(),
+        "through": pl.Date(),
+        "snapshots": pl.Int64(),
+        "constraints": pl.Int64(),
+        "unreadable": pl.Int64(),
+        "written": pl.Boolean(),
+    }
+)
+"""The columns of a frame of CompactedMonths, as their ``as_dict`` gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompactedMonth:
+    """What became of one month: the market days covered, its rows, and whether its files were written anew."""
+
+    month: date
+    through: date
+    snapshots: int
+    constraints: int
+    unreadable: int
+    written: bool
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the parts as a row of RESULTS; the month as ``YYYY-MM``."""
+        return asdict(self) | {"month": f"{self.month:%Y-%m}"}
+
+
+def months_to_compact(
+    archive: ArchiveAddress, *, start: Day | None = None, end: Day | None = None, now: datetime | None = None
+) -> list[date]:
+    """Return the months, as their first days, that hold closed market days of a period.
+
+    Args:
+        archive: A folder, ``s3://bucket`` or ``s3://bucket/folder``, or an S3Bucket block.
+        start: The first market day (EST); the archive's first when not given.
+        end: The market day after the last; after the archive's last when not given.
+        now: The time by which days are closed: an aware time, the present when not given.
+
+    Raises:
+        ArchiveError: There is no such archive, or it fails.
+        ValueError: The days are no days, or end before they start; ``now`` is no time or has no zone; or the archive is
+            of a kind that is not known.
+    """
+    known = Days.of(start, end).among(market_days(open_to_read(archive), RESERVE))
+    last = _last_closed(now)
+    return months_of(day for day in known if day <= last)
+
+
+def compact_month(
+    archive: ArchiveAddress, month: date, *, now: datetime | None = None, progress: Progress | None = None
+) -> CompactedMonth | None:
+    """Compact a month's closed market days from their raw objects, if what stands compacted is not the same.
+
+    Safe to repeat, beside a collector and beside another compaction: each file is replaced whole, and each says for
+    itself which days it covers, so that a reader answers right whatever stands at the moment.
+
+    Returns:
+        What became of the month; None when it has no closed day with a snapshot.
+
+    Raises:
+        ArchiveError: The archive fails; or raw objects are gone, or damaged, that the month was compacted from.
+        ValueError: The month is no day; ``now`` is no time or has no zone; or the archive is of a kind that is not
+            known.
+    """
+    first = given_day(month, "month")
+    if first is None:
+        raise ValueError("month= is a day of the month to compact, not None")
+    objects = open_to_read(archive)
+    return _Month(objects, first.replace(day=1), _last_closed(now)).compact(progress)
+
+
+def _last_closed(now: datetime | None) -> date:
+    return open_day(given_now(now)) - ONE_DAY
+
+
+class _Month:
+    """One month's files: what stands, and what its raw objects say."""
+
+    def __init__(self, objects: Objects, month: date, last_closed: date, dataset: Dataset = RESERVE) -> None:
+        self._objects = objects
+        self._dataset = dataset
+        self._month = month
+        self._keys = {table: curated_key(dataset, table, month) for table in SCHEMAS}
+        self._files = dict(zip(SCHEMAS, objects.read(list(self._keys.values())), strict=True))
+        self._standing = {table: Compacted.of(file) for table, file in self._files.items()}
+        # A clock that went back must not take days out again.
+        covered = [standing.through for standing in self._standing.values() if standing is not None]
+        self._days = days_between(month, min(month_end(month), max([last_closed, *covered])))
+
+    def compact(self, progress: Progress | None) -> CompactedMonth | None:
+        if not self._days:
+            return None
+        listing = list_snapshots(self._objects, self._dataset, self._days, ordered=False)
+        if listing.snapshots.is_empty() and not any(self._standing.values()):
+            return None
+        digest = _digest(listing)
+        [standing, *others] = self._standing.values()
+        if (
+            standing is not None
+            and all(other == standing for other in others)
+            and standing.version == VERSION
+            # What could not be read may have been mended since: it is looked at again.
+            and not standing.skipped
+            and (standing.objects, standing.through) == (digest, self._days[-1])
+        ):
+            return self._result(standing, written=False)
+        return self._write(digest, progress)
+
+    def _write(self, digest: str, progress: Progress | None) -> CompactedMonth:
+        reading = Reading(self._objects, "snapshots", dataset=self._dataset, progress=progress)
+        decoded = list(reading.raw(self._days))
+        frames = {
+            table: pl.concat([schema.to_frame(), *(getattr(batch, table) for batch in decoded)])
+            for table, schema in SCHEMAS.items()
+        }
+        self._refuse_to_shrink(frames["snapshots"])
+        compacted = Compacted(
+            version=VERSION,
+            first=self._days[0],
+            through=self._days[-1],
+            objects=digest,
+            snapshots=len(frames["snapshots"]),
+            constraints=len(frames["constraints"]),
+            skipped=tuple(sorted(reading.skipped)),
+        )
+        stale = [table for table, standing in self._standing.items() if standing != compacted]
+        for table in stale:
+            self._objects.replace(self._keys[table], compacted.as_parquet(table, frames[table]))
+        return self._result(compacted, written=bool(stale))
+
+    def _refuse_to_shrink(self, snapshots: pl.DataFrame) -> None:
+        """Refuse to put less in place of more: what raw objects no longer give, the compacted month still does."""
+        readable = set(snapshots["object_key"])
+        for table, file in reversed(self._files.items()):  # snapshots know of the quiet ones too
+            if self._standing[table] is None or isinstance(file, OSError):
+                continue
+            gone = sorted(set(pl.read_parquet(file, columns=["object_key"])["object_key"]) - readable)
+            if gone:
+                message = (
+                    f"{self._keys[table]} in {self._objects.location} holds {len(gone)} snapshots whose raw objects are"
+                    f" gone or damaged, the first {gone[0]}: it is left as it is. Bring them back, or delete it to"
+                    " compact anew."
+                )
+                raise ArchiveError(message)
+
+    def _result(self, compacted: Compacted, *, written: bool) -> CompactedMonth:
+        return CompactedMonth(
+            month=self._month,
+            through=compacted.through,
+            snapshots=compacted.snapshots,
+            constraints=compacted.constraints,
+            unreadable=len(compacted.skipped),
+            written=written,
+        )
+
+
+def _digest(listing: Listing) -> str:
+    keys = [*listing.snapshots["object_key"], *(found.object_key for found in listing.foreign)]
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()

@@ -1,0 +1,164 @@
+"""What was collected and what was not: a gap is never passed off as a quiet market."""
+
+from collections import Counter
+from datetime import date, datetime, time
+from typing import Final
+
+import polars as pl
+
+from miso_archive.feeds.columns import COVERAGE, INTERVAL_START, SNAPSHOTS, TIME
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.days import Day, Days, given_now
+from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.intervals.market_days import INTERVALS_A_DAY, ONE_DAY, day_named
+from miso_archive.reading.one_pass import Progress, Reading
+from miso_archive.reports.archived import Reports
+from miso_archive.reports.workbook import REAL_TIME
+from miso_archive.store.address import ArchiveAddress, open_to_read
+from miso_archive.store.objects import Objects
+
+MISSING: Final = pl.Schema(
+    {"market_day": pl.Date(), "interval_start": TIME, "interval_end": TIME, "healed": pl.Boolean()}
+)
+
+
+def coverage(
+    archive: ArchiveAddress,
+    *,
+    start: Day | None = None,
+    end: Day | None = None,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Count what an archive holds of each market day: one row a day, days without anything included.
+
+    Args:
+        archive: A folder, ``s3://bucket`` or ``s3://bucket/folder``, or an S3Bucket block.
+        start: The first market day (EST); the archive's first when not given.
+        end: The market day after the last; after the archive's last when not given.
+        now: Until when intervals are expected: an aware time, the present when not given. What an archive holds
+            beyond it is expected too.
+        progress: Called with how many market days have been read from raw objects, and how many are to be.
+
+    Returns:
+        A frame with the columns of ``feeds.columns.COVERAGE``. A market day has 288 intervals, also on the
+        days on which US clocks change.
+
+    Raises:
+        ArchiveError: There is no such archive, or it fails.
+        ValueError: The days are no days, or end before they start; ``now`` is no time or has no zone; or the archive is
+            of a kind that is not known.
+    """
+    return _Coverage(archive, Days.of(start, end), now, progress).frame()
+
+
+def missing_intervals(
+    archive: ArchiveAddress,
+    *,
+    start: Day | None = None,
+    end: Day | None = None,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """List the intervals without a readable snapshot: one row each, in time order.
+
+    Arguments and errors are those of ``coverage``.
+
+    Returns:
+        A frame of ``market_day``, ``interval_start``, ``interval_end`` (EST, UTC-5 all year) and ``healed``: whether
+        MISO's next-day report covers the interval, archived and readable. What the report says is not what the live
+        feed said: a healed interval stays missing.
+    """
+    return _Coverage(archive, Days.of(start, end), now, progress).missing()
+
+
+class _Coverage:
+    def __init__(self, archive: ArchiveAddress, days: Days, now: datetime | None, progress: Progress | None) -> None:
+        now = given_now(now)
+        objects = open_to_read(archive)
+        reading = Reading(objects, "snapshots", progress=progress)
+        frames = pl.collect_all(list(reading.frames(days)))
+        self._snapshots = pl.concat([SNAPSHOTS.to_frame(), *frames])
+        self._unreadable = Counter(found.market_day for found in reading.skipped)
+        self._refused = _count_refused(objects, days)
+        self._covered = {report.market_day: report.covered for report in Reports(objects, REAL_TIME).read(days)}
+        self._days = self._between(days)
+        ends = self._snapshots["interval_end"].max()
+        self._horizon = max(now, ends) if isinstance(ends, datetime) else now
+
+    def frame(self) -> pl.DataFrame:
+        on_grid = _on_grid()
+        latest = pl.col("is_latest") & on_grid
+        counted = self._snapshots.group_by("market_day").agg(
+            collected=latest.sum(),
+            quiet=(latest & pl.col("quiet")).sum(),
+            binding=(latest & ~pl.col("quiet")).sum(),
+            revised=pl.col("interval_end").filter((pl.col("interval_end").len().over("interval_end")) > 1).n_unique(),
+            off_grid=(~on_grid).sum(),
+        )
+        days = pl.DataFrame(
+            {
+                "market_day": self._days,
+                "expected": [self._expected(day) for day in self._days],
+                "refused": [self._refused[day] for day in self._days],
+                "unreadable": [self._unreadable[day] for day in self._days],
+            },
+            schema_overrides={"market_day": pl.Date},
+        )
+        of_reports = self._missing([day for day in self._days if day in self._covered])
+        healed = of_reports.group_by("market_day").agg(pl.col("healed").sum())
+        return (
+            days.join(counted, on="market_day", how="left", maintain_order="left")
+            .join(healed, on="market_day", how="left", maintain_order="left")
+            .with_columns(pl.col("collected", "quiet", "binding", "revised", "off_grid", "healed").fill_null(0))
+            .with_columns(missing=pl.col("expected").cast(pl.Int64) - pl.col("collected"))
+            .select(pl.col(name).cast(dtype) for name, dtype in COVERAGE.items())
+        )
+
+    def missing(self) -> pl.DataFrame:
+        return self._missing(self._days)
+
+    def _missing(self, days: list[date]) -> pl.DataFrame:
+        seen = self._snapshots.select("interval_end")
+        ends = [(day, _begin(day) + INTERVAL * number) for day in days for number in range(1, self._expected(day) + 1)]
+        expected = pl.DataFrame(ends, {"market_day": pl.Date, "interval_end": TIME}, orient="row")
+        absent = expected.join(seen, on="interval_end", how="anti", maintain_order="left")
+        covered = pl.concat([SNAPSHOTS.to_frame().select("interval_end"), *self._covered.values()])["interval_end"]
+        return absent.with_columns(INTERVAL_START, healed=pl.col("interval_end").is_in(covered.implode())).select(
+            list(MISSING)
+        )
+
+    def _expected(self, day: date) -> int:
+        ended = (self._horizon - _begin(day)) // INTERVAL
+        return min(max(ended, 0), INTERVALS_A_DAY)
+
+    def _between(self, days: Days) -> list[date]:
+        """Return every day asked for, or from the first to the last of which the archive knows anything."""
+        asked = days.all()
+        if asked is not None:
+            return asked
+        known = {*self._snapshots["market_day"], *self._unreadable, *self._refused, *self._covered}
+        first, last = days.start or min(known, default=None), max(known, default=None)
+        if first is None or (last is None and days.end is None):
+            return []
+        after = days.end or max(first, (last or first) + ONE_DAY)
+        return Days(first, max(first, after)).all() or []
+
+
+def _on_grid() -> pl.Expr:
+    five_minutes = int(INTERVAL.total_seconds()) * 1_000_000
+    return pl.col("interval_end").to_physical() % five_minutes == 0
+
+
+def _begin(day: date) -> datetime:
+    return datetime.combine(day, time(), EST)
+
+
+def _count_refused(objects: Objects, days: Days) -> Counter[date]:
+    root = f"quarantine/{RESERVE.name}"
+    folders = [day for name in objects.folders(root) if (day := day_named(name))]
+    asked = days.among(folders)
+    names = objects.names([f"{root}/{day}" for day in asked])
+    return Counter(
+        {day: sum(name.endswith(".body.gz") for name in found) for day, found in zip(asked, names, strict=True)}
+    )

@@ -1,0 +1,154 @@
+"""One pass over market days of an archive: compacted months from Parquet, the other days from raw objects."""
+
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import Final
+
+import polars as pl
+
+from miso_archive.feeds.columns import SNAPSHOTS
+from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.days import Days
+from miso_archive.intervals.market_days import ONE_DAY, days_between, market_day, month_end
+from miso_archive.reading.decode import Decoded, decode
+from miso_archive.store.gzipped import unzipped
+from miso_archive.store.listing import list_snapshots, market_days
+from miso_archive.store.months import Compacted, Table, compacted_months, curated_key
+from miso_archive.store.objects import Objects, UnreadableObjectError
+from miso_archive.store.skipped import Skipped
+
+Progress = Callable[[int, int], None]
+"""Called with how many market days have been read from raw objects, and how many are to be."""
+
+_DAYS_LISTED_TOGETHER: Final = 31
+# Beyond this it is asked first which days there are: each costs a listing.
+_MOST_DAYS_UNSEEN: Final = 400
+_MOST_BODIES: Final = 16384
+_MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Month:
+    file: bytes
+    compacted: Compacted
+    days: list[date]
+
+
+class Reading:
+    """One pass over an archive. What could not be read gathers in ``skipped``."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        table: Table,
+        *,
+        dataset: Dataset = RESERVE,
+        strict: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self._objects = objects
+        self._table = table
+        self._dataset = dataset
+        self._strict = strict
+        self._progress = progress or (lambda _done, _total: None)
+        self.skipped: list[Skipped] = []
+
+    def frames(self, days: Days) -> Iterator[pl.LazyFrame]:
+        """Yield the frames of the days in time order, one or more a stretch of days read alike.
+
+        Raises:
+            ArchiveError: The archive fails.
+            UnreadableObjectError: An object cannot be read, and the reading is strict.
+        """
+        months = self._months(days)
+        month_of = {day: month for month in months for day in month.days}
+        wanted = days.all()
+        if wanted is None or len(wanted) > _MOST_DAYS_UNSEEN:
+            wanted = days.among(sorted({*market_days(self._objects, self._dataset), *month_of}))
+        for is_compacted, stretch in groupby(wanted, key=lambda day: day in month_of):
+            if is_compacted:
+                asked = list(stretch)
+                yield self._from_compacted(list(dict.fromkeys(month_of[day] for day in asked)), asked)
+            else:
+                for decoded in self.raw(list(stretch)):
+                    yield getattr(decoded, self._table).lazy()
+
+    def labels(self, days: Sequence[date]) -> pl.DataFrame:
+        """Return the ends of the intervals of some market days that have a readable snapshot, as ``interval_end``."""
+        among = Days(min(days), max(days) + ONE_DAY, pl.col("market_day").is_in(list(days)))
+        frames = Reading(self._objects, "snapshots", dataset=self._dataset).frames(among)
+        return pl.concat([SNAPSHOTS.to_frame().lazy(), *frames]).select("interval_end").collect()
+
+    def raw(self, days: Sequence[date]) -> Iterator[Decoded]:
+        """Yield what the raw objects of some market days hold, batch after batch."""
+        # Files are read and unzipped here while the batch before is decoded there.
+        with ThreadPoolExecutor(1) as thread:
+            pending: deque[Future[Decoded]] = deque()
+            for start in range(0, len(days), _DAYS_LISTED_TOGETHER):
+                listing = list_snapshots(self._objects, self._dataset, days[start : start + _DAYS_LISTED_TOGETHER])
+                self._skip(listing.foreign)
+                for objects, bodies in self._batches(listing.snapshots):
+                    pending.append(thread.submit(decode, objects, bodies))
+                    if len(pending) > 1:
+                        yield self._checked(pending.popleft().result())
+                self._progress(min(start + _DAYS_LISTED_TOGETHER, len(days)), len(days))
+            while pending:
+                yield self._checked(pending.popleft().result())
+
+    def _months(self, days: Days) -> list[_Month]:
+        """Return the compacted months that may hold some of the days."""
+        found = compacted_months(self._objects, self._dataset, self._table)
+        months = [month for month in found if days.among(days_between(month, month_end(month)))]
+        keys = [curated_key(self._dataset, self._table, month) for month in months]
+        # A file that is damaged, or of another version, is as good as none: the raw objects are kept for ever.
+        return [
+            _Month(file, compacted, compacted.days)
+            for file in self._objects.read(keys)
+            if isinstance(file, bytes) and (compacted := Compacted.of(file)) is not None
+        ]
+
+    def _from_compacted(self, months: list[_Month], asked: list[date]) -> pl.LazyFrame:
+        days = set(asked)
+        self._skip([found for month in months for found in month.compacted.skipped if found.market_day in days])
+        frame = pl.scan_parquet([month.file for month in months])
+        whole = len(asked) == sum(len(month.days) for month in months)
+        return frame if whole else frame.filter(pl.col("market_day").is_in(asked))
+
+    def _batches(self, snapshots: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, list[bytes]]]:
+        """Read and unzip the objects; the bodies of one interval come in one batch."""
+        keys = snapshots["object_key"].to_list()
+        intervals = snapshots["interval_end"].to_physical().to_list()
+        rows: list[int] = []
+        bodies: list[bytes] = []
+        size = 0
+        for row, data in enumerate(self._objects.read(keys)):
+            if (len(bodies) >= _MOST_BODIES or size >= _MOST_BYTES_TOGETHER) and intervals[row] != intervals[row - 1]:
+                yield snapshots[rows], bodies
+                rows, bodies, size = [], [], 0
+            try:
+                body = unzipped(data)
+            except (zlib.error, OSError) as error:
+                self._skip(
+                    [Skipped(keys[row], market_day(snapshots["interval_end"][row]), f"it cannot be read: {error}")]
+                )
+                continue
+            rows.append(row)
+            bodies.append(body)
+            size += len(body)
+        if bodies:
+            yield snapshots[rows], bodies
+
+    def _checked(self, decoded: Decoded) -> Decoded:
+        self._skip(decoded.skipped)
+        return decoded
+
+    def _skip(self, skipped: list[Skipped]) -> None:
+        if skipped and self._strict:
+            raise UnreadableObjectError(f"{self._objects.location}/{skipped[0].object_key}: {skipped[0].reason}")
+        self.skipped += skipped

@@ -1,0 +1,1 @@
+"""MISO's reports on reserve constraints: read, checked in a process of their own, archived."""

@@ -1,0 +1,151 @@
+"""MISO's reports in an archive: put under their market day, listed, read as frames. Nothing here compacts them."""
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from typing import NamedTuple
+
+import polars as pl
+
+from miso_archive.contract.findings import Finding
+from miso_archive.feeds.columns import CONSTRAINTS, SNAPSHOTS
+from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.days import Days
+from miso_archive.intervals.market_days import day_named
+from miso_archive.reports.workbook import RefusedReportError, Report, covered, read_report
+from miso_archive.store.archive import Store, Stored, provenance_of, store_refused
+from miso_archive.store.gzipped import unzipped, zipped
+from miso_archive.store.layout import REVISION_DIGITS, report_key, reports_folder
+from miso_archive.store.objects import Objects, UnreadableObjectError
+from miso_archive.store.response import Response
+from miso_archive.store.skipped import Skipped
+from miso_archive.text import shown
+
+
+class ArchivedReport(NamedTuple):
+    """What the readable reports of one market day hold, in time order; ``is_latest`` marks the rows of the last.
+
+    ``constraints`` has the columns of CONSTRAINTS, ``snapshots`` those of SNAPSHOTS: a row an interval that the report
+    speaks for, quiet where it has no constraint.
+    """
+
+    market_day: date
+    constraints: pl.DataFrame
+    snapshots: pl.DataFrame
+
+    @property
+    def covered(self) -> pl.DataFrame:
+        """The ends of the intervals that the latest report speaks for, as ``interval_end``."""
+        return self.snapshots.filter("is_latest").select("interval_end")
+
+
+def store_report(
+    archive: Store, report: Report, market_day: date, response: Response, dataset: Dataset = RESERVE
+) -> Stored:
+    """Put a report, byte for byte, under its market day; beside it, when other bytes stand there. Safe to repeat."""
+    data, provenance = zipped(response.body), provenance_of(response)
+    file_name = report.file_name(market_day)
+    key = report_key(dataset, report.name, market_day, file_name)
+    if archive.put_if_absent(key, data, provenance):
+        return Stored(key, written=True)
+    if archive.sha256_of(key) == response.sha256:
+        return Stored(key, written=False)
+    revision = report_key(dataset, report.name, market_day, file_name, revision_of=response.sha256)
+    return Stored(revision, written=archive.put_if_absent(revision, data, provenance))
+
+
+def store_refused_report(
+    archive: Store, report: Report, response: Response, reasons: tuple[Finding, ...], dataset: Dataset = RESERVE
+) -> str:
+    """Keep a refused report with its reasons, apart from the refused bodies of the feed; return its key."""
+    return store_refused(archive, replace(dataset, name=f"{dataset.name}/{report.name}"), response, reasons)
+
+
+class Reports:
+    """One pass over an archive's reports of a kind. What could not be read gathers in ``skipped``."""
+
+    def __init__(self, objects: Objects, report: Report, *, dataset: Dataset = RESERVE, strict: bool = False) -> None:
+        self._objects = objects
+        self._report = report
+        self._folder = reports_folder(dataset, report.name)
+        self._strict = strict
+        self.skipped: list[Skipped] = []
+
+    def read(self, days: Days) -> Iterator[ArchivedReport]:
+        """Yield the market days with a readable report, in time order.
+
+        Raises:
+            ArchiveError: The archive fails.
+            UnreadableObjectError: A report cannot be read, and the reading is strict.
+        """
+        found = days.among([day for name in self._objects.folders(self._folder) if (day := day_named(name))])
+        listed = self._objects.names([f"{self._folder}/{day}" for day in found])
+        for day, names in zip(found, listed, strict=True):
+            keys = self._in_order(day, names)
+            frames = [
+                (number, key, rows)
+                for number, (key, data) in enumerate(zip(keys, self._objects.read(keys), strict=True))
+                if (rows := self._rows(key, day, data)) is not None
+            ]
+            if frames:
+                yield self._archived(day, frames)
+
+    def _in_order(self, day: date, names: list[str]) -> list[str]:
+        """Return the keys of a day's reports: the one without a suffix was put first, others by when each came."""
+        first = f"{self._report.file_name(day)}.gz"
+        stem = re.escape(first.removesuffix(".xls.gz"))
+        revision = re.compile(rf"{stem}\.[0-9a-f]{{{REVISION_DIGITS}}}\.xls\.gz", re.ASCII)
+        folder = f"{self._folder}/{day}"
+        later = [f"{folder}/{name}" for name in names if revision.fullmatch(name)]
+        for name in names:
+            if name != first and not revision.fullmatch(name) and not name.startswith("."):  # that is being written
+                self._skip(f"{folder}/{shown(name, 100)[1:-1]}", day, "its name is not that of a report there")
+        came = self._objects.fetched_at(later) if len(later) > 1 else [""] * len(later)
+        ordered = [key for _, key in sorted(zip(came, later, strict=True))]
+        return [f"{folder}/{first}", *ordered] if first in names else ordered
+
+    def _rows(self, key: str, day: date, data: bytes | OSError) -> pl.DataFrame | None:
+        try:
+            return read_report(self._report, unzipped(data), day, key)
+        except (zlib.error, OSError) as error:
+            self._skip(key, day, f"it cannot be read: {error}")
+        except RefusedReportError as error:
+            self._skip(key, day, str(error))
+        return None
+
+    def _archived(self, day: date, frames: list[tuple[int, str, pl.DataFrame]]) -> ArchivedReport:
+        constraints, snapshots = [], []
+        latest = frames[-1][0]
+        for number, key, rows in frames:
+            origin = {
+                "revision": pl.lit(number, pl.Int32),
+                "is_latest": pl.lit(number == latest),
+                "object_key": pl.lit(key),
+            }
+            constraints.append(rows.with_columns(**origin))
+            snapshots.append(self._snapshots(rows, day).with_columns(**origin).select(list(SNAPSHOTS)))
+        return ArchivedReport(
+            day,
+            pl.concat([CONSTRAINTS.to_frame(), *constraints]).sort("interval_end", maintain_order=True),
+            pl.concat([SNAPSHOTS.to_frame(), *snapshots]).sort("interval_end", maintain_order=True),
+        )
+
+    def _snapshots(self, rows: pl.DataFrame, day: date) -> pl.DataFrame:
+        counts = rows.group_by("interval_end").agg(constraints=pl.len().cast(pl.Int32))
+        ends = covered(self._report, rows, day).to_frame()
+        return ends.join(counts, on="interval_end", how="left", maintain_order="left").with_columns(
+            pl.col("constraints").fill_null(0),
+            market_day=pl.lit(day),
+            interval_start=pl.col("interval_end") - self._report.length,
+            ref_id=pl.lit(None, pl.String),
+            quiet=pl.col("constraints").is_null(),
+            source=pl.lit(self._report.source),
+        )
+
+    def _skip(self, key: str, day: date, reason: str) -> None:
+        if self._strict:
+            raise UnreadableObjectError(f"{self._objects.location}/{key}: {reason}")
+        self.skipped.append(Skipped(key, day, reason))

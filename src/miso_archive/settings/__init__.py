@@ -1,0 +1,1 @@
+"""Settings: every option, environment variable, default and help text. Pure."""

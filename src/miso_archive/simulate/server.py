@@ -1,0 +1,216 @@
+"""The simulated feed: a market, a clock and faults behind a real HTTP server on this machine."""
+
+import json
+import math
+import random
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
+from time import monotonic
+from typing import Self
+
+from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.simulate.faults import Reply, check_faults, fault_reply, pick_fault
+from miso_archive.simulate.market import interval_number, snapshot_body
+from miso_archive.simulate.wire import ReplyServer, compressed
+
+FEED_PATH = "/api/BindingConstraints/Reserve"
+STATUS_PATH = "/simulated/status"
+
+# Long before the feed began, so that nobody takes a simulated archive for a real one.
+DEFAULT_START = datetime(2001, 1, 2, 7, 5, tzinfo=EST)
+
+_REQUESTS_KEPT = 10_000
+
+
+@dataclass(frozen=True)
+class ServedRequest:
+    """What one request for the feed was answered with.
+
+    Attributes:
+        number: 1 for the first request for the feed's path.
+        status: the HTTP status; meaningless when the connection was reset.
+        fault: the drawn fault's name, or None for a normal or scripted reply.
+        headers: the request's headers, as received.
+        body: the body that was to be sent: before the feed's own gzip encoding, after cutting it short, and empty for
+            a reset.
+        at: seconds on this machine's monotonic clock when the request was taken.
+    """
+
+    number: int
+    status: int
+    fault: str | None
+    headers: Mapping[str, str]
+    body: bytes
+    at: float
+
+
+class SimulatedFeed:
+    """A feed like MISO's with made-up content, as a context manager: it answers between enter and exit.
+
+    Args:
+        host: the IPv4 address or name to listen on; the default is reachable from this machine alone.
+        port: the port to listen on; 0 takes a free one.
+        seed: names the simulated market and the sequence of faults.
+        start: the END of the first interval served, aware, on the 5-minute grid.
+        speed: simulated seconds per real second, counted from construction; 0 stands still until `advance`.
+        ahead: simulated time that has passed at construction already.
+        revision_rate: the chance, 0 to 1, that a request for an interval already served finds it revised.
+        faults: the share of requests, 0 to 1, that each fault befalls.
+        compress: gzip the body for clients that accept it.
+
+    Raises:
+        ValueError: an argument is outside its range.
+        OSError: the address cannot be listened on.
+    """
+
+    def __init__(  # noqa: PLR0913 - all by keyword, all with a default
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        seed: int = 0,
+        start: datetime = DEFAULT_START,
+        speed: float = 0.0,
+        ahead: timedelta = timedelta(),
+        revision_rate: float = 0.0,
+        faults: Mapping[str, float] | None = None,
+        compress: bool = False,
+    ) -> None:
+        if not 0 <= speed < math.inf:
+            raise ValueError(f"speed is 0 or more simulated seconds a second: {speed}")
+        if not 0 <= revision_rate <= 1:
+            raise ValueError(f"revision_rate is within 0 and 1: {revision_rate}")
+        interval_number(start)  # refuses a start that is no interval's end
+        self._faults = dict(faults or {})
+        check_faults(self._faults)
+        self._seed = seed
+        self._start = start.astimezone(EST)
+        self._speed = speed
+        self._ahead = ahead
+        self._revision_rate = revision_rate
+        self._compress = compress
+
+        self._lock = Lock()
+        self._advanced = 0
+        self._revised: tuple[datetime, int] = (self._start, 0)
+        self._last_served: datetime | None = None
+        self._script: deque[Reply] = deque()
+        self._hits = 0
+        self._requests: deque[ServedRequest] = deque(maxlen=_REQUESTS_KEPT)
+        self._faults_served: Counter[str] = Counter()
+        self._server = ReplyServer(host, port, self._respond)
+        self._began = monotonic()
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Break off every reply in progress, end all threads and free the port."""
+        self._server.stop()
+
+    @property
+    def url(self) -> str:
+        """The address of the simulated feed."""
+        return f"http://{self._server.server_name}:{self._server.server_port}{FEED_PATH}"
+
+    @property
+    def status_url(self) -> str:
+        """The address of a JSON summary: hits, the present interval's end, the faults served."""
+        return f"http://{self._server.server_name}:{self._server.server_port}{STATUS_PATH}"
+
+    @property
+    def hits(self) -> int:
+        """How many requests came for the feed's path."""
+        return self._hits
+
+    @property
+    def requests(self) -> list[ServedRequest]:
+        """The latest requests for the feed's path, at most 10,000, oldest first."""
+        with self._lock:
+            return list(self._requests)
+
+    @property
+    def interval_end(self) -> datetime:
+        """The END of the interval that is served at present, in EST (fixed UTC-5)."""
+        moved = self._ahead + timedelta(seconds=(monotonic() - self._began) * self._speed)
+        return self._start + (self._advanced + moved // INTERVAL) * INTERVAL
+
+    def advance(self, intervals: int = 1) -> None:
+        """Move the simulated clock on by that many 5-minute intervals."""
+        with self._lock:
+            self._advanced += intervals
+
+    def revise(self) -> None:
+        """Serve the present interval's next revision from now on, until the clock moves to another interval."""
+        with self._lock:
+            self._revise(self.interval_end)
+
+    def script(self, *replies: Reply) -> None:
+        """Answer the next requests for the feed with these replies, one each, before going on as usual."""
+        with self._lock:
+            self._script.extend(replies)
+
+    def _respond(self, path: str, headers: Mapping[str, str]) -> Reply:
+        if path == FEED_PATH:
+            reply = self._serve(headers)
+            return compressed(reply) if self._compress and _accepts_gzip(headers) else reply
+        if path == STATUS_PATH:
+            return Reply(body=json.dumps(self._status()).encode())
+        return Reply(404, b'{"error":"not found"}')
+
+    def _status(self) -> dict[str, object]:
+        with self._lock:
+            return {
+                "simulated": True,
+                "hits": self._hits,
+                "interval_end": self.interval_end.isoformat(),
+                "seed": self._seed,
+                "faults_served": dict(self._faults_served),
+            }
+
+    def _serve(self, headers: Mapping[str, str]) -> Reply:
+        with self._lock:
+            self._hits += 1
+            fault, reply = self._next_reply()
+            body = self._normal_body() if reply.body is None else reply.body
+            reply = replace(reply, body=body)
+            sent = b"" if reply.reset else body[: reply.truncate_to]
+            self._requests.append(ServedRequest(self._hits, reply.status, fault, headers, sent, monotonic()))
+            return reply
+
+    def _next_reply(self) -> tuple[str | None, Reply]:
+        if self._script:
+            return None, self._script.popleft()
+        fault = pick_fault(self._faults, seed=self._seed, number=self._hits)
+        if fault is None:
+            return None, Reply()
+        self._faults_served[fault] += 1
+        return fault, fault_reply(fault, port=self._server.server_port)
+
+    def _normal_body(self) -> bytes:
+        interval_end = self.interval_end
+        if interval_end == self._last_served and self._revision_rate > self._draw():
+            self._revise(interval_end)
+        self._last_served = interval_end
+        return snapshot_body(interval_end, seed=self._seed, revision=self._revision_of(interval_end))
+
+    def _draw(self) -> float:
+        return random.Random(f"revision {self._seed} {self._hits}").random()  # noqa: S311 - a simulation keeps no secrets
+
+    def _revise(self, interval_end: datetime) -> None:
+        self._revised = (interval_end, self._revision_of(interval_end) + 1)
+
+    def _revision_of(self, interval_end: datetime) -> int:
+        revised, revision = self._revised
+        return revision if revised == interval_end else 0
+
+
+def _accepts_gzip(headers: Mapping[str, str]) -> bool:
+    return any(name.lower() == "accept-encoding" and "gzip" in value for name, value in headers.items())

@@ -1,0 +1,154 @@
+"""Which snapshots an archive holds, from the names of its objects alone."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, NamedTuple, TypeAlias
+
+import polars as pl
+
+from miso_archive.feeds.columns import TIME
+from miso_archive.feeds.feed import Dataset
+from miso_archive.intervals.labels import EST
+from miso_archive.intervals.market_days import ONE_DAY, day_named
+from miso_archive.store.objects import Objects
+from miso_archive.store.skipped import Skipped
+
+OBJECTS: Final = pl.Schema({"object_key": pl.String(), "interval_end": TIME, "revision": pl.Int32()})
+"""What is known of archived snapshots before they are read: one row an object."""
+
+_ENDINGS: Final = {f"{minute // 60:02}{minute % 60:02}.json.gz": minute for minute in range(24 * 60)}
+_REVISION: Final = re.compile(r"([01]\d|2[0-3])([0-5]\d)\.[0-9a-f]{12}\.json\.gz", re.ASCII)
+_MICROSECONDS_A_MINUTE: Final = 60_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_Found: TypeAlias = tuple[int, str]
+"""One snapshot: the minute of its label's day, and what its name ends with."""
+
+
+class _Folder(NamedTuple):
+    """The snapshots found in a folder, whose keys all begin with the stem."""
+
+    day: date
+    stem: str
+    found: list[_Found]
+
+
+class Listing(NamedTuple):
+    """The snapshots of some market days, as ``bodies.OBJECTS``, in time order, and what else lies among them."""
+
+    snapshots: pl.DataFrame
+    foreign: list[Skipped]
+
+
+def market_days(objects: Objects, dataset: Dataset) -> list[date]:
+    """Return every market day that may have a snapshot, by the archive's folders: one listing."""
+    folders = [day for name in objects.folders(f"sourcing/{dataset.name}") if (day := day_named(name))]
+    # A folder is named by the labels' date, and its label 00:00 belongs to the day before.
+    return sorted({*folders, *(day - ONE_DAY for day in folders)})
+
+
+def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date], *, ordered: bool = True) -> Listing:
+    """List the snapshots of these market days: their own folders, and the 00:00 of the folders after.
+
+    When each body was fetched is asked of the archive where an interval has several; not unless ``ordered``, which
+    leaves them, and their revisions, in the order of their names.
+    """
+    wanted = set(days)
+    folders = sorted(wanted | {day + ONE_DAY for day in days})
+    paths = [f"sourcing/{dataset.name}/{day}" for day in folders]
+    listed: list[_Folder] = []
+    foreign: list[Skipped] = []
+    for day, path, names in zip(folders, paths, objects.names(paths), strict=True):
+        prefix = f"{dataset.file_stem}_{day:%Y%m%d}_"
+        found, others = _recognised(prefix, names)
+        if day in wanted:
+            reason = "its name is not that of a snapshot there"
+            foreign += [Skipped(f"{path}/{_printable(name)}", day, reason) for name in others]
+        else:
+            found = [snapshot for snapshot in found if snapshot[0] == 0]
+        if day - ONE_DAY not in wanted:
+            found = [snapshot for snapshot in found if snapshot[0] > 0]
+        listed.append(_Folder(day, f"{path}/{prefix}", found))
+    came = _came(objects, listed) if ordered else {}
+    columns = _Columns()
+    for folder in listed:
+        columns.add(folder, came)
+    return Listing(columns.frame(), foreign)
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
+@dataclass
+class _Columns:
+    keys: list[str] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    revisions: list[int] = field(default_factory=list)
+
+    def add(self, folder: _Folder, came: Mapping[str, str]) -> None:
+        midnight = (datetime.combine(folder.day, time(), EST) - _EPOCH) // timedelta(microseconds=1)
+        found = _in_order(folder, came)
+        self.revisions += _numbers(found)
+        self.keys += [folder.stem + ending for _, ending in found]
+        self.labels += [midnight + minute * _MICROSECONDS_A_MINUTE for minute, _ in found]
+
+    def frame(self) -> pl.DataFrame:
+        columns = {"object_key": self.keys, "interval_end": self.labels, "revision": self.revisions}
+        return pl.DataFrame(columns, schema_overrides={"revision": pl.Int32}).cast(OBJECTS)
+
+
+def _recognised(prefix: str, names: list[str]) -> tuple[list[_Found], list[str]]:
+    """Tell the snapshots of a folder from whatever else lies there."""
+    found: list[_Found] = []
+    others: list[str] = []
+    length = len(prefix)
+    for name in names:
+        ending = name[length:]
+        minute = _ENDINGS.get(ending)
+        if minute is None and (revision := _REVISION.fullmatch(ending)):
+            minute = int(revision[1]) * 60 + int(revision[2])
+        if minute is not None and name.startswith(prefix):
+            found.append((minute, ending))
+        elif not name.startswith("."):  # that is being written
+            others.append(name)
+    return found, others
+
+
+def _came(objects: Objects, listed: list[_Folder]) -> dict[str, str]:
+    """Return when each body was fetched of the intervals that have several: all asked for at once."""
+    keys: list[str] = []
+    for folder in listed:
+        several = Counter(minute for minute, _ in folder.found)
+        keys += [folder.stem + ending for minute, ending in folder.found if several[minute] > 1]
+    return dict(zip(keys, objects.fetched_at(keys), strict=True)) if keys else {}
+
+
+def _in_order(folder: _Folder, came: Mapping[str, str]) -> list[_Found]:
+    """Order the bodies of each interval by when each was fetched: a replayed one comes late and was fetched before.
+
+    Where no provenance tells, the one without a suffix was put first.
+    """
+    if len({minute for minute, _ in folder.found}) == len(folder.found):
+        return sorted(folder.found)
+    untold = {minute for minute, ending in folder.found if came.get(folder.stem + ending) == ""}
+    return sorted(
+        folder.found,
+        key=lambda one: (
+            one[0],
+            one[0] in untold and one[1] not in _ENDINGS,
+            came.get(folder.stem + one[1], ""),
+            one[1] not in _ENDINGS,
+            one[1],
+        ),
+    )
+
+
+def _numbers(found: list[_Found]) -> Iterator[int]:
+    before, number = -1, 0
+    for minute, _ in found:
+        number = number + 1 if minute == before else 0
+        before = minute
+        yield number

@@ -1,0 +1,123 @@
+"""The objects of an archive in a folder on disk, for reading and compacting."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from miso_archive.store.archive import folder_identity
+from miso_archive.store.layout import provenance_key
+from miso_archive.store.objects import ArchiveError
+from miso_archive.store.whole_file import replace
+
+_MOST_AT_ONCE: Final = 65536
+
+
+class LocalObjects:
+    """A folder on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder = folder.expanduser().absolute()
+        except RuntimeError as error:
+            message = f"{folder} begins with ~ and a name, and no user of that name has a home here"
+            raise ArchiveError(message) from error
+        self._root = Path(os.path.realpath(folder))
+        self.location = folder.as_uri()
+        self.identity = folder_identity(folder)
+        try:
+            is_there = self._root.is_dir()
+        except OSError as error:  # a folder above has no rights, or the name is too long
+            raise _failed("looked at", self._root, error) from error
+        if not is_there:
+            raise ArchiveError(f"there is no folder {self._root}: name the one that was collected into")
+
+    def folders(self, under: str) -> list[str]:
+        path = self._root / under
+        try:
+            with os.scandir(path) as entries:
+                return sorted(entry.name for entry in entries if _is_folder(entry))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _failed("listed", path, error) from error
+
+    def names(self, folders: Sequence[str]) -> list[list[str]]:
+        return [self._names(self._root / folder) for folder in folders]
+
+    def _names(self, folder: Path) -> list[str]:
+        try:
+            return sorted(os.listdir(folder))  # noqa: PTH208 - a Path for each name takes four times as long
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise _failed("listed", folder, error) from error
+
+    def read(self, keys: Sequence[str]) -> Iterator[bytes | OSError]:
+        folder, descriptor = "", -1
+        try:
+            for key in keys:
+                parent, _, name = key.rpartition("/")
+                if parent != folder or descriptor < 0:
+                    folder, descriptor = parent, self._reopened(parent, descriptor)
+                yield _read(name, descriptor)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _reopened(self, folder: str, descriptor: int) -> int:
+        if descriptor >= 0:
+            os.close(descriptor)
+        try:
+            return os.open(self._root / folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return -1  # each of its files then says so
+
+    def fetched_at(self, keys: Sequence[str]) -> list[str]:
+        return [self._fetched_at(self._root / provenance_key(key)) for key in keys]
+
+    def _fetched_at(self, path: Path) -> str:
+        try:
+            provenance = orjson.loads(path.read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            return ""
+        return str(provenance.get("fetched-at", "")) if isinstance(provenance, dict) else ""
+
+    def replace(self, key: str, data: bytes) -> None:
+        path = self._root / key
+        try:
+            replace(path, data)
+        except OSError as error:
+            raise _failed("written", path, error) from error
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, a stray thing like any other
+        return False
+
+
+def _read(name: str, folder: int) -> bytes | OSError:
+    if folder < 0:
+        return FileNotFoundError(f"its folder cannot be opened: {name}")
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=folder)  # a pipe would keep it waiting
+    except OSError as error:
+        return error
+    try:
+        data = os.read(descriptor, _MOST_AT_ONCE)
+        if len(data) < _MOST_AT_ONCE:
+            return data
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return data + file.read()
+    except OSError as error:
+        return error
+    finally:
+        os.close(descriptor)
+
+
+def _failed(verb: str, path: Path, error: OSError) -> ArchiveError:
+    return ArchiveError(f"{path} cannot be {verb}: {error.strerror or error}. Check the folder's rights and the disk.")

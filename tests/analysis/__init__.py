@@ -1,0 +1,1 @@
+"""Analysis, promise by promise."""

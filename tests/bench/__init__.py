@@ -1,0 +1,1 @@
+"""Benchmarks, each a command: beside rivals, references and an earlier commit."""

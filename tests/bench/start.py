@@ -1,0 +1,230 @@
+"""Measure what a start costs, beside an earlier commit in turn: ``python -m tests.bench.start``.
+
+Prints one Markdown table: seconds on the clock and of processors, user and system, of a process and its children. An
+embedded Valkey, which makes itself a daemon, is in neither side's figures. The earlier commit comes out of this
+repository's history, with an environment of its own, which its own Makefile makes of its own lock: once, in ``.bench``.
+Both read the same simulated day, and collect from the same simulated feed; a run counts only if its snapshot stands in
+the archive behind it. S3 is moto, or the server that TEST_S3_ENDPOINT_URL names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import uuid
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from miso_archive.simulate import SimulatedFeed
+from miso_archive.simulate.archive import FIRST_DAY, write_archive
+from tests.bench.__main__ import s3_server
+from tests.bench.read import machine
+from tests.bench.start_runs import (
+    BenchError,
+    Cost,
+    Side,
+    after_which_it_stands,
+    in_bucket,
+    in_folder,
+    served_runs,
+    workers_runs,
+)
+from tests.services.valkey import embedded_valkey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.services.s3 import S3Endpoint
+
+ROOT: Final = Path(__file__).parent.parent
+EARLIER: Final = "f41ecfa"
+KEPT: Final = ROOT / ".bench"
+ROUNDS: Final = 5
+BODIES: Final = 12
+NEXT_DAY: Final = "2001-01-02"
+
+LINES: Final = {
+    "floor": "`python -c pass`, the floor",
+    "prefect": '`python -c "import prefect"`',
+    "help": "`--help`",
+    "validate": f"`validate`, {BODIES} bodies",
+    "read": "`read` of a day",
+    "collect-local": "`collect --local`",
+    "collect-s3": "`collect` into S3",
+    "served": "a served run",
+    "worker": "a worker's run",
+}
+GOALS: Final = {"collect-local": 0.35, "served": 0.6, "worker": 0.6}
+"""The largest ratio of processors' time, now to before."""
+
+STAGES: Final = (tuple(LINES)[:-2], ("served",), ("worker",))
+"""What is measured in turn. Prefect's servers stand only as long as they are needed: idle ones take time as well."""
+
+Costs = dict[str, dict[str, list[Cost]]]
+"""By line and side, what each round cost."""
+
+
+def earlier(folder: Path) -> Path:
+    """Check the earlier commit out and make its environment, unless they are there; return the checkout."""
+    checkout = folder / EARLIER
+    if not (checkout / "Makefile").exists():
+        archived = subprocess.run(["git", "archive", EARLIER], cwd=ROOT, capture_output=True, check=False)
+        if archived.returncode:
+            raise BenchError(f"{EARLIER} is not in this repository's history: a whole clone is needed")
+        checkout.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["tar", "-x"], cwd=checkout, input=archived.stdout, check=True)
+    if not (checkout / ".venv" / ".ready").exists():
+        sys.stderr.write(f"installing what {EARLIER} locks into {checkout / '.venv'}, once\n")
+        subprocess.run(["make", "--silent", "setup", f"PYTHON={sys.executable}"], cwd=checkout, check=True, stdout=2)
+    return checkout
+
+
+class Bench:
+    """What both sides read and collect, and each line of the table as a call."""
+
+    def __init__(self, scratch: Path, stack: ExitStack) -> None:
+        self._stack = stack
+        self._feed = stack.enter_context(SimulatedFeed(seed=1))
+        self._redis = stack.enter_context(embedded_valkey())
+        self._day = scratch / "day"
+        write_archive(self._day, days=1, seed=1)
+        self._rows: set[bytes] = set()
+
+    @cached_property
+    def _s3(self) -> S3Endpoint:
+        return self._stack.enter_context(s3_server())
+
+    def call(self, line: str, side: Side, stack: ExitStack) -> Callable[[], Cost]:
+        """What a line measures of one side, made ready; servers of its own stand until the stack is closed."""
+        ways: dict[str, Callable[[], Callable[[], Cost]]] = {
+            "floor": lambda: partial(side.cost, [str(side.python), "-c", "pass"]),
+            "prefect": lambda: partial(side.cost, [str(side.python), "-c", "import prefect"]),
+            "help": lambda: partial(self._told, side, ["--help"], 10),
+            "validate": lambda: partial(self._told, side, ["validate", *self._some_bodies()], BODIES),
+            "read": lambda: partial(self._read, side),
+            "collect-local": lambda: self._collect_local(side),
+            "collect-s3": lambda: self._collect_s3(side),
+            "served": lambda: self._runs(replace(side, scratch=side.scratch / line), served_runs, stack),
+            "worker": lambda: self._runs(replace(side, scratch=side.scratch / line), workers_runs, stack),
+        }
+        return ways[line]()
+
+    def _some_bodies(self) -> list[str]:
+        return sorted(map(str, (self._day / "sourcing").rglob("*.json.gz")))[:BODIES]
+
+    @staticmethod
+    def _told(side: Side, arguments: Sequence[str], fewest: int, **environment: str) -> Cost:
+        """Run the command, which must print so many lines at least."""
+        cost = side.cost([side.command, *arguments], **environment)
+        if len(side.output.read_bytes().splitlines()) < fewest:
+            raise BenchError(f"{side.name}: {' '.join(arguments)} prints fewer than {fewest} lines")
+        return cost
+
+    def _read(self, side: Side) -> Cost:
+        days = ("--start", str(FIRST_DAY), "--end", NEXT_DAY)
+        cost = self._told(side, ["read", "--local", str(self._day), *days, "--format", "csv"], 10)
+        self._rows.add(side.output.read_bytes())
+        if len(self._rows) > 1:
+            raise BenchError(f"{side.name} reads other rows of the same day")
+        return cost
+
+    def _collect_local(self, side: Side) -> Callable[[], Cost]:
+        folder = side.scratch / "local"
+        command = ["collect", "--local", str(folder), "--api-url", self._feed.url]
+        return after_which_it_stands(partial(self._told, side, command, 1), partial(in_folder, folder), self._feed)
+
+    def _collect_s3(self, side: Side) -> Callable[[], Cost]:
+        client: Any = self._s3.client()
+        bucket = f"{side.name}-{uuid.uuid4()}"
+        client.create_bucket(Bucket=bucket)
+        command = ["collect", "--s3-bucket", bucket, "--api-url", self._feed.url]
+        run = partial(self._told, side, command, 1, REDIS_URL=self._redis, **self._s3.environment())
+        return after_which_it_stands(run, partial(in_bucket, client, bucket), self._feed)
+
+    def _runs(self, side: Side, started: Any, stack: ExitStack) -> Callable[[], Cost]:  # noqa: ANN401 - served_runs or workers_runs
+        folder = side.scratch / "runs"
+        environment = {"MISO_LOCAL": str(folder), "MISO_API_URL": self._feed.url, "REDIS_URL": self._redis}
+        runs = stack.enter_context(started(side, **environment))
+        return after_which_it_stands(runs.one, partial(in_folder, folder), self._feed)
+
+
+def measured(sides: Sequence[Side], lines: Sequence[str], rounds: int) -> Costs:
+    """Let the sides take turns at each line, round after round; the first is a warm-up."""
+    costs: Costs = {line: {side.name: [] for side in sides} for line in lines}
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="bench-start-")))
+        bench = Bench(scratch, stack)
+        for stage in STAGES:
+            with ExitStack() as servers:
+                calls = {
+                    (line, side.name): bench.call(line, side, servers)
+                    for line in stage
+                    if line in lines
+                    for side in sides
+                }
+                for number in range(rounds + 1 if calls else 0):
+                    sys.stderr.write(
+                        f"round {number} of {rounds}: {', '.join(dict.fromkeys(line for line, _ in calls))}\n"
+                    )
+                    for (line, name), call in calls.items():
+                        cost = call()
+                        if number:
+                            costs[line][name].append(cost)
+    return costs
+
+
+def ratio(of_sides: dict[str, list[Cost]]) -> float:
+    """The last side's median of processors' time, by that of the first."""
+    first, *_, last = (statistics.median(cost.cpu for cost in costs) for costs in of_sides.values())
+    return last / first
+
+
+def goals_are_met(costs: Costs) -> bool:
+    """Tell whether each line that was measured keeps to its goal."""
+    return all(ratio(costs[line]) <= most for line, most in GOALS.items() if line in costs)
+
+
+def table(costs: Costs) -> str:
+    """Write the table, with the goals in its caption."""
+    rows = []
+    for line, of_sides in costs.items():
+        walls, cpus = (
+            [f"{statistics.median(cost[part] for cost in of_side):.2f}" for of_side in of_sides.values()]
+            for part in (0, 1)
+        )
+        found = ratio(of_sides)
+        goal = "" if line not in GOALS else f"≤ {GOALS[line]:g}: {'yes' if found <= GOALS[line] else '**no**'}"
+        rows.append(f"| {LINES[line]} | {' | '.join((*walls, *cpus))} | {found:.2f} | {goal} |\n")
+    first, last = next(iter(costs.values()))
+    head = f"| Seconds | wall, {first} | wall, {last} | CPU, {first} | CPU, {last} | ratio of CPU | goal |\n"
+    return head + "|---|---|---|---|---|---|---|\n" + "".join(rows)
+
+
+def main() -> int:
+    """Measure, print the table; return 1 when a goal is missed."""
+    parser = argparse.ArgumentParser(description="Measure what a start costs, beside an earlier commit in turn.")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", type=lambda given: given.split(","), default=list(LINES), help=", ".join(LINES))
+    given = parser.parse_args()
+    with TemporaryDirectory(prefix="bench-start-") as scratch:
+        checkout = earlier(KEPT)
+        sides = [
+            Side(EARLIER, checkout, checkout / ".venv" / "bin" / "python", Path(scratch, EARLIER)),
+            Side("now", ROOT, Path(sys.executable), Path(scratch, "now")),
+        ]
+        costs = measured(sides, given.only, given.rounds)
+    goals = ", ".join(f"{LINES[line]} {most:g}" for line, most in GOALS.items())
+    sys.stdout.write(
+        f"{machine()}; medians of {given.rounds} rounds in turn. Goals, of {EARLIER}'s CPU: {goals}.\n\n{table(costs)}"
+    )
+    return 0 if goals_are_met(costs) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

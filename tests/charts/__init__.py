@@ -1,0 +1,1 @@
+"""Charts, promise by promise."""

@@ -1,0 +1,1 @@
+"""Collecting, promise by promise."""

@@ -1,0 +1,1 @@
+"""The flows, on a real Prefect server, promise by promise."""

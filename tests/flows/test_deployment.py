@@ -1,0 +1,189 @@
+"""The deployments that ship, on a real Prefect server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.settings import Settings
+
+from flows.serve import app as serving
+from flows.serve import deployments as served_deployments
+from flows.sweep import sweep
+from flows.up import server_settings
+from miso_archive.collecting.told import DRIFT_LABEL, DRIFTED, STORED
+from miso_archive.settings.options import Settings as MisoSettings
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.responses import DeploymentResponse
+    from prefect.deployments.runner import RunnerDeployment
+
+FLOWS = Path("flows")
+COLLECT = "flows/collect.py:collect"
+
+
+@pytest.fixture(scope="module")
+def deployments(prefect_server: dict[str, str]) -> dict[str, DeploymentResponse]:
+    """What ``prefect deploy --all`` makes, by name."""
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="miso-reserve", type="process"))
+        subprocess.run(
+            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+            env={**os.environ, **prefect_server},
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+        return {deployment.name: deployment for deployment in client.read_deployments()}
+
+
+@pytest.mark.parametrize(("name", "environment"), [("", "dev"), ("-staging", "staging"), ("-prod", "prod")])
+def test_each_environment_collects_every_300_seconds(
+    deployments: dict[str, DeploymentResponse], name: str, environment: str
+) -> None:
+    """The deployment of an environment collects every 300 s on the feed's grid, and polls five times at most."""
+    deployment = deployments[f"reserve{name}"]
+    (schedule,) = deployment.schedules
+    assert isinstance(schedule.schedule, IntervalSchedule)
+    assert schedule.schedule.interval == timedelta(seconds=300)
+    assert schedule.schedule.anchor_date.timestamp() % 300 == 0
+    assert deployment.entrypoint == "flows/collect.py:collect"
+    assert deployment.parameters == {"environment": environment, "polls": 5}
+
+
+def test_one_deployment_alone_collects_unasked(deployments: dict[str, DeploymentResponse]) -> None:
+    """Of the environments' schedules one is active: deploying all asks MISO no more than once a minute."""
+    collecting = {name: one for name, one in deployments.items() if one.entrypoint == "flows/collect.py:collect"}
+    assert {name for name, one in collecting.items() if one.schedules[0].active} == {"reserve"}
+    assert len(collecting) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "cron", "entrypoint"),
+    [
+        ("compact", "30 1 * * *", "flows/compact.py:compact"),
+        ("sweep", "30 2 * * *", "flows/sweep.py:sweep"),
+        ("gaps", "0 13 * * *", "flows/gaps.py:gaps"),
+    ],
+)
+def test_what_runs_once_a_day(
+    deployments: dict[str, DeploymentResponse], name: str, cron: str, entrypoint: str
+) -> None:
+    """Compacting runs at 01:30 EST, once the market day is closed, sweeping at 02:30, and healing gaps at 13:00."""
+    (schedule,) = deployments[name].schedules
+    assert schedule.active
+    assert isinstance(schedule.schedule, CronSchedule)
+    assert (schedule.schedule.cron, schedule.schedule.timezone) == (cron, "Etc/GMT+5")
+    assert deployments[name].entrypoint == entrypoint
+
+
+@pytest.mark.parametrize(("environment", "name"), [("dev", ""), ("staging", "-staging"), ("prod", "-prod")])
+def test_what_is_served_is_what_is_deployed(
+    deployments: dict[str, DeploymentResponse], monkeypatch: pytest.MonkeyPatch, environment: str, name: str
+) -> None:
+    """Without a work pool the same deployments have the same times, parameters and tags, for one environment."""
+    served: list[RunnerDeployment] = []
+    monkeypatch.setattr("flows.serve.serve", lambda *made: served.extend(made))
+    serving(["--environment", environment], result_action="return_value")
+    others = [one for one in deployments.values() if one.entrypoint != COLLECT]
+    assert sorted(map(promised, served)) == sorted(map(promised, [deployments[f"reserve{name}"], *others]))
+    # Whatever is served is asked for: of the environments that are deployed one alone is active.
+    assert all(schedule.active for one in served for schedule in one.schedules or ())
+
+
+def test_deployments_are_described_in_sentences(deployments: dict[str, DeploymentResponse]) -> None:
+    """Each says what it does in whole sentences, deployed and served, without its parameters, which the form shows."""
+    served: list[Any] = served_deployments(300, 60, "dev")
+    for one in (*deployments.values(), *served):
+        assert one.description.endswith(".")
+        assert len(one.description.split()) > 10
+        assert "Args" not in one.description
+        assert "s3_bucket" not in one.description
+
+
+def test_a_simulated_feed_may_be_served_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seconds between runs and between polls are those asked for; that many polls a run are as ever."""
+    served: list[RunnerDeployment] = []
+    monkeypatch.setattr("flows.serve.serve", lambda *made: served.extend(made))
+    serving(["--every", "30", "--poll-gap", "6"], result_action="return_value")
+    (collecting,) = [one for one in served if one.entrypoint == COLLECT]
+    assert collecting.parameters == {"environment": "dev", "polls": 5, "poll_gap": 6.0}
+    (schedule,) = [created.schedule for created in collecting.schedules or ()]
+    assert isinstance(schedule, IntervalSchedule)
+    assert schedule.interval == timedelta(seconds=30)
+
+
+def promised(deployment: DeploymentResponse | RunnerDeployment) -> tuple[str, ...]:
+    """What a deployment runs, when, under which tags, and with which settings, defaults included."""
+    entrypoint, parameters = str(deployment.entrypoint), dict(deployment.parameters)
+    if entrypoint == COLLECT:
+        settled = repr(MisoSettings.resolve({**parameters, "local": "place"}, {}))
+    else:
+        path, _, function = entrypoint.partition(":")
+        flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
+        settled = repr({name: value.default for name, value in signature(flow).parameters.items()} | parameters)
+    schedules = [schedule.schedule for schedule in deployment.schedules or ()]
+    times = sorted(schedule.model_dump_json() for schedule in schedules if schedule is not None)
+    return str(deployment.name), entrypoint, *times, *sorted(deployment.tags or ()), settled
+
+
+def test_what_is_served_keeps_the_pace_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system at another speed runs as much oftener, and its runs poll so."""
+    served: list[RunnerDeployment] = []
+    monkeypatch.setattr("flows.serve.serve", lambda *made: served.extend(made))
+    serving(["--every", "30", "--poll-gap", "6"], result_action="return_value")
+    (collecting,) = (one for one in served if one.entrypoint == COLLECT)
+    [schedule] = collecting.schedules or []
+    assert isinstance(schedule.schedule, IntervalSchedule)
+    assert schedule.schedule.interval == timedelta(seconds=30)
+    assert (collecting.parameters or {})["poll_gap"] == 6.0
+
+
+def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:
+    """Sweeping deletes results older than its days, no younger ones, nothing else that lies there, and never all."""
+    storage = Path(prefect_server["PREFECT_LOCAL_STORAGE_PATH"])
+    storage.mkdir(exist_ok=True)
+    for name, days in (("a" * 32, 15), ("b" * 64, 15), ("c" * 32, 13), ("notes.txt", 15)):
+        (storage / name).write_bytes(b"{}")
+        written = (storage / name).stat().st_mtime - days * 86400
+        os.utime(storage / name, (written, written))
+    before = set(storage.iterdir())
+    assert sweep(days=16) == 0
+    assert sweep() == 2
+    assert before - set(storage.iterdir()) == {storage / ("a" * 32), storage / ("b" * 64)}
+    refused: Any = sweep(days=0, return_state=True)
+    assert refused.is_failed()
+    assert refused.message.startswith("wrong_parameters: days is at least 1")
+
+
+def test_the_servers_settings_bound_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What flows/server.env sets is read by Prefect: runs go after as long as their results, and events go too."""
+    for name, value in server_settings().items():
+        monkeypatch.setenv(name, value)
+    server = Settings().server
+    assert {"flow_runs", "orphans", "events"} <= server.services.db_vacuum.enabled_vacuum_types
+    assert server.services.db_vacuum.retention_period == timedelta(days=14)
+    assert server.events.retention_period == timedelta(days=3)
+
+
+def test_the_automations_wait_for_the_events_that_are_sent() -> None:
+    """Both automations are such as Prefect takes, watch each environment apart, and name events that runs send."""
+    automations = yaml.safe_load((FLOWS / "automations.yaml").read_text())["automations"]
+    triggers = [AutomationCore.model_validate(automation).trigger for automation in automations]
+    stopped, drifted = (trigger for trigger in triggers if isinstance(trigger, EventTrigger))
+    assert (stopped.posture.value, stopped.within) == ("Proactive", timedelta(minutes=15))
+    assert stopped.after == stopped.expect == {STORED}
+    assert (drifted.posture.value, drifted.within, drifted.expect) == ("Reactive", timedelta(days=1), {DRIFTED})
+    assert drifted.for_each == stopped.for_each | {DRIFT_LABEL} == {"prefect.resource.id", DRIFT_LABEL}

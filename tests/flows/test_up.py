@@ -1,0 +1,335 @@
+"""``make up``: the whole system on one machine, at ten times the speed, killed in the middle and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import polars as pl
+import psutil
+import pytest
+import requests
+
+from flows.folder_lock import folder_lock
+from flows.processes import MARK, Child, PartError, child_process
+from flows.simulated_time import SimulatedTime
+from flows.up import app, server_settings
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.reading.coverage import coverage, missing_intervals
+from miso_archive.reading.scan import scan_constraints, scan_snapshots
+from miso_archive.simulate import is_quiet
+from tests.waiting import until as wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SPEED = 10.0
+UNDER_WAY = ("Running", "Pending", "Cancelling")
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def up(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the system; whatever is left of it at the end is killed."""
+    # Given relatively, as make does.
+    command = [sys.executable, "-m", "flows.up", folder.name, "--speed", str(SPEED), "--port", "0"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        command, cwd=folder.parent, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        yield process
+    finally:
+        for left in (process.pid, *(found.pid for found in members(folder))):
+            if psutil.pid_exists(left):
+                psutil.Process(left).kill()
+        process.wait(60)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def members(folder: Path) -> list[psutil.Process]:
+    """The processes of a folder's system, but for the one that started them."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(folder):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def until(output: IO[str] | None, *words: str) -> list[str]:
+    """Read lines until one holds all the words; return those read."""
+    assert output is not None
+    lines = []
+    for line in output:
+        lines.append(line)
+        if all(word in line for word in words):
+            return lines
+    pytest.fail(f"the output ended before {words}: {lines}")
+
+
+def newest(folder: Path) -> datetime:
+    """The newest interval end in the archive."""
+    ends = scan_snapshots(folder).collect()["interval_end"].to_list()
+    return max(ends).astimezone(EST)  # type: ignore[no-any-return]
+
+
+def names(folder: Path, table: str, where: str = "TRUE", *, column: str = "name") -> list[str]:
+    """The names in a table of the system's Prefect, sorted."""
+    database = f"file:{folder}/.prefect/prefect.db?mode=ro"
+    with closing(sqlite3.connect(database, uri=True, timeout=30)) as connection:
+        query = f"SELECT {column} FROM {table} WHERE {where}"  # noqa: S608 - our own words
+        return sorted(str(name) for (name,) in connection.execute(query))
+
+
+@pytest.mark.services
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into the environment of processes")
+def test_killed_and_started_again_it_has_all_but_the_time_it_was_down(tmp_path: Path) -> None:
+    """After kill -9 the next start ends what is left, goes on, and misses only intervals of the time it was down."""
+    folder = tmp_path / "simulated"
+    with up(folder) as first:
+        told = until(first.stdout, "market day", " 1 of ")
+        assert len(scan_constraints(folder).collect()) > 0
+        told += until(first.stdout, "market day", " 2 of ")
+        assert "archive   simulated\n" in told
+        ui = next(line.split()[1] for line in told if line.startswith("Prefect"))
+        assert "<title>" in requests.get(ui, timeout=10).text
+        first.send_signal(signal.SIGKILL)
+        first.wait(60)
+        down = datetime.now(UTC)
+        last_before = newest(folder)
+    with up(folder) as second:
+        until(second.stdout, "last interval")
+        while newest(folder) <= last_before + INTERVAL:
+            until(second.stdout, "last interval")
+        assert wait_until(lambda: bool(names(folder, "flow_run", "state_name = 'Running'")), timeout=60)
+        second.send_signal(signal.SIGINT)
+        until(second.stdout, "stopped; start it again")
+        assert second.wait(60) == 0
+        assert members(folder) == []
+    assert names(folder, "deployment") == ["compact", "reserve", "sweep"]
+    assert names(folder, "automation") == ["miso-reserve feed drifts", "miso-reserve nothing stored"]
+    killed = "its process was killed with the whole system"
+    states = names(folder, "flow_run f JOIN flow_run_state s ON s.id = f.state_id", column="s.name || ' ' || s.message")
+    assert "Cancelled" in {state.split()[0] for state in states}
+    assert [state for state in states if state.split()[0] in UNDER_WAY] == []
+    assert {state for state in states if state.startswith("Crashed")} <= {f"Crashed {killed}"}
+    clock = SimulatedTime.kept_in(folder / ".up" / "simulated-time.json", SPEED)
+    times = scan_snapshots(folder).collect()["interval_end"]
+    first_after = min(end.astimezone(EST) for end in times.to_list() if end.astimezone(EST) > last_before)
+    between = pl.col("interval_end").is_between(times.min(), times.max())
+    gap = missing_intervals(folder).filter(between)["interval_end"]
+    outside = [end for end in gap.to_list() if not clock.at(down) - 2 * INTERVAL < end.astimezone(EST) < first_after]
+    assert outside == []
+    [day] = coverage(folder).to_dicts()
+    assert day["collected"] == len(times)
+    assert day["revised"] == day["refused"] == day["unreadable"] == 0
+
+
+def test_a_simulated_clock_goes_on_while_the_system_is_down(tmp_path: Path) -> None:
+    """Kept in a folder, the clock is the same for every start, and another speed goes on from where it stands."""
+    path = tmp_path / "time.json"
+    first = SimulatedTime.kept_in(path, SPEED)
+    assert SimulatedTime.kept_in(path, SPEED) == first
+    assert first.at(first.real + timedelta(minutes=1)) - first.simulated == timedelta(minutes=10)
+    assert first.simulated.year == 2001
+    slower = SimulatedTime.kept_in(path, 1.0)
+    assert slower.simulated == first.at(slower.real)
+    path.write_text("{}")
+    assert SimulatedTime.kept_in(path, 2.0).speed == 2.0
+
+
+@pytest.mark.services
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into the environment of processes")
+def test_a_stop_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    """A terminal that is closed before the server answers ends all that has been started, Valkey included."""
+    folder = tmp_path / "simulated"
+    with up(folder) as process:
+        assert wait_until(lambda: bool(members(folder)), timeout=60)
+        process.send_signal(signal.SIGHUP)
+        until(process.stdout, "stopped; start it again")
+        assert process.wait(60) == 0
+        assert members(folder) == []
+        port = int((folder / ".valkey" / "port").read_text())
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+@pytest.mark.parametrize("seed", [None, 1, 307])
+def test_a_market_begins_where_it_binds(tmp_path: Path, seed: int | None) -> None:
+    """The first half an hour of a clock that begins binds, at the minutes of the real clock; its seed is kept."""
+    path = tmp_path / "time.json"
+    clock = SimulatedTime.kept_in(path, SPEED, seed)
+    assert clock.seed == (seed or 7)
+    with clock.feed() as feed:
+        first = feed.interval_end
+    assert not [n for n in range(6) if is_quiet(first + n * INTERVAL, seed=clock.seed)]
+    assert (clock.simulated.astimezone(UTC) - clock.real) % INTERVAL == timedelta()
+    assert SimulatedTime.kept_in(path, SPEED) == clock
+    assert SimulatedTime.kept_in(path, SPEED, 99).seed == 99
+
+
+def test_the_simulated_feed_shows_the_clocks_interval(tmp_path: Path) -> None:
+    """The feed of a clock shows the interval that ended last at the clock's time."""
+    clock = SimulatedTime.kept_in(tmp_path / "time.json", 1.0)
+    with clock.feed() as feed:
+        now = clock.at(datetime.now(UTC))
+        assert now - INTERVAL <= feed.interval_end <= now + timedelta(seconds=5)
+
+
+def test_a_log_is_bounded(tmp_path: Path) -> None:
+    """A log that is long begins anew while its process goes on writing, and the one before is kept."""
+    log = tmp_path / "part.log"
+    with child_process(
+        "part", ("http.server", "--bind", "127.0.0.1", "0"), os.environ | {"PYTHONUNBUFFERED": "1"}, log
+    ) as child:
+        assert wait_until(lambda: b"Serving" in log.read_bytes())
+        port = int(log.read_bytes().partition(b" port ")[2].split()[0])
+        begun = log.read_bytes()
+        child.bound_log(most_bytes=len(begun))
+        assert log.read_bytes() == begun
+        child.bound_log(most_bytes=len(begun) - 1)
+        assert (tmp_path / "part.before.log").read_bytes() == begun
+        requests.get(f"http://127.0.0.1:{port}/none", timeout=10)
+        assert wait_until(lambda: b"/none" in log.read_bytes())
+        assert log.read_bytes().isascii()
+        assert b"Serving" not in log.read_bytes()
+        assert b"\0" not in log.read_bytes()
+
+
+@pytest.fixture
+def _signals_as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals_as_before")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--feed live --speed 2", "one speed"),
+        ("--feed live --seed 2", "one speed"),
+        ("--speed 0", "more than 0"),
+        ("--speed inf", "more than 0"),
+        ("--port 65536", "0 to 65535: 65536"),
+        ("--port -1", "0 to 65535: -1"),
+    ],
+)
+def test_what_makes_no_system_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, said: str
+) -> None:
+    """Another speed with MISO's feed, or a seed, no speed at all, and what is no port are refused at the start."""
+    assert app([str(tmp_path), *options.split()], result_action="return_value") == 1
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_signals_as_before")
+@pytest.mark.parametrize(
+    ("options", "feed", "pace"),
+    [
+        ("--speed 10", "http://127.0.0.1:", ("--every", "30.0", "--poll-gap", "6.0")),
+        ("--feed live", RESERVE.url, ("--every", "300.0", "--poll-gap", "60.0")),
+    ],
+)
+def test_its_runs_know_of_its_own_parts_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, feed: str, pace: tuple[str, ...]
+) -> None:
+    """Runs have the system's archive, feed, Redis, server and pace, and nothing of a user's other collector."""
+    started: dict[str, tuple[tuple[str, ...], Mapping[str, str]]] = {}
+    (tmp_path / "web" / "api").mkdir(parents=True)
+    (tmp_path / "web" / "api" / "health").write_text("true")
+
+    def stand_in(
+        name: str, module: tuple[str, ...], environment: Mapping[str, str], log: Path
+    ) -> AbstractContextManager[Child]:
+        started[name] = module, environment
+        if name == "runs":
+            raise PartError("as far as this goes")
+        server = ("http.server", "--bind", "127.0.0.1", "--directory", str(tmp_path / "web"), module[-1])
+        return child_process(name, server if name == "server" else ("this",), os.environ, log)
+
+    others = {"KAFKA_CONNECTION_STRING": "real:9092", "S3_BUCKET": "real", "REDIS_HOST": "real", "AWS_PROFILE": "real"}
+    for name, value in others.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("flows.up.child_process", stand_in)
+    folder = tmp_path / "system"
+    assert app([str(folder), "--port", "0", *options.split()], result_action="return_value") == 1
+    module, environment = started["runs"]
+    assert module == ("flows.serve", *pace)
+    assert not others.keys() & environment.keys()
+    assert (environment["MISO_LOCAL"], environment["PREFECT_HOME"]) == (str(folder), str(folder / ".prefect"))
+    assert environment["MISO_API_URL"].startswith(feed)
+    assert environment["REDIS_URL"].startswith("redis://127.0.0.1:")
+    port = started["server"][0][-1]
+    assert environment["PREFECT_API_URL"] == f"http://127.0.0.1:{port}/api"
+    assert server_settings().items() <= started["server"][1].items()
+    assert started["begin"][0] == ("flows.server_side", "begin")
+
+
+@pytest.mark.usefixtures("_signals_as_before")
+def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second system in a folder says that one is running there, and touches nothing."""
+    with folder_lock(tmp_path):
+        before = sorted(tmp_path.rglob("*"))
+        assert app([str(tmp_path)], result_action="return_value") == 1
+        assert sorted(tmp_path.rglob("*")) == before
+    assert f"already running in {tmp_path}: process {os.getpid()}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_signals_as_before")
+def test_a_folder_that_cannot_be_used_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the system cannot keep what is its own, it ends with one line that names the folder, and lets it go."""
+    (tmp_path / ".up").write_text("no folder")
+    assert app([str(tmp_path)], result_action="return_value") == 1
+    assert capsys.readouterr().err == f"the folder {tmp_path} cannot be used: File exists\n"
+    with folder_lock(tmp_path):
+        pass
+
+
+@pytest.mark.services
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into the environment of processes")
+def test_a_folder_that_is_moved_ends_the_system(tmp_path: Path) -> None:
+    """Its parts are ended, and one line asks whether the folder was moved; where it is now it starts again."""
+    folder, moved = tmp_path / "simulated", tmp_path / "moved"
+    with up(folder) as process:
+        until(process.stdout, "stop with Ctrl-C")
+        folder.rename(moved)
+        assert process.stdout is not None
+        *_, told = process.stdout
+        assert told.startswith("the folder simulated cannot be used: No such file or directory; was it moved")
+        assert process.wait(60) == 1
+        assert members(folder) == []
+    with up(moved) as again:
+        until(again.stdout, "last interval")
+        again.send_signal(signal.SIGINT)
+        until(again.stdout, "stopped; start it again")
+        port = int((moved / ".valkey" / "port").read_text())
+        assert again.wait(60) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+@pytest.mark.usefixtures("_signals_as_before")
+def test_a_part_that_does_not_start_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where its Valkey cannot be, the system ends with one line that says so, and lets the folder go."""
+    (tmp_path / ".valkey").write_text("no folder")
+    assert app([str(tmp_path)], result_action="return_value") == 1
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in told] == ["valkey_not_started"]
+    with folder_lock(tmp_path):
+        pass

@@ -1,0 +1,1 @@
+"""Healing, promise by promise."""

@@ -1,0 +1,1 @@
+"""Intervals, promise by promise."""

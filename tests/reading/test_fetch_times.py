@@ -1,0 +1,173 @@
+"""When snapshots were fetched: from provenance alone, whether it is kept in a folder or in S3's metadata."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from miso_archive.feeds.columns import TIME
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.labels import EST
+from miso_archive.reading.compaction import compact_month
+from miso_archive.reading.fetch_times import FETCH_TIMES, fetch_times
+from miso_archive.settings.options import Settings
+from miso_archive.simulate.market import snapshot_body
+from miso_archive.store.archive import store_snapshot
+from miso_archive.store.layout import provenance_key, snapshot_key
+from miso_archive.store.local_archive import open_folder
+from miso_archive.store.objects import ArchiveError
+from miso_archive.store.response import Response
+from miso_archive.store.s3_archive import open_bucket
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from miso_archive.store.archive import Archive
+    from tests.conftest import Bucket
+
+FETCHED = (
+    # Label, seconds from it to the fetch, revision, market day.
+    ("2026-07-01 00:05", 61, 0, date(2026, 7, 1)),
+    ("2026-07-01 08:10", 90, 0, date(2026, 7, 1)),
+    ("2026-07-01 08:10", 400, 1, date(2026, 7, 1)),
+    ("2026-07-01 08:10", 3600, 2, date(2026, 7, 1)),
+    ("2026-07-02 00:00", 0, 0, date(2026, 7, 1)),
+    ("2026-07-02 00:05", 250000, 0, date(2026, 7, 2)),
+    ("2026-11-01 01:30", -30, 0, date(2026, 11, 1)),
+)
+
+
+def at(text: str) -> datetime:
+    """The interval end ``2026-07-27 08:10``, EST."""
+    return datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=EST)
+
+
+def fill(archive: Archive, *, later: timedelta = timedelta(0)) -> None:
+    """Put the bodies as the collector does, each fetched at its time or so much later."""
+    for label, seconds, revision, _ in FETCHED:
+        interval_end = at(label)
+        body = snapshot_body(interval_end, seed=307, revision=revision)
+        fetched_at = interval_end + timedelta(seconds=seconds) + later
+        snapshot = RESERVE.examine(body).snapshot
+        assert snapshot is not None
+        store_snapshot(archive, RESERVE, snapshot, Response(body, fetched_at, "http://127.0.0.1/", "application/json"))
+
+
+def expected() -> list[tuple[object, ...]]:
+    """What the frame says but for the keys."""
+    return [
+        (
+            day,
+            at(label) - timedelta(minutes=5),
+            at(label),
+            revision,
+            at(label) + timedelta(seconds=seconds),
+            seconds / 60,
+        )
+        for label, seconds, revision, day in FETCHED
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An archive in a folder."""
+    fill(open_folder(tmp_path))
+    return tmp_path
+
+
+def test_each_object_has_its_row(folder: Path) -> None:
+    """One row a body in time order, revisions by when they came, with times in EST and the lag in minutes."""
+    frame = fetch_times(folder)
+    assert frame.schema == FETCH_TIMES
+    assert frame.schema["fetched_at"] == TIME
+    assert frame.drop("object_key").rows() == expected()
+    assert all((folder / key).is_file() for key in frame["object_key"])
+    assert frame["object_key"].n_unique() == len(FETCHED)
+
+
+def test_a_bucket_tells_the_same(folder: Path, bucket: Bucket) -> None:
+    """S3's metadata tells what a folder's provenance files tell."""
+    fill(open_bucket(Settings(s3_bucket=bucket.name)))
+    assert fetch_times(f"s3://{bucket.name}").equals(fetch_times(folder))
+
+
+def test_compaction_changes_nothing(folder: Path) -> None:
+    """Provenance stands beside the raw objects, and they stay."""
+    before = fetch_times(folder)
+    compact_month(folder, date(2026, 7, 1), now=at("2026-08-02 00:00"))
+    assert (folder / "curated").is_dir()
+    assert fetch_times(folder).equals(before)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "rows"),
+    [
+        ("2026-07-01", "2026-07-02", [0, 1, 2, 3, 4]),
+        ("2026-07-02", None, [5, 6]),
+        (None, "2026-07-02", [0, 1, 2, 3, 4]),
+        (date(2026, 7, 2), date(2026, 11, 1), [5]),
+        ("2027-01-01", None, []),
+    ],
+)
+def test_only_the_days_asked_for(
+    folder: Path, start: date | str | None, end: date | str | None, rows: list[int]
+) -> None:
+    """Days run from start to end, exclusive; the label 00:00 belongs to the day before."""
+    frame = fetch_times(folder, start=start, end=end)
+    assert frame.schema == FETCH_TIMES
+    assert frame.drop("object_key").rows() == [expected()[row] for row in rows]
+
+
+@pytest.mark.parametrize("kept", [None, b"", b"{", b"[]", b"{}", b'{"fetched-at": 5}', b'{"fetched-at": "yesterday"}'])
+def test_without_provenance_the_time_is_null(folder: Path, kept: bytes | None) -> None:
+    """A body whose provenance is absent or damaged has its row, without time and lag."""
+    path = folder / provenance_key(snapshot_key(RESERVE, at("2026-07-02 00:05")))
+    path.unlink()
+    if kept is not None:
+        path.write_bytes(kept)
+    rows = fetch_times(folder).drop("object_key").rows()
+    assert rows[5] == (*expected()[5][:4], None, None)
+    assert [*rows[:5], *rows[6:]] == [*expected()[:5], *expected()[6:]]
+
+
+def test_an_object_without_metadata_has_no_time(bucket: Bucket) -> None:
+    """What another program put into a bucket has no provenance."""
+    key = snapshot_key(RESERVE, at("2026-07-02 00:05"))
+    bucket.client.put_object(Bucket=bucket.name, Key=key, Body=b"")
+    frame = fetch_times(f"s3://{bucket.name}")
+    assert frame["object_key"].to_list() == [key]
+    assert frame["fetched_at"].to_list() == frame["lag_minutes"].to_list() == [None]
+
+
+def test_foreign_files_have_no_row(folder: Path) -> None:
+    """Only what is named as a snapshot was fetched."""
+    (folder / "sourcing" / RESERVE.name / "2026-07-01" / "notes.txt").write_text("mine")
+    assert len(fetch_times(folder)) == len(FETCHED)
+
+
+def test_an_empty_archive_gives_an_empty_typed_frame(tmp_path: Path) -> None:
+    """Nothing was fetched: no rows, the same columns."""
+    (tmp_path / "sourcing" / RESERVE.name / "2026-07-27").mkdir(parents=True)
+    frame = fetch_times(tmp_path)
+    assert frame.is_empty()
+    assert frame.schema == FETCH_TIMES
+
+
+def test_what_cannot_be_asked_is_an_error(folder: Path) -> None:
+    """A folder that is not there and days that end before they start are told."""
+    with pytest.raises(ArchiveError, match="there is no folder"):
+        fetch_times(folder / "none")
+    with pytest.raises(ValueError, match="before they start"):
+        fetch_times(folder, start="2026-07-02", end="2026-07-01")
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_the_time_is_that_of_the_first_fetch(tmp_path: Path, bucket: Bucket, kind: str) -> None:
+    """A body that is fetched again, later, keeps the time at which it was first archived."""
+    archive = open_folder(tmp_path) if kind == "folder" else open_bucket(Settings(s3_bucket=bucket.name))
+    fill(archive)
+    fill(archive, later=timedelta(hours=5))
+    found = fetch_times(tmp_path if kind == "folder" else f"s3://{bucket.name}")
+    assert found.drop("object_key").rows() == expected()

@@ -1,0 +1,1 @@
+"""MISO's reports, promise by promise."""

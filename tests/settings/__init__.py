@@ -1,0 +1,1 @@
+"""Settings, promise by promise."""

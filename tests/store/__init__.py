@@ -1,0 +1,1 @@
+"""The store, promise by promise."""

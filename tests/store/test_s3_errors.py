@@ -1,0 +1,216 @@
+"""Errors of S3 that help: soon, with the bucket and S3's own word, and without a secret."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import traceback
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from prefect_aws import AwsCredentials, S3Bucket
+
+from miso_archive.failures import CollectionError
+from miso_archive.reading.compaction import months_to_compact
+from miso_archive.reading.coverage import coverage
+from miso_archive.reading.scan import scan_constraints
+from miso_archive.store.objects import ArchiveError
+from miso_archive.store.s3_archive import S3Archive
+from miso_archive.store.s3_objects import objects_at, objects_of_block
+from tests.s3_archives import block, fill, frames
+from tests.services.process import free_port
+from tests.services.proxy import FaultProxy
+from tests.services.s3 import S3Endpoint
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Bucket, Services
+
+SECRET = "hunter2"  # noqa: S105 - opens nothing
+
+
+class StumblingProxy(FaultProxy):
+    """Resets so many connections, and passes on those that follow."""
+
+    def __init__(self, upstream: S3Endpoint) -> None:
+        parts = urlsplit(upstream.url)
+        super().__init__(str(parts.hostname), int(parts.port or 80))
+        self.resets = 2
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass one connection on, or reset it."""
+        self.mode = "refuse" if self.resets else "pass"
+        self.resets -= bool(self.resets)
+        await super().handle(reader, writer)
+
+
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Endpoint:
+    """An environment with made-up keys for a server that is not there."""
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    server = S3Endpoint(f"http://127.0.0.1:{free_port()}", "AKIANOBODY", SECRET)
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    return server
+
+
+def trouble(call: Callable[[], object], seconds: float = 30) -> str:
+    """The message of the ArchiveError that a call ends with, soon."""
+    begin = time.monotonic()
+    with pytest.raises(ArchiveError) as caught:
+        call()
+    assert time.monotonic() - begin < seconds
+    message = str(caught.value)
+    assert SECRET not in message
+    assert message.isprintable()
+    assert message.isascii()
+    assert len(message) < 500
+    return message
+
+
+class TestErrors:
+    def test_a_bucket_that_is_not_there(self, services: Services, bucket: Bucket) -> None:
+        """A wrong name is told with the name and S3's own word, by reading, counting, compacting and writing."""
+        del bucket  # it has set the environment
+        name = f"bucket-{uuid.uuid4()}"
+        address = f"s3://{name}/folder"
+        told = f"{address} cannot be read: NoSuchBucket. Check bucket"
+        assert trouble(lambda: scan_constraints(address).collect()).startswith(told)
+        assert trouble(lambda: coverage(address)).startswith(told)
+        assert trouble(lambda: months_to_compact(address)).startswith(told)
+        assert trouble(lambda: objects_of_block(block(services.s3, name, "folder")).folders("x")).startswith(told)
+        written = trouble(lambda: objects_at(address).replace("key", b"data"))
+        assert written.startswith(f"{address} cannot be written: NoSuchBucket. Check bucket")
+
+    def test_a_refused_connection(self, nobody: S3Endpoint) -> None:
+        """Where nobody listens the error comes within seconds and names the bucket."""
+        for call in (
+            lambda: scan_constraints("s3://bucket").collect(),
+            lambda: objects_at("s3://bucket").replace("key", b"data"),
+            lambda: scan_constraints(block(nobody, "bucket")).collect(),
+        ):
+            assert trouble(call).startswith("s3://bucket cannot be ")
+
+    @pytest.mark.usefixtures("nobody")
+    def test_its_process_ends_in_order(self) -> None:
+        """A thread that is slow to return from telling the error finds Python still there, and does not abort it."""
+        code = (
+            "import asyncio.selector_events as events, sys, time\n"
+            "told = events.BaseSelectorEventLoop._write_to_self\n"
+            "events.BaseSelectorEventLoop._write_to_self = lambda loop: (told(loop), time.sleep(0.05))\n"
+            "from miso_archive.cli.app import main\n"
+            "sys.exit(main(['read', '--s3-bucket', 'bucket']))\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+        assert done.stderr.startswith("miso-archive: s3://bucket cannot be read: ")
+        assert done.returncode == 1
+
+    def test_no_credentials(self, nobody: S3Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without credentials nothing is asked: the error names the bucket and what is missing."""
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        told = "no AWS credentials are found for s3://bucket/folder: "
+        assert trouble(lambda: scan_constraints("s3://bucket/folder")).startswith(told)
+        bare = S3Bucket(bucket_name="bucket", bucket_folder="folder", credentials=AwsCredentials())
+        assert trouble(lambda: scan_constraints(bare)).startswith(told)
+        assert nobody.access_key
+
+    @pytest.mark.usefixtures("nobody")
+    def test_an_unknown_profile(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A profile that AWS does not know is named."""
+        monkeypatch.setenv("AWS_PROFILE", "no such")
+        assert "no such" in trouble(lambda: scan_constraints("s3://bucket"))
+
+    @pytest.mark.usefixtures("nobody")
+    def test_an_empty_profile_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An empty variable counts as not set."""
+        monkeypatch.setenv("AWS_PROFILE", "")
+        assert objects_at("s3://bucket").location == "s3://bucket"
+
+    def test_a_role_that_cannot_be_taken(self, nobody: S3Endpoint, tmp_path: Path, monkeypatch: Any) -> None:  # noqa: ANN401 - pytest's
+        """Credentials that fail when they are first needed are an ArchiveError as well."""
+        (tmp_path / "config").write_text(
+            "[profile role]\nrole_arn = arn:aws:iam::123456789012:role/reader\nsource_profile = own\n"
+            f"[profile own]\naws_access_key_id = {nobody.access_key}\naws_secret_access_key = {SECRET}\n"
+        )
+        monkeypatch.setenv("AWS_PROFILE", "role")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        told = trouble(lambda: scan_constraints("s3://bucket").collect())
+        assert told.startswith("s3://bucket cannot be read: ")
+        assert "credential" in told
+
+    @pytest.mark.services
+    @pytest.mark.parametrize("wrong", ["secret_key", "access_key"])
+    def test_wrong_keys(self, wrong: str) -> None:
+        """A real server's refusal is told with the bucket and S3's own word, and never tried for long."""
+        server = S3Endpoint.from_environment()
+        name = f"bucket-{uuid.uuid4()}"
+        server.client().create_bucket(Bucket=name)
+        archive = block(replace(server, **{wrong: SECRET}), name)
+        told = trouble(lambda: scan_constraints(archive).collect())
+        code = {"secret_key": "SignatureDoesNotMatch", "access_key": "InvalidAccessKeyId"}[wrong]
+        assert told.startswith(f"s3://{name} cannot be read: {code}. ")
+        assert server.secret_key not in told
+
+    @pytest.mark.services
+    def test_a_block_reads_with_its_own_keys(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Wrong keys in the environment do not come before those of a block."""
+        server = S3Endpoint.from_environment()
+        name = f"bucket-{uuid.uuid4()}"
+        server.client().create_bucket(Bucket=name)
+        for variable, value in replace(server, access_key="nobody", secret_key=SECRET).environment().items():
+            monkeypatch.setenv(variable, value)
+        fill(S3Archive(block(server, name)))
+        assert len(frames(block(server, name))[1]) == 16
+
+    @pytest.mark.parametrize("address", ["s3://", "s3:///folder", "s3://bucket?region=x", "s3://bucket#1"])
+    def test_an_address_without_a_bucket(self, address: str) -> None:
+        """What names no bucket is told before anything is asked."""
+        assert "s3://bucket or s3://bucket/folder" in trouble(lambda: objects_at(address))
+
+    @pytest.mark.usefixtures("nobody")
+    def test_a_folder_that_no_object_can_have(self) -> None:
+        """An empty part in a folder's name is told, with the address."""
+        assert trouble(lambda: objects_at("s3://bucket/a//b")).startswith(
+            "no S3 client can be made for s3://bucket/a//b"
+        )
+
+    @pytest.mark.usefixtures("nobody")
+    def test_a_certificate_that_cannot_be_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A bundle of certificates that is not there or is none fails when the client is made."""
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
+        assert trouble(lambda: objects_at("s3://bucket")).startswith("no S3 client can be made for s3://bucket")
+
+    @pytest.mark.parametrize("proxy", ["socks5://u:hunter2@h:1", "http://u:hunter2@h:99999", "http://u:hun@ter2@h:x"])
+    def test_a_proxy_s_password_is_not_told(
+        self, nobody: S3Endpoint, proxy: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A proxy that cannot be used fails a call without its password, also in a traceback."""
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        with pytest.raises(
+            CollectionError, match=r"^archive_unavailable: get_object of s3://bucket/key failed: "
+        ) as caught:
+            S3Archive(block(nobody, "bucket")).read("key")
+        assert "ter2" not in "".join(traceback.format_exception(caught.value))
+
+    def test_a_connection_that_breaks_is_made_again(self, services: Services, bucket: Bucket) -> None:
+        """A server that resets some connections costs time, not the reading; one that resets all is told."""
+        fill(S3Archive(block(services.s3, bucket.name)))
+        with StumblingProxy(services.s3) as proxy:
+            archive = block(replace(services.s3, url=f"http://127.0.0.1:{proxy.port}"), bucket.name)
+            assert len(frames(archive)[1]) == 16
+            assert proxy.resets == 0
+            proxy.resets = 1000
+            assert trouble(lambda: frames(archive)).startswith(f"s3://{bucket.name} cannot be read: ")

@@ -1,0 +1,1 @@
+"""What writes generated parts, notebooks and figures: each a command of the Makefile."""

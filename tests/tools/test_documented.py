@@ -1,0 +1,233 @@
+"""The documentation names all there is, and leads nowhere that is not there."""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+import re
+import tomllib
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+import miso_archive
+from miso_archive.cli.app import app
+from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
+from miso_archive.feeds.feed import Dataset
+from miso_archive.simulate.archive import write_archive
+from tests.tools.documentation import FEEDS, OF_THE_DEMO, PAGES, PARTS, PROJECT, README
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+DOCUMENTS = (README, *PAGES, "CONTRIBUTING.md", "CHANGELOG.md")
+
+VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|[A-Z]+FILE")
+NO_VARIABLES = {"O_TMPFILE"}
+
+
+def text_of(page: str) -> str:
+    """What a file of the repository says."""
+    return (PROJECT / page).read_text()
+
+
+def unnamed(words: Iterable[str], pattern: str = r"(?<![\w-]){}(?![\w-])") -> list[str]:
+    """Return the words that no page of docs/ has."""
+    pages = "\n".join(map(text_of, PAGES))
+    return [word for word in words if not re.search(pattern.replace("{}", re.escape(word)), pages)]
+
+
+def commands() -> list[str]:
+    """The program's commands."""
+    return [name for name in app if not name.startswith("-")]
+
+
+def variables_of(file: Path) -> Iterator[str]:
+    """Give what may be an environment variable in a source file: upper case is for those, and for MISO's own words."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    # What a module offers stands as text in its __all__.
+    offered = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value):
+            yield from {node.value} - offered
+
+
+class TestNamesAll:
+    def test_pages(self) -> None:
+        """Every page is in the index, and every page of the index is there."""
+        assert sorted(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("docs/**/*.md")) == sorted(PAGES)
+
+    def test_commands(self) -> None:
+        """Every command of the program is named as it is typed."""
+        assert len(commands()) > 8
+        assert unnamed(f"{app.name[0]} {command}" for command in commands()) == []
+
+    @pytest.mark.parametrize("command", commands())
+    def test_options(self, command: str) -> None:
+        """Every option of every command is named; the --no-... of a flag is left to --help."""
+        arguments = [argument for argument in app[command].assemble_argument_collection() if argument.show]
+        options = [name for argument in arguments for name in argument.names if name not in argument.negatives]
+        assert command != "collect" or "--local" in options
+        assert unnamed(option for option in options if option.startswith("--")) == []
+
+    def test_codes(self) -> None:
+        """Every code of a refusal, a warning or a failure is listed."""
+        codes = [code.value for kind in (RefusalCode, WarningCode, FailureCode) for code in kind]
+        assert unnamed(codes, r"\| `{}` \|") == []
+
+    def test_feeds(self) -> None:
+        """Every feed that a module of the library makes has a section, and is in README's table."""
+        found = set()
+        for module in pkgutil.walk_packages(miso_archive.__path__, "miso_archive."):
+            if not module.name.endswith("__main__"):
+                found |= {
+                    value.name for value in vars(import_module(module.name)).values() if isinstance(value, Dataset)
+                }
+        assert found == {feed.name for feed in FEEDS}
+        assert unnamed(found) == []
+
+    def test_deployments(self) -> None:
+        """Every deployment of prefect.yaml is named with its flow, as Prefect's commands take it."""
+        deployed = yaml.safe_load(text_of("prefect.yaml"))["deployments"]
+        assert len(deployed) > 3
+        assert unnamed(f"{one['entrypoint'].partition(':')[2]}/{one['name']}" for one in deployed) == []
+
+    def test_environment_variables(self) -> None:
+        """Every variable that library, flows or notebooks read or set is named."""
+        sources = [file for folder in ("src", "flows") for file in (PROJECT / folder).rglob("*.py")]
+        found = {variable for file in sources for variable in variables_of(file)} - NO_VARIABLES
+        for notebook in (PROJECT / "notebooks").glob("*.ipynb"):
+            found |= set(re.findall(r"environ[^A-Z\n]*([A-Z_]+)", notebook.read_text()))
+        assert {"MISO_API_URL", "MISO_ARCHIVE", "MISO_CHARTS", "MISO_TASK_RUNNER", "SSLKEYLOGFILE"} <= found
+        assert unnamed(sorted(found)) == []
+
+    def test_what_can_be_made(self) -> None:
+        """Every target of the Makefile is named as it is typed, and every variable that it takes."""
+        makefile = text_of("Makefile")
+        targets = re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
+        variables = re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE)
+        assert len(targets) > 10
+        assert {"DATA", "FEED", "SPEED"} <= set(variables)
+        assert unnamed(f"make {target}" for target in targets) == []
+        assert unnamed(variables, r"`{}`|[` ]{}=") == []
+
+    def test_extras(self) -> None:
+        """Every extra is named in the command that installs it."""
+        extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
+        assert unnamed(extras, r"pip install '\.\[{}\]'") == []
+
+
+class TestReadme:
+    def test_is_a_door(self) -> None:
+        """README has at most 150 lines; the rest is in docs/."""
+        assert len(text_of(README).splitlines()) <= 150
+
+    def test_is_what_the_package_shows(self) -> None:
+        """The package's metadata takes README as its description."""
+        assert tomllib.loads(text_of("pyproject.toml"))["project"]["readme"] == README
+
+    def test_its_python_runs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The lines that read an archive run as they stand there, in eight lines at most."""
+        (code,) = re.findall("```python\n(.*?)```", text_of(README), re.DOTALL)
+        assert len([line for line in code.splitlines() if line]) <= 8
+        write_archive(tmp_path / "data", days=2, seed=11)
+        monkeypatch.chdir(tmp_path)
+        exec(compile(code, README, "exec"), {})  # noqa: S102 - our own lines
+        printed = capsys.readouterr().out
+        assert printed.count("shape: (") == 2
+
+
+class TestGeneratedParts:
+    def test_marks_and_makers_are_the_same(self) -> None:
+        """A mark without a maker is never written, and a maker without a mark makes nothing: there is neither."""
+        found = [(page, name) for page in DOCUMENTS for name in re.findall(r"<!-- generated: (.*?) -->", text_of(page))]
+        assert sorted(found) == sorted([*PARTS, *OF_THE_DEMO])
+
+    @pytest.mark.parametrize("page", DOCUMENTS)
+    def test_every_mark_has_its_end(self, page: str) -> None:
+        """Beginnings and ends take turns."""
+        kinds = re.findall(r"<!-- (generated|end)\b", text_of(page))
+        assert kinds == ["generated", "end"] * (len(kinds) // 2)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives a page's headings."""
+    found: dict[str, int] = {}
+    for heading in re.findall(r"^#{1,6} (.*)$", without_code(text), re.MULTILINE):
+        words = re.sub(r"!?\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found[anchor] = found.get(anchor, -1) + 1
+        if found[anchor]:
+            found[f"{anchor}-{found[anchor]}"] = 0
+    return set(found)
+
+
+def without_code(text: str) -> str:
+    """The text without its fenced blocks."""
+    return re.sub(r"^ *(```+)[^\n]*\n.*?^ *\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def links(text: str) -> list[str]:
+    """Return the targets of links and images, none of what stands in code."""
+    plain = re.sub(r"`[^`\n]*`", "", without_code(text))
+    return re.findall(r"\]\(\s*<?([^)\s>]+)", plain) + re.findall(r"^\[[^]]+\]:\s*(\S+)", plain, re.MULTILINE)
+
+
+def dead(page: str) -> list[str]:
+    """Return the relative links of a page that lead nowhere."""
+    return [link for link in links(text_of(page)) if not re.match(r"[a-z]+:", link) and not resolves(page, link)]
+
+
+def resolves(page: str, link: str) -> bool:
+    """Tell whether a relative link leads to something that is there."""
+    path, _, anchor = link.partition("#")
+    target = ((PROJECT / page).parent / path).resolve() if path else PROJECT / page
+    if not target.is_relative_to(PROJECT) or not target.exists():
+        return False
+    if not anchor:
+        return "#" not in link
+    if target.suffix == ".md":
+        return anchor in anchors(target.read_text())
+    lines = re.fullmatch(r"L(\d+)(?:-L(\d+))?", anchor)
+    if lines is None or not target.is_file():
+        return False
+    return int(lines[2] or lines[1]) <= len(target.read_text().splitlines())
+
+
+class TestLinks:
+    @pytest.mark.parametrize("page", DOCUMENTS)
+    def test_none_is_dead(self, page: str) -> None:
+        """Every relative link leads to a file or folder of the repository, every anchor to a heading or a line."""
+        assert dead(page) == []
+
+    def test_there_are_many(self) -> None:
+        """Links are found where they are: README leads to every page, and pages to anchors of others."""
+        assert set(PAGES) <= {link.partition("#")[0] for link in links(text_of(README))}
+        assert len([link for page in PAGES for link in links(text_of(page)) if ".md#" in link]) > 20
+
+    @pytest.mark.parametrize(
+        "link",
+        [
+            *("docs/nothing.md", "docs/read.md#nothing", "#nothing", "..", "docs/read.md#"),
+            *("Makefile#L9999", "Makefile#anchor", "docs#L1"),
+        ],
+    )
+    def test_a_dead_one_is_seen(self, link: str) -> None:
+        """A missing file, heading or line is dead, and so is what lies outside the repository."""
+        assert not resolves(README, link)
+
+    @pytest.mark.parametrize("link", ["docs", "#what-it-promises", "Makefile#L1", "Makefile#L1-L3", "docs/read.md"])
+    def test_a_living_one_is_not(self, link: str) -> None:
+        """Folders, headings and lines that are there."""
+        assert resolves(README, link)
+
+    def test_anchors_are_githubs(self) -> None:
+        """Lower case, without punctuation, hyphens for blanks, a number from the second on; code is no heading."""
+        text = "# What Prefect's UI shows\n## `a_b`: or [two](x.md)\n```\n# no\n```\n## Twice\n## Twice\n## A  b - c\n"
+        expected = {"what-prefects-ui-shows", "a_b-or-two", "twice", "twice-1", "a--b---c"}
+        assert anchors(text) == expected
