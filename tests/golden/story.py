@@ -120,10 +120,12 @@ def in_a_folder(root: Path, redis_url: str, kafka: str) -> str:
         tell("compact", *to, "--start", "2026-07-01", "--end", "2026-08-01", "--format", "json")
         tell("replay", *to)
         tell("status", *to, *parts, "--kafka-connection-string", kafka, "--json")
+        tell("read", *to)
         tell("read", *to, "--all-revisions", "--format", "csv")
         tell("read", *to, "--sources", "live,next_day_report", "--format", "csv")
         tell("read", *to, "--sources", "day_ahead_report", "--format", "json")
         tell("coverage", *to, "--start", str(DAY), "--end", str(DAY + ONE_DAY), "--format", "json")
+        tell("coverage", *to, "--start", str(DAY), "--end", str(DAY + ONE_DAY))
         tell("validate", "--json", str(folder / "quarantine"))
     left = ["The archive\n\n", *_files(folder), "The spool\n\n", *_files(spool)]
     left += ["Redis\n\n", *_registrations(redis_url), "Kafka\n\n", *_messages(broker, topic)]
@@ -147,7 +149,8 @@ def in_a_bucket(root: Path, redis_url: str, bucket: Bucket) -> str:
         told.append(command("read", *to, "--all-revisions", "--format", "csv"))
     left = ["The bucket\n\n"]
     for key in sorted(bucket.keys() + bucket.keys("environments/"), key=_sorted_by):
-        left.append(f"{key}\n  {json.dumps(dict(sorted(bucket.metadata(key).items())))}\n")
+        head = bucket.client.head_object(Bucket=bucket.name, Key=key)
+        left.append(f"{key}\n  {head['ContentType']} {json.dumps(dict(sorted(head['Metadata'].items())))}\n")
         left.append(_content(key, bucket.body(key)))
     left += ["Redis\n\n", *_registrations(redis_url)]
     return steady("".join(told + left), {bucket.name: "BUCKET", redis_url: "REDIS", str(root): "ROOT"})
