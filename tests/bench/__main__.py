@@ -30,7 +30,7 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import Settings
 from tests.services.kafka import mock_cluster
 from tests.services.process import free_port, listening, running
-from tests.services.s3 import S3Endpoint
+from tests.services.s3 import named_or_moto
 from tests.services.valkey import embedded_valkey
 
 if TYPE_CHECKING:
@@ -50,17 +50,6 @@ def served(name: str, *command: str, port: int) -> Iterator[str]:
         arguments = [sys.executable, "-m", *command]
         with running(arguments, ready=lambda: listening(port), log=Path(folder, f"{name}.log")):
             yield f"http://127.0.0.1:{port}"
-
-
-@contextmanager
-def s3_server() -> Iterator[S3Endpoint]:
-    """The S3 server that the environment names, or moto in a process of its own."""
-    if os.environ.get("TEST_S3_ENDPOINT_URL"):
-        yield S3Endpoint.from_environment()
-        return
-    port = free_port()
-    with served("moto", "moto.server", "-H", "127.0.0.1", "-p", str(port), port=port) as url:
-        yield S3Endpoint(url, "key", "secret")
 
 
 def one_run(settings: Settings) -> None:
@@ -103,7 +92,7 @@ def main() -> int:
         feed_port = free_port()
         simulate = ("miso_archive", "simulate", "--port", str(feed_port), "--speed", str(SPEED))
         feed = stack.enter_context(served("feed", *simulate, port=feed_port))
-        s3 = stack.enter_context(s3_server())
+        s3 = stack.enter_context(named_or_moto())
         os.environ.update(s3.environment())
         bucket = f"bench-{uuid.uuid4()}"
         s3.client().create_bucket(Bucket=bucket)

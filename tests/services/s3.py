@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import subprocess
+import sys
 import uuid
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -109,6 +110,21 @@ def moto_server() -> Iterator[S3Endpoint]:
         yield endpoint
     finally:
         server.stop()
+
+
+@contextmanager
+def named_or_moto() -> Iterator[S3Endpoint]:
+    """The S3 server that the environment names, or moto in a process of its own: it takes no time of this one's."""
+    if os.environ.get("TEST_S3_ENDPOINT_URL"):
+        yield S3Endpoint.from_environment()
+        return
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (
+        TemporaryDirectory(prefix="moto-") as folder,
+        running(command, ready=lambda: listening(port), log=Path(folder, "moto.log")),
+    ):
+        yield S3Endpoint(f"http://127.0.0.1:{port}", *_keys())
 
 
 # Without "update on start = false" the osd sends commands as it starts, and may die of the race that `ask` is about.
