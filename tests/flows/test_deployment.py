@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.server.schemas.schedules import CronSchedule as ServersSchedule
 from prefect.settings import Settings
 
 from flows.serve import app as serving
@@ -24,6 +26,7 @@ from flows.serve import deployments as served_deployments
 from flows.sweep import sweep
 from flows.up import server_settings
 from miso_archive.collecting.told import DRIFT_LABEL, DRIFTED, STORED
+from miso_archive.intervals.labels import EST
 from miso_archive.settings.options import Settings as MisoSettings
 
 if TYPE_CHECKING:
@@ -87,6 +90,10 @@ def test_what_runs_once_a_day(
     assert isinstance(schedule.schedule, CronSchedule)
     assert (schedule.schedule.cron, schedule.schedule.timezone) == (cron, "Etc/GMT+5")
     assert deployments[name].entrypoint == entrypoint
+    # As the server's scheduler reckons: where that ends in an error, as in Prefect 3.9.1, nothing is ever run.
+    first, second = asyncio.run(ServersSchedule.model_validate(schedule.schedule.model_dump()).get_dates(2))
+    assert f"{first.astimezone(EST):%-M %-H} * * *" == cron
+    assert second - first == timedelta(days=1)
 
 
 @pytest.mark.parametrize(("environment", "name"), [("dev", ""), ("staging", "-staging"), ("prod", "-prod")])
