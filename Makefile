@@ -63,9 +63,10 @@ test-lowest: setup ## Run what reads, checks and archives on the lowest versions
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable . --group dev
 	$(LOWEST)/bin/python -m pytest -m "not services" $(LOWEST_TESTS)
 
-check: setup ## Check types and style
+check: setup ## Check types, style and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 format: setup ## Format the code
@@ -92,4 +93,4 @@ lock: setup ## Lock the newest versions that go together
 		--no-emit-index-url --no-header --extra notebooks --extra dask --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## Remove the virtual environment and caches; data stays
-	rm -rf $(VENV) $(LOWEST) .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(LOWEST) .bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

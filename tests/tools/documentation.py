@@ -217,6 +217,13 @@ def rooms() -> str:
     return _described(Path(miso_archive.__file__).parent, ("Room", "What it is for", "Files"))
 
 
+def layers() -> str:
+    """Return the layers in which the rooms stand, as `make check` holds them: what is above imports what is below."""
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (held,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    return "```\n" + "".join(f"{layer}\n" for layer in held) + "```\n"
+
+
 def flows() -> str:
     """Return the table of the files of flows/."""
     return _described(PROJECT / "flows", ("File", "What it is for"))
@@ -332,6 +339,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/codes.md", "failures"): lambda: codes(FailureCode),
     ("docs/measured.md", "soak"): lambda: outcome().as_markdown(),
     ("docs/design.md", "rooms"): rooms,
+    ("docs/design.md", "layers"): layers,
     ("docs/design.md", "flows"): flows,
     ("docs/design.md", "targets"): targets,
 }
