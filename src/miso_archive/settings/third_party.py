@@ -1,7 +1,6 @@
 """What libraries read from the environment as they are imported: a line names it, where they have a traceback."""
 
 import logging
-import ssl
 from collections.abc import MutableMapping
 from typing import Final
 
@@ -19,13 +18,9 @@ def leave_out_unusable(environ: MutableMapping[str, str]) -> list[str]:
     told = []
     for variable in _VARIABLES:
         strip_variable(environ, variable)
-        if path := environ.get(variable):
-            try:
-                _use(variable, path)
-            except OSError as error:
-                problem = "it is no file of certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-                told.append(f"{variable} names {shown(path, 200)}, which cannot be used and is left out: {problem}")
-                del environ[variable]
+        if (path := environ.get(variable)) and (problem := _problem_with(variable, path)):
+            told.append(f"{variable} names {shown(path, 200)}, which cannot be used and is left out: {problem}")
+            del environ[variable]
     return told
 
 
@@ -34,12 +29,21 @@ def quiet_prefect() -> None:
     logging.getLogger("prefect.plugins").addFilter(_without_traceback)
 
 
-def _use(variable: str, path: str) -> None:
+def _problem_with(variable: str, path: str) -> str | None:
+    # A fifteenth of the start of a command that needs no network, and few set these variables.
+    import ssl  # noqa: PLC0415 - as said
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if variable == "SSL_CERT_FILE":
-        context.load_verify_locations(cafile=path)
-    else:
-        context.keylog_filename = path
+    try:
+        if variable == "SSL_CERT_FILE":
+            context.load_verify_locations(cafile=path)
+        else:
+            context.keylog_filename = path
+    except ssl.SSLError:
+        return "it is no file of certificates in PEM"
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
