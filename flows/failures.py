@@ -12,7 +12,7 @@ from prefect.states import Failed
 
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
-from miso_archive.intervals.days import WrongDaysError
+from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import UsageError, with_fields_named
 from miso_archive.store.objects import ArchiveError
 

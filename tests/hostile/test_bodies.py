@@ -17,6 +17,7 @@ import pytest
 from miso_archive.cli.app import main
 from miso_archive.contract.examine import MOST_BYTES, examine
 from miso_archive.contract.findings import MOST_FINDINGS
+from miso_archive.feeds.columns import OBJECTS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.reading.coverage import coverage
@@ -25,7 +26,6 @@ from miso_archive.reading.scan import SkippedObjectsWarning, scan_constraints, s
 from miso_archive.simulate import Reply
 from miso_archive.store.archive import store_refused, store_snapshot
 from miso_archive.store.layout import snapshot_key
-from miso_archive.store.listing import OBJECTS
 from miso_archive.store.local_archive import open_folder
 from miso_archive.store.objects import UnreadableObjectError
 from miso_archive.store.response import Response

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from miso_archive.contract.examine import examine
 from miso_archive.contract.findings import RefusalCode
+from miso_archive.feeds.columns import OBJECTS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.reading.decode import decode
 from miso_archive.store.layout import snapshot_key
-from miso_archive.store.listing import OBJECTS
 from tests.contract.test_examine import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER
 from tests.contract.test_properties import check
 from tests.hostile.exchanges import GOOD, RETRY_AFTER, Scripted, answer

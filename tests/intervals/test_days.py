@@ -3,8 +3,8 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from miso_archive.intervals.days import Days, WrongDaysError
-from miso_archive.intervals.market_days import day_named, days_between, month_end
+from miso_archive.intervals.days import Days
+from miso_archive.intervals.market_days import WrongDaysError, day_named, days_between, month_end
 
 market_day = pl.col("market_day")
 JULY = [date(2026, 7, number) for number in range(1, 32)]

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miso_archive.contract.examine import MOST_BYTES, examine
-from miso_archive.feeds.columns import CONSTRAINTS, SNAPSHOTS
+from miso_archive.feeds.columns import CONSTRAINTS, OBJECTS, SNAPSHOTS
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.intervals.market_days import market_day
 from miso_archive.reading.decode import Decoded, decode
 from miso_archive.simulate.market import snapshot_body
-from miso_archive.store.listing import OBJECTS
 from tests.contract.test_properties import documented_rows, json_values, live_rows, ref_ids
 
 FIRST_END = datetime(2026, 7, 27, 0, 0, tzinfo=EST)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from miso_archive.feeds.columns import OBJECTS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.store.layout import provenance_key, snapshot_key
-from miso_archive.store.listing import OBJECTS, Listing, list_snapshots, market_days
+from miso_archive.store.listing import Listing, list_snapshots, market_days
 from miso_archive.store.local_objects import LocalObjects
 
 ROOT = f"sourcing/{RESERVE.name}"

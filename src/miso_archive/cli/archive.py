@@ -10,6 +10,7 @@ from cyclopts import Parameter, Token
 
 from miso_archive.cli.output import File, Format, Output
 from miso_archive.cli.streams import tell
+from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
 from miso_archive.store.objects import ArchiveError
 from miso_archive.text import shown
@@ -177,8 +178,7 @@ def _opened(settings: ArchiveSettings | None, start: str | None, end: str | None
 @contextmanager
 def told_wrong_bounds() -> Iterator[None]:
     """Say of wrong market days or sources that they are wrong usage."""
-    from miso_archive.intervals.days import WrongDaysError  # noqa: PLC0415 - polars takes a while
-    from miso_archive.reading.scan import WrongSourcesError  # noqa: PLC0415 - likewise
+    from miso_archive.reading.scan import WrongSourcesError  # noqa: PLC0415 - polars takes a while
 
     try:
         yield

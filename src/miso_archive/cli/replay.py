@@ -7,6 +7,7 @@ import orjson
 from cyclopts import Parameter
 
 from miso_archive.cli.output import put
+from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
 from miso_archive.store.objects import ArchiveError
 
@@ -31,7 +32,6 @@ def replay(
     """
     from miso_archive.failures import CollectionError  # noqa: PLC0415 - likewise
     from miso_archive.healing.replay import replay as replay_refused  # noqa: PLC0415 - likewise
-    from miso_archive.intervals.days import WrongDaysError  # noqa: PLC0415 - likewise
     from miso_archive.store.address import objects_of, open_archive  # noqa: PLC0415 - likewise
 
     resolved = ArchiveSettings.resolve(given_in(settings), os.environ)

@@ -19,6 +19,9 @@ NEXT_DAY_REPORT: Final = "next_day_report"
 DAY_AHEAD_REPORT: Final = "day_ahead_report"
 """The source of a row of MISO's day-ahead report, ``da_rpe``: another market than that of the live feed."""
 
+OBJECTS: Final = pl.Schema({"object_key": pl.String(), "interval_end": TIME, "revision": pl.Int32()})
+"""What is known of archived snapshots before they are read: one row an object."""
+
 MARKET_DAY: Final = (pl.col("interval_end") - pl.duration(microseconds=1)).dt.date().alias("market_day")
 """The market day of ``interval_end``: the label 00:00 ends the last interval of the day before."""
 

@@ -8,7 +8,7 @@ from typing import Final, Self, TypeAlias
 import polars as pl
 
 from miso_archive.intervals.labels import YEARS
-from miso_archive.intervals.market_days import ONE_DAY, days_between, read_day
+from miso_archive.intervals.market_days import ONE_DAY, WrongDaysError, days_between, read_day
 from miso_archive.text import given, shown
 
 Day: TypeAlias = date | str
@@ -17,14 +17,6 @@ Day: TypeAlias = date | str
 # The days that labels can belong to: the first 00:00 ends the day before.
 _FIRST: Final = date(YEARS.start, 1, 1) - ONE_DAY
 _AFTER_LAST: Final = date(YEARS.stop, 1, 1)
-
-
-class WrongDaysError(ValueError):
-    """What was given are no market days, or they end before they start; ``as_option`` says it of the command line's."""
-
-    def __init__(self, message: str, as_option: str | None = None) -> None:
-        super().__init__(message)
-        self.as_option = as_option or message
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,14 @@ CLOSED_AFTER: Final = timedelta(hours=1)
 """How long after its last interval a market day is closed: publication lags by minutes, and runs are retried."""
 
 
+class WrongDaysError(ValueError):
+    """What was given are no market days, or they end before they start; ``as_option`` says it of the command line's."""
+
+    def __init__(self, message: str, as_option: str | None = None) -> None:
+        super().__init__(message)
+        self.as_option = as_option or message
+
+
 def market_day(interval_end: datetime) -> date:
     """Return the market day, in EST, that the interval ending at this aware time belongs to.
 

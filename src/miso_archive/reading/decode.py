@@ -23,10 +23,9 @@ from miso_archive.contract.examine import (
     Snapshot,
     examine,
 )
-from miso_archive.feeds.columns import CONSTRAINTS, INTERVAL_START, LIVE, MARKET_DAY, SNAPSHOTS
+from miso_archive.feeds.columns import CONSTRAINTS, INTERVAL_START, LIVE, MARKET_DAY, OBJECTS, SNAPSHOTS
 from miso_archive.feeds.constraint_name import ConstraintName, parse_constraint_name
 from miso_archive.intervals.market_days import market_day
-from miso_archive.store.listing import OBJECTS
 from miso_archive.store.skipped import Skipped
 from miso_archive.text import shown
 

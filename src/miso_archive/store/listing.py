@@ -5,19 +5,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-import polars as pl
-
-from miso_archive.feeds.columns import TIME
 from miso_archive.feeds.feed import Dataset
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import ONE_DAY, day_named
 from miso_archive.store.objects import Objects
 from miso_archive.store.skipped import Skipped
 
-OBJECTS: Final = pl.Schema({"object_key": pl.String(), "interval_end": TIME, "revision": pl.Int32()})
-"""What is known of archived snapshots before they are read: one row an object."""
+if TYPE_CHECKING:
+    import polars as pl
 
 _ENDINGS: Final = {f"{minute // 60:02}{minute % 60:02}.json.gz": minute for minute in range(24 * 60)}
 _REVISION: Final = re.compile(r"([01]\d|2[0-3])([0-5]\d)\.[0-9a-f]{12}\.json\.gz", re.ASCII)
@@ -36,9 +33,9 @@ class _Folder(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The snapshots of some market days, as ``bodies.OBJECTS``, in time order, and what else lies among them."""
+    """The snapshots of some market days, as ``columns.OBJECTS``, in time order, and what else lies among them."""
 
-    snapshots: pl.DataFrame
+    snapshots: "pl.DataFrame"
     foreign: list[Skipped]
 
 
@@ -55,6 +52,14 @@ def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date], *, 
     When each body was fetched is asked of the archive where an interval has several; not unless ``ordered``, which
     leaves them, and their revisions, in the order of their names.
     """
+    snapshots, foreign = find_snapshots(objects, dataset, days, ordered=ordered)
+    return Listing(snapshots.frame(), foreign)
+
+
+def find_snapshots(
+    objects: Objects, dataset: Dataset, days: Sequence[date], *, ordered: bool = True
+) -> "tuple[Snapshots, list[Skipped]]":
+    """Do as ``list_snapshots`` does, without a frame."""
     wanted = set(days)
     folders = sorted(wanted | {day + ONE_DAY for day in days})
     paths = [f"sourcing/{dataset.name}/{day}" for day in folders]
@@ -72,10 +77,10 @@ def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date], *, 
             found = [snapshot for snapshot in found if snapshot[0] > 0]
         listed.append(_Folder(day, f"{path}/{prefix}", found))
     came = _came(objects, listed) if ordered else {}
-    columns = _Columns()
+    snapshots = Snapshots()
     for folder in listed:
-        columns.add(folder, came)
-    return Listing(columns.frame(), foreign)
+        snapshots.add(folder, came)
+    return snapshots, foreign
 
 
 def _printable(name: str) -> str:
@@ -83,19 +88,33 @@ def _printable(name: str) -> str:
 
 
 @dataclass
-class _Columns:
+class Snapshots:
+    """Archived snapshots in time order: their keys, their labels in microseconds since 1970, their revisions."""
+
     keys: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     revisions: list[int] = field(default_factory=list)
 
     def add(self, folder: _Folder, came: Mapping[str, str]) -> None:
+        """Add those of a folder."""
         midnight = (datetime.combine(folder.day, time(), EST) - _EPOCH) // timedelta(microseconds=1)
         found = _in_order(folder, came)
         self.revisions += _numbers(found)
         self.keys += [folder.stem + ending for _, ending in found]
         self.labels += [midnight + minute * _MICROSECONDS_A_MINUTE for minute, _ in found]
 
-    def frame(self) -> pl.DataFrame:
+    @property
+    def ends(self) -> list[datetime]:
+        """The end of each interval, in EST."""
+        return [(_EPOCH + timedelta(microseconds=label)).astimezone(EST) for label in self.labels]
+
+    def frame(self) -> "pl.DataFrame":
+        """Return them as ``columns.OBJECTS``."""
+        # A flow's run lists its day, and starts without polars: a fifteenth of its CPU.
+        import polars as pl  # noqa: PLC0415 - as said
+
+        from miso_archive.feeds.columns import OBJECTS  # noqa: PLC0415 - likewise
+
         columns = {"object_key": self.keys, "interval_end": self.labels, "revision": self.revisions}
         return pl.DataFrame(columns, schema_overrides={"revision": pl.Int32}).cast(OBJECTS)
 
