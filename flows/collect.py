@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect import Task, flow, runtime, task
 from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
@@ -19,7 +19,6 @@ from prefect.states import Completed, Failed
 from flows.described import in_sentences
 from flows.failures import tell_in_one_line
 from flows.show import Show, name_run
-from miso_archive.collecting.announce import Announcer
 from miso_archive.collecting.pace import Clock, Pace, SystemClock
 from miso_archive.collecting.run import (
     Candidate,
@@ -43,6 +42,9 @@ from miso_archive.intervals.labels import EST
 from miso_archive.settings.options import Environment, Settings, UsageError, with_fields_named
 from miso_archive.store.archive import Stored
 from miso_archive.store.response import Response
+
+if TYPE_CHECKING:
+    from miso_archive.collecting.announce import Announcer
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -104,7 +106,7 @@ def quarantine_body(parts: Parts, response: Response, reasons: tuple[Finding, ..
 
 # No retries: librdkafka tries again by itself until its deadline, and the marks stay for the next run.
 @task(name="announce what is left", task_run_name="announce what is left", cache_policy=NO_CACHE)
-def announce_what_is_left(parts: Parts, announcer: Announcer) -> None:
+def announce_what_is_left(parts: Parts, announcer: "Announcer") -> None:
     """Tell Kafka of what earlier runs stored and could not announce."""
     parts.catch_up(announcer)
 
@@ -119,7 +121,7 @@ def store_what_was_spooled(parts: Parts) -> list[tuple[Verdict, Stored]]:
 # No retries: librdkafka tries again by itself until its deadline.
 @task(name="announce snapshot", task_run_name="announce snapshot", cache_policy=NO_CACHE)
 def announce_snapshot(
-    parts: Parts, announcer: Announcer, snapshot: Snapshot, response: Response, stored: Stored
+    parts: Parts, announcer: "Announcer", snapshot: Snapshot, response: Response, stored: Stored
 ) -> None:
     """Tell Kafka, and wait for the delivery."""
     parts.announce_in(announcer, snapshot, response, stored)

@@ -11,12 +11,13 @@ from prefect.exceptions import FailedRun, ParameterBindError, ParameterTypeError
 from prefect.states import Failed
 
 from miso_archive.contract.findings import FailureCode
+from miso_archive.extras import MissingExtraError
 from miso_archive.failures import CollectionError
 from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import UsageError, with_fields_named
 from miso_archive.store.objects import ArchiveError
 
-FORESEEN: Final = (CollectionError, ArchiveError, UsageError, WrongDaysError)
+FORESEEN: Final = (CollectionError, ArchiveError, UsageError, WrongDaysError, MissingExtraError)
 """What our own code raises when it knows what is wrong."""
 
 # A run with such parameters is refused by Prefect, which says so in a line of its own, and in the state.

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from miso_archive.extras import MissingExtraError, needs
 from miso_archive.settings.options import UsageError
 from miso_archive.text import stripped
 
@@ -32,10 +33,10 @@ def task_runner(environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - its type n
     if name != "dask" or (separator and not _is_scheduler(address)):
         raise UsageError(f"{VARIABLE}: threads, dask or dask:tcp://host:port, not {value!r}")
     try:
-        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an optional extra, and slow to import
-    except ImportError as error:
-        message = f"{VARIABLE}: Dask is not installed ({error}): pip install 'miso-archive[dask]', or set it to threads"
-        raise UsageError(message) from error
+        with needs("dask", "Dask"):
+            from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an optional extra, slow to import
+    except MissingExtraError as error:
+        raise UsageError(f"{VARIABLE}: {error}, or set it to threads") from error
     if address:
         return DaskTaskRunner(address=address)
     # On loopback alone: whoever reaches a Dask scheduler can run code in its workers. Its web page takes any free port:

@@ -11,9 +11,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from miso_archive.collecting.announce import Announcer
-from miso_archive.collecting.registry import Registry
 from miso_archive.collecting.spool import Spool
+from miso_archive.extras import MissingExtraError
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.drift import drift_of
 from miso_archive.feeds.reserve import RESERVE
@@ -175,12 +174,16 @@ def _answer(
         answers, detail = ask(settings)
     except CollectionError as error:
         return Part(name=name, answers=False, detail=error.message)
+    except MissingExtraError as error:
+        return Part(name=name, answers=False, detail=str(error))
     return Part(name=name, answers=answers, detail=detail)
 
 
 def _redis(settings: PartsSettings) -> tuple[bool | None, str]:
     if settings.embeds_valkey:
         return None, "embedded: it comes with each run"
+    from miso_archive.collecting.registry import Registry  # noqa: PLC0415 - an extra brings its library
+
     Registry.connect(settings.redis_address, settings.environment, RESERVE).close()
     return True, "answers"
 
@@ -188,6 +191,8 @@ def _redis(settings: PartsSettings) -> tuple[bool | None, str]:
 def _kafka(settings: PartsSettings) -> tuple[bool | None, str]:
     if settings.kafka is None:
         return None, "not configured"
+    from miso_archive.collecting.announce import Announcer  # noqa: PLC0415 - likewise
+
     announcer = Announcer(settings.kafka, _KAFKA_SECONDS)
     try:
         return True, f"answers, {counted(announcer.reach(), 'broker')}"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from confluent_kafka import KafkaError
 
-from miso_archive.collecting.announce import Announcement, Announcer
+from miso_archive.collecting.announce import Announcer
+from miso_archive.collecting.announcement import Announcement
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
 from miso_archive.settings.kafka_address import KafkaAddress, parse_kafka_address

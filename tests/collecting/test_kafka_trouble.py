@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError
 from miso_archive.cli.app import main
 from miso_archive.collecting import announce as announcing
 from miso_archive.collecting.announce import Announcer
+from miso_archive.collecting.announcement import DELIVERY_SECONDS
 from miso_archive.collecting.kafka_word import LastWord
 from miso_archive.collecting.run import open_parts
 from miso_archive.contract.findings import FailureCode
@@ -238,7 +239,7 @@ class TestTime:
 
     def test_all_waiting_together_is_less_than_fifteen_seconds(self) -> None:
         """The delivery, its grace and the question for the topic add up to less than what a run may be held up."""
-        seconds = announcing.DELIVERY_SECONDS + announcing._GRACE_SECONDS + announcing._TOPIC_SECONDS  # noqa: SLF001 - its parts
+        seconds = DELIVERY_SECONDS + announcing._GRACE_SECONDS + announcing._TOPIC_SECONDS  # noqa: SLF001 - its parts
         assert seconds < 15
 
     def test_once_waited_in_vain_a_run_hardly_waits_again(self, monkeypatch: pytest.MonkeyPatch) -> None:

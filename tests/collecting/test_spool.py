@@ -22,7 +22,7 @@ from miso_archive.collecting import embedded_valkey, spool
 from miso_archive.collecting import fetch as fetching
 from miso_archive.collecting import plain as plain_run
 from miso_archive.collecting import run as running
-from miso_archive.collecting.announce import Announcement, Announcer
+from miso_archive.collecting.announce import Announcer
 from miso_archive.collecting.registry import Registry
 from miso_archive.collecting.spool import Spool, SpoolError
 from miso_archive.contract.findings import FailureCode
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     import redis as redis_client
 
+    from miso_archive.collecting.announcement import Announcement
     from miso_archive.contract.examine import Snapshot
     from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket, Services

@@ -21,7 +21,7 @@ import yaml
 
 import miso_archive
 from miso_archive.cli.app import app
-from miso_archive.collecting.announce import Announcement
+from miso_archive.collecting.announcement import Announcement
 from miso_archive.collecting.run import RunResult
 from miso_archive.contract.examine import DOCUMENTED_FIELDS, LIVE_FIELDS, BindingConstraint
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
@@ -249,12 +249,16 @@ def targets() -> str:
 
 
 def extras() -> str:
-    """Return the table of extras, with the packages that each asks for."""
+    """Return the table of extras, with the packages that each asks for, and the extras that it includes."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     asked = {"": project["dependencies"], **project["optional-dependencies"]}
     rows = []
     for extra, requirements in asked.items():
         names = [re.split(r"[<>=~!; ]", requirement)[0] for requirement in requirements]
+        own = f"{project['name']}["
+        names = [
+            f"all of {name[len(own) : -1].replace(',', ' and ')}" if name.startswith(own) else name for name in names
+        ]
         rows.append((f"`pip install '.[{extra}]'`" if extra else "`pip install .`", ", ".join(names)))
     return table(("Install", "Asks for"), rows)
 

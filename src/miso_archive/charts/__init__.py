@@ -1,1 +1,6 @@
 """Charts: frames in, Altair charts out."""
+
+from miso_archive.extras import needs
+
+with needs("notebooks", "A chart"):
+    import altair as alt  # noqa: F401 - every chart is one of Altair's

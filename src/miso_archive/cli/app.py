@@ -21,6 +21,7 @@ from miso_archive.cli import validate as cli_validate
 from miso_archive.cli.logs import log_to_stderr, own_stderr
 from miso_archive.cli.output import OutputError, put
 from miso_archive.cli.streams import fill_closed_streams, tell
+from miso_archive.extras import MissingExtraError
 from miso_archive.settings.options import BackfillSettings, Settings, UsageError, explained, given_in
 from miso_archive.settings.third_party import leave_out_unusable, quiet_prefect
 from miso_archive.store.objects import ArchiveError, UnreadableObjectError
@@ -142,7 +143,7 @@ def _run(arguments: list[str]) -> int:
         return _wrong_usage(_without_values(error), arguments)
     except UsageError as error:
         return _wrong_usage(str(error), arguments)
-    except (ArchiveError, UnreadableObjectError, OutputError) as error:
+    except (ArchiveError, UnreadableObjectError, OutputError, MissingExtraError) as error:
         tell(str(error))
         _drop(sys.stdout)
         return FAILED

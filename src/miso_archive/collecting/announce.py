@@ -1,4 +1,4 @@
-"""The announcement of a new snapshot in Kafka: its message, and its confirmed delivery."""
+"""The confirmed delivery of an announcement in Kafka."""
 
 import logging
 import os
@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from confluent_kafka import KafkaError, KafkaException, Producer
-from pydantic import BaseModel, ConfigDict, Field
 
+from miso_archive.extras import needs
+
+with needs("kafka", "Kafka"):
+    from confluent_kafka import KafkaError, KafkaException, Producer
+
+from miso_archive.collecting.announcement import Announcement
 from miso_archive.collecting.kafka_word import LastWord
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
 from miso_archive.settings.kafka_address import KafkaAddress
 from miso_archive.text import shown
-
-DELIVERY_SECONDS: Final = 10.0
-"""How long a delivery may take, librdkafka's own retries included."""
 
 _GRACE_SECONDS: Final = 2.0
 _TOPIC_SECONDS: Final = 2.0
@@ -52,23 +53,6 @@ _RAISED: Final = (KafkaException, BufferError, ValueError, TypeError, NotImpleme
 """What confluent_kafka raises: the first also out of calls that only wait, once an error is fatal to the producer."""
 
 logger = logging.getLogger(__name__)
-
-
-class Announcement(BaseModel):
-    """The Kafka message: JSON, at least one for each new snapshot. The message's key is the SHA-256."""
-
-    model_config = ConfigDict(frozen=True)
-
-    dataset: str = Field(description="The feed: `miso_binding_constraints_reserve`.")
-    environment: str = Field(description="`dev`, `staging` or `prod`.")
-    location: str = Field(description="The archive: `s3://bucket/folder` or `file:///folder`.")
-    key: str = Field(description="The object's key within the location.")
-    sha256: str = Field(description="The SHA-256 of the body, in hexadecimal: tell repeated messages apart by it.")
-    ref_id: str = Field(description="The feed's own label, as sent.")
-    interval_end: str = Field(description="The end of the interval, ISO 8601 with offset: EST, UTC-5 all year.")
-    constraint_count: int = Field(description="How many constraints bind; 0 in a quiet interval.")
-    fetched_at: str = Field(description="When the body was fetched, ISO 8601 in UTC.")
-    collector_version: str = Field(description="The version of miso-archive that collected it.")
 
 
 class Announcer:

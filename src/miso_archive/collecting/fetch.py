@@ -8,8 +8,11 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-import requests
-import urllib3
+from miso_archive.extras import needs
+
+with needs("collect", "Collecting"):
+    import requests
+    import urllib3
 
 from miso_archive.collecting.http_session import Session, place_of
 from miso_archive.collecting.route import Route, route_to

@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 
-from miso_archive.collecting.announce import Announcement
+from miso_archive.collecting.announcement import Announcement
 from miso_archive.contract.examine import Snapshot
 from miso_archive.feeds.feed import Dataset
 from miso_archive.intervals.labels import EST, as_utc

@@ -6,10 +6,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
-import redis
-from redis import exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from miso_archive.extras import needs
+
+with needs("collect", "Redis"):
+    import redis
+    from redis import exceptions
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import BaseModel, Field
 
 from miso_archive.collecting import fetch as fetching
-from miso_archive.collecting.announce import DELIVERY_SECONDS, Announcer
+from miso_archive.collecting.announcement import DELIVERY_SECONDS
 from miso_archive.collecting.embedded_valkey import DiskAwayError, embedded_valkey
 from miso_archive.collecting.outbox import Outbox
 from miso_archive.collecting.pace import Clock, NextSlot, Pace, await_slot
@@ -33,6 +33,9 @@ from miso_archive.store.address import open_archive
 from miso_archive.store.archive import Archive, Stored, store_refused, store_snapshot
 from miso_archive.store.environments import enter
 from miso_archive.store.response import Response
+
+if TYPE_CHECKING:
+    from miso_archive.collecting.announce import Announcer
 
 T = TypeVar("T")
 
@@ -102,7 +105,7 @@ class Parts:
     environment: str
     archive: Archive
     registry: Registry
-    announcer: Announcer | None
+    announcer: "Announcer | None"
     spool: Spool
     archive_is_away: bool = False
 
@@ -130,7 +133,7 @@ class Parts:
         with self.spool.keeping(response) as first:
             return store_refused(self.archive, self.dataset, first, reasons, self.environment)
 
-    def announce_in(self, announcer: Announcer, snapshot: Snapshot, response: Response, stored: Stored) -> None:
+    def announce_in(self, announcer: "Announcer", snapshot: Snapshot, response: Response, stored: Stored) -> None:
         """Tell Kafka of the snapshot, then take its mark away."""
         announcer.announce(self.outbox.announcement(snapshot, response, stored.key))
         try:
@@ -139,7 +142,7 @@ class Parts:
             # It is announced; a mark that stays repeats a message at most.
             logger.warning("%s; the snapshot is announced, and its mark stays", error)
 
-    def catch_up(self, announcer: Announcer) -> None:
+    def catch_up(self, announcer: "Announcer") -> None:
         """Announce what runs before this one stored and could not announce; not when Kafka has just failed this one.
 
         Raises:
@@ -212,6 +215,7 @@ def open_parts(settings: Settings, dataset: Dataset) -> Iterator[Parts]:
     Raises:
         CollectionError: Redis cannot be reached, the block cannot be loaded, the embedded Valkey does not start, there
             is no such bucket or nobody is let in.
+        MissingExtraError: Kafka, S3 or a block is named, and what it needs is not installed.
     """
     with ExitStack() as stack:
         if settings.local is not None and settings.embeds_valkey:
@@ -220,8 +224,11 @@ def open_parts(settings: Settings, dataset: Dataset) -> Iterator[Parts]:
             redis_address = settings.redis_address
         registry = Registry.connect(redis_address, settings.environment, dataset)
         stack.callback(registry.close)
-        announcer = None if settings.kafka is None else Announcer(settings.kafka, DELIVERY_SECONDS)
-        if announcer is not None:
+        announcer = None
+        if settings.kafka is not None:
+            from miso_archive.collecting.announce import Announcer  # noqa: PLC0415 - Kafka's library is an extra
+
+            announcer = Announcer(settings.kafka, DELIVERY_SECONDS)
             stack.callback(announcer.close)
         archive = open_archive(settings)
         answers = enter(archive, settings.environment, simulated=settings.simulated)

@@ -1,0 +1,25 @@
+"""The announcement of a new snapshot in Kafka: the message, and how long its delivery may take."""
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DELIVERY_SECONDS: Final = 10.0
+"""How long a delivery may take, librdkafka's own retries included."""
+
+
+class Announcement(BaseModel):
+    """The Kafka message: JSON, at least one for each new snapshot. The message's key is the SHA-256."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str = Field(description="The feed: `miso_binding_constraints_reserve`.")
+    environment: str = Field(description="`dev`, `staging` or `prod`.")
+    location: str = Field(description="The archive: `s3://bucket/folder` or `file:///folder`.")
+    key: str = Field(description="The object's key within the location.")
+    sha256: str = Field(description="The SHA-256 of the body, in hexadecimal: tell repeated messages apart by it.")
+    ref_id: str = Field(description="The feed's own label, as sent.")
+    interval_end: str = Field(description="The end of the interval, ISO 8601 with offset: EST, UTC-5 all year.")
+    constraint_count: int = Field(description="How many constraints bind; 0 in a quiet interval.")
+    fetched_at: str = Field(description="When the body was fetched, ISO 8601 in UTC.")
+    collector_version: str = Field(description="The version of miso-archive that collected it.")

