@@ -40,7 +40,7 @@ from miso_archive.failures import ARCHIVE_RETRIES, CollectionError, Retries
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.settings.options import Environment, Settings, UsageError, with_fields_named
-from miso_archive.store.archive import Stored
+from miso_archive.store.put_once import Stored
 from miso_archive.store.response import Response
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from flows.harmless import harmless
 from flows.task_runner import task_runner, task_runner_or_threads
 from miso_archive.reading.compaction import compact_month, months_to_compact
 from miso_archive.settings.options import ArchiveSettings
-from miso_archive.store.address import objects_of
+from miso_archive.store.address import standing, store_of
 
 tell_in_one_line()
 
@@ -31,7 +31,7 @@ tell_in_one_line()
 )
 def compact_one(settings: ArchiveSettings, month: date) -> dict[str, Any] | None:
     """Compact the closed market days of one month, if what stands compacted is not the same."""
-    compacted = compact_month(objects_of(settings), month)
+    compacted = compact_month(standing(store_of(settings)), month)
     return None if compacted is None else compacted.as_dict()
 
 
@@ -68,7 +68,7 @@ def compact(  # noqa: PLR0913 - one parameter an option, as people set them in t
     try:
         task_runner(os.environ)
         settings = ArchiveSettings.resolve(given, os.environ)
-        months = months_to_compact(objects_of(settings), start=start, end=end)
+        months = months_to_compact(standing(store_of(settings)), start=start, end=end)
     except FORESEEN as error:
         return failed(error)  # type: ignore[no-any-return]
     futures = compact_one.map(unmapped(settings), months)

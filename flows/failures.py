@@ -15,9 +15,8 @@ from miso_archive.extras import MissingExtraError
 from miso_archive.failures import CollectionError
 from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import UsageError, with_fields_named
-from miso_archive.store.objects import ArchiveError
 
-FORESEEN: Final = (CollectionError, ArchiveError, UsageError, WrongDaysError, MissingExtraError)
+FORESEEN: Final = (CollectionError, UsageError, WrongDaysError, MissingExtraError)
 """What our own code raises when it knows what is wrong."""
 
 # A run with such parameters is refused by Prefect, which says so in a line of its own, and in the state.
@@ -28,8 +27,7 @@ def told(error: Exception) -> str:
     """Tell a foreseen failure as ``code: message``, with settings named as the parameters of a run are."""
     if isinstance(error, CollectionError):
         return with_fields_named(str(error))
-    code = FailureCode.ARCHIVE_UNREADABLE if isinstance(error, ArchiveError) else FailureCode.WRONG_PARAMETERS
-    return f"{code.value}: {with_fields_named(str(error))}"
+    return f"{FailureCode.WRONG_PARAMETERS.value}: {with_fields_named(str(error))}"
 
 
 def failed(*errors: Exception) -> Any:  # noqa: ANN401 - a state, in place of what the flow returns

@@ -22,7 +22,7 @@ from miso_archive.healing.backfill import BackfilledDay, BackfillResult, backfil
 from miso_archive.intervals.market_days import ONE_DAY, open_day
 from miso_archive.reading.coverage import coverage
 from miso_archive.settings.options import BackfillSettings, UsageError, with_fields_named
-from miso_archive.store.address import objects_of
+from miso_archive.store.address import standing, store_of
 
 tell_in_one_line()
 
@@ -76,12 +76,12 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
             raise UsageError(f"days is at least 1: {days}")
         task_runner(os.environ)
         settings = BackfillSettings.resolve({**given, "reports_url": reports_url, "pause": pause}, os.environ)
-        objects = objects_of(settings)
-        look = partial(coverage, objects, start=last - timedelta(days=days), end=last)
+        store = standing(store_of(settings))
+        look = partial(coverage, store, start=last - timedelta(days=days), end=last)
         before = look()
     except FORESEEN as error:
         return failed(error)  # type: ignore[no-any-return]
-    _publish(objects.location, before, before, BackfillResult(()))
+    _publish(store.location, before, before, BackfillResult(()))
     unhealed = before.filter(pl.col("missing") > pl.col("healed"))["market_day"].sort(descending=True)
     futures: dict[date, Any] = {}
     for day in unhealed:
@@ -91,7 +91,7 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
     result = BackfillResult(tuple(_became(day, future) for day, future in futures.items()))
     done = {str(day.market_day): asdict(day) | {"market_day": str(day.market_day)} for day in result.days}
     if done:
-        _publish(objects.location, before, look(), result)
+        _publish(store.location, before, look(), result)
     if result.failed:
         message = with_fields_named("; ".join(map(_told, result.failures)))
         # Prefect takes the state a flow returns as the run's own, and keeps the result in it.

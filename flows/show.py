@@ -31,11 +31,10 @@ from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.market_days import market_day
 from miso_archive.settings.options import Settings
-from miso_archive.store.address import objects_of
-from miso_archive.store.archive import Archive, Stored
 from miso_archive.store.gzipped import unzipped
 from miso_archive.store.listing import find_snapshots
-from miso_archive.store.objects import Objects
+from miso_archive.store.put_once import Stored
+from miso_archive.store.store import Store
 
 
 @dataclass(slots=True)
@@ -45,6 +44,7 @@ class Show:
     settings: Settings
     due: datetime
     record: RunRecord = field(default_factory=RunRecord)
+    _archive: Store | None = None
     _told: set[str] = field(default_factory=set)
 
     def examine(self, body: bytes) -> Verdict:
@@ -68,6 +68,7 @@ class Show:
             return
         if stored.written:
             self.record.stored.append(snapshot)
+            self._archive = parts.archive
         link = object_link(parts.archive.location, stored.key)
         environment = self.settings.environment
         with harmless("event of the stored snapshot"):
@@ -92,21 +93,20 @@ class Show:
     def end(self, result: RunResult) -> None:
         """Publish the market day's coverage if anything was stored, and name the run by what it came to."""
         newest = self.record.newest_stored
-        if newest is not None:
+        if newest is not None and self._archive is not None:
             with harmless("coverage of the market day"):
-                self._show_coverage(newest)
+                self._show_coverage(self._archive, newest)
         name_run(self.settings.environment, self.due, outcome_of(result, self.record), self.record)
 
-    def _show_coverage(self, newest: Snapshot) -> None:
+    def _show_coverage(self, store: Store, newest: Snapshot) -> None:
         day = market_day(newest.interval_end)
-        objects = objects_of(self.settings)
-        snapshots, _ = find_snapshots(objects, RESERVE, [day])
+        snapshots, _ = find_snapshots(store, RESERVE, [day])
         keys, ends = snapshots.keys, snapshots.ends
         # The hours that are over are read once and not by each run: on S3 that would be up to 288 requests a run.
         hour = newest.interval_end.replace(minute=0)
         over = sum(end <= hour for end in ends)
-        binding = read_hours_over(objects, objects.location, keys[:over], hour) if over else []
-        binding += _binding_in(objects, keys[over:])
+        binding = read_hours_over(store, store.location, keys[:over], hour) if over else []
+        binding += _binding_in(store, keys[over:])
         environment = self.settings.environment
         create_markdown_artifact(
             key=f"coverage-{environment}",
@@ -120,21 +120,21 @@ class Show:
 @task(
     name="read the hours that are over",
     task_run_name="read the day until {until:%H:%M}",
-    cache_policy=INPUTS - "objects" - "until" + TASK_SOURCE,
+    cache_policy=INPUTS - "store" - "until" + TASK_SOURCE,
     persist_result=True,
 )
 def read_hours_over(
-    objects: Objects,
+    store: Store,
     location: str,  # noqa: ARG001 - tells archives apart in the cache key
     keys: list[str],
     until: datetime,  # noqa: ARG001 - for the name
 ) -> list[int | None]:
     """Return how many constraints bind in each archived body; None where it cannot be read."""
-    return _binding_in(objects, keys)
+    return _binding_in(store, keys)
 
 
-def _binding_in(objects: Objects, keys: list[str]) -> list[int | None]:
-    return [_binding(data) for data in objects.read(keys)]
+def _binding_in(store: Store, keys: list[str]) -> list[int | None]:
+    return [_binding(data) for data in store.read(keys)]
 
 
 def _binding(data: bytes | OSError) -> int | None:
@@ -145,7 +145,7 @@ def _binding(data: bytes | OSError) -> int | None:
     return None if snapshot is None else len(snapshot.constraints)
 
 
-def _endpoint(archive: Archive) -> str | None:
+def _endpoint(archive: Store) -> str | None:
     """Return the S3 server of an archive when it is not AWS's, without a user or password."""
     address = urlsplit(archive.identity.removeprefix(archive.location).removeprefix(" at "))
     if not address.netloc:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.simulate.market import documented_body, is_quiet, snapshot_body
-from miso_archive.store.archive import store_refused, store_snapshot
 from miso_archive.store.layout import snapshot_key
+from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from miso_archive.store.archive import Archive
+    from miso_archive.store.store import Store
 
 SEED = 307
 FIVE_MINUTES = timedelta(minutes=5)
@@ -55,14 +55,14 @@ def response(interval_end: datetime, body: bytes) -> Response:
     return Response(body, interval_end + timedelta(minutes=1), "http://127.0.0.1/", "application/json")
 
 
-def store(archive: Archive, interval_end: datetime, body: bytes) -> None:
+def store(archive: Store, interval_end: datetime, body: bytes) -> None:
     """Put a body as the collector does."""
     snapshot = RESERVE.examine(body).snapshot
     assert snapshot is not None
     store_snapshot(archive, RESERVE, snapshot, response(interval_end, body))
 
 
-def refuse(archive: Archive, fetched: datetime, body: bytes) -> None:
+def refuse(archive: Store, fetched: datetime, body: bytes) -> None:
     """Keep a refused body as the collector does."""
     verdict = RESERVE.examine(body)
     assert verdict.snapshot is None
@@ -104,7 +104,7 @@ def quiet_label(day: date, *, after: int = 0) -> datetime:
 DAYS = [date(2026, 7, number) for number in range(1, 8)]
 
 
-def fill(archive: Archive) -> None:
+def fill(archive: Store) -> None:
     """Seven market days with all that may befall an archive; day 4 has nothing at all, day 5 only refused bodies."""
     for day in (DAYS[0], DAYS[1], DAYS[2], DAYS[6]):
         for number, end in enumerate(ends_of(day)):

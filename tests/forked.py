@@ -13,11 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Final
 
-import miso_archive.collecting.plain
-
 # What a run imports late is imported here: this module is loaded once, and every process forked from it.
-import miso_archive.store.local_archive
-import miso_archive.store.s3_archive  # noqa: F401 - as said
 from miso_archive.cli.app import main
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.reading.scan import scan_constraints, scan_snapshots
 from miso_archive.simulate.market import documented_body, snapshot_body
-from miso_archive.store.archive import store_snapshot
+from miso_archive.store.put_once import store_snapshot
 from miso_archive.store.response import Response
 
 if TYPE_CHECKING:
     import polars as pl
 
     from miso_archive.store.address import ArchiveAddress
-    from miso_archive.store.archive import Archive
+    from miso_archive.store.store import Store
     from tests.services.s3 import S3Endpoint
 
 SEED = 307
@@ -44,7 +44,7 @@ def block(server: S3Endpoint, bucket: str, folder: str = "", kind: str = "aws") 
     return S3Bucket(bucket_name=bucket, bucket_folder=folder, credentials=credentials)
 
 
-def fill(archive: Archive) -> None:
+def fill(archive: Store) -> None:
     """2026-07-30 to 2026-08-02, two snapshots a day and a revision; live and documented rows, labels at 00:00."""
     for number in range(4):
         midnight = datetime(2026, 7, 30, tzinfo=EST) + timedelta(days=number)

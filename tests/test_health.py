@@ -16,8 +16,8 @@ from miso_archive.health import Status, status, told
 from miso_archive.intervals.labels import EST
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import documented_body, snapshot_body
-from miso_archive.store.archive import store_refused, store_snapshot
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.folder import Folder
+from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
 from tests.services.process import free_port
 
@@ -34,7 +34,7 @@ def keep(folder: Path, body: bytes, fetched_at: datetime = NOW) -> Response:
     """Store or refuse a body in a folder, as a run does."""
     response = Response(body, fetched_at, "http://feed.test/", "application/json")
     verdict = examine(body)
-    archive = open_folder(folder)
+    archive = Folder(folder)
     if verdict.snapshot is None:
         store_refused(archive, RESERVE, response, verdict.reasons)
     else:
@@ -126,7 +126,7 @@ class TestLooking:
         response = keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
         snapshot = examine(response.body).snapshot
         assert snapshot is not None
-        Outbox(open_folder(tmp_path), RESERVE, "prod").mark(snapshot, response)
+        Outbox(Folder(tmp_path), RESERVE, "prod").mark(snapshot, response)
         assert looked_at(tmp_path, environment="prod").unannounced == 1
         assert looked_at(tmp_path).unannounced == 0
 

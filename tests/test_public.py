@@ -16,7 +16,7 @@ import pytest
 
 import miso_archive as mr
 from miso_archive.simulate.archive import write_archive
-from miso_archive.store.objects import ArchiveError
+from miso_archive.store.store import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

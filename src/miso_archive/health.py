@@ -20,12 +20,13 @@ from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import ONE_DAY, market_day
 from miso_archive.reading.coverage import coverage
 from miso_archive.settings.options import PartsSettings
-from miso_archive.store.address import objects_of
-from miso_archive.store.archive import folder_identity
+from miso_archive.store.address import standing, store_of
 from miso_archive.store.environments import writers
+from miso_archive.store.folder import folder_identity
 from miso_archive.store.gzipped import unzipped
+from miso_archive.store.layout import is_refused_body, quarantine_folder, unannounced_folder
 from miso_archive.store.listing import list_snapshots, market_days
-from miso_archive.store.objects import ArchiveError, Objects
+from miso_archive.store.store import Store
 from miso_archive.text import counted, in_utf8
 
 _CLOCKS_APART: Final = timedelta(hours=1)
@@ -94,14 +95,14 @@ def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | N
     found: dict[str, object] = {"archive": str(settings.local or settings.s3_bucket or settings.s3_block)}
     identity = None if settings.local is None else folder_identity(settings.local)
     try:
-        objects = objects_of(settings)
-        identity = objects.identity
-        found["archive"] = objects.location
+        store = standing(store_of(settings))
+        identity = store.identity
+        found["archive"] = store.location
         for look in (_last, _today, _refused, _drift, _unannounced, _written_by):
-            found |= look(objects, _Asked(now, stale_after, settings.environment))
-        archive = Part(name="archive", answers=True, detail=objects.location)
-    except ArchiveError as error:
-        archive = Part(name="archive", answers=False, detail=str(error))
+            found |= look(store, _Asked(now, stale_after, settings.environment))
+        archive = Part(name="archive", answers=True, detail=store.location)
+    except CollectionError as error:
+        archive = Part(name="archive", answers=False, detail=error.message)
     if identity is not None:
         spool = Spool(settings.spool, identity, RESERVE, settings.environment)
         found |= {"spooled": spool.count(), "spooled_since": spool.oldest()}
@@ -117,8 +118,8 @@ class _Asked:
     environment: str
 
 
-def _last(objects: Objects, asked: _Asked) -> dict[str, object]:
-    last = _last_interval_end(objects, asked.now)
+def _last(store: Store, asked: _Asked) -> dict[str, object]:
+    last = _last_interval_end(store, asked.now)
     if last is None:
         return {"stale": True}
     age = asked.now - last
@@ -126,45 +127,45 @@ def _last(objects: Objects, asked: _Asked) -> dict[str, object]:
     return {"last_interval_end": last, "age_minutes": minutes, "stale": age > asked.stale_after}
 
 
-def _last_interval_end(objects: Objects, now: datetime) -> datetime | None:
+def _last_interval_end(store: Store, now: datetime) -> datetime | None:
     """Return the newest label; one far in the future is a mistake of somebody's clock and does not hide a gap."""
-    days = [day for day in market_days(objects, RESERVE) if day <= now.date()]
+    days = [day for day in market_days(store, RESERVE) if day <= now.date()]
     labels: list[datetime] = (
-        list_snapshots(objects, RESERVE, days[-2:], ordered=False).snapshots["interval_end"].to_list()
+        list_snapshots(store, RESERVE, days[-2:], ordered=False).snapshots["interval_end"].to_list()
     )
     newest = max((label for label in labels if label <= now + _CLOCKS_APART), default=None)
     return None if newest is None else newest.astimezone(EST)
 
 
-def _today(objects: Objects, asked: _Asked) -> dict[str, object]:
+def _today(store: Store, asked: _Asked) -> dict[str, object]:
     day = market_day(asked.now)
     # A clock that was never set shows a day before any archive; there is nothing to tell of that.
-    rows = coverage(objects, start=day, end=day + ONE_DAY, now=asked.now).to_dicts()
+    rows = coverage(store, start=day, end=day + ONE_DAY, now=asked.now).to_dicts()
     return {"today": {name: rows[0][name] for name in Today.model_fields} if rows else None}
 
 
-def _refused(objects: Objects, asked: _Asked) -> dict[str, object]:
+def _refused(store: Store, asked: _Asked) -> dict[str, object]:
     days = [asked.now.date() - ONE_DAY * number for number in range(_DAYS_OF_REFUSALS)]
-    folders = objects.names([f"quarantine/{RESERVE.name}/{day}" for day in days])
-    refused = [sum(name.endswith(".body.gz") for name in names) for names in folders]
+    folders = store.names([quarantine_folder(RESERVE, day) for day in days])
+    refused = [sum(map(is_refused_body, names)) for names in folders]
     return {"refused_today": refused[0], "refused_7_days": sum(refused)}
 
 
-def _drift(objects: Objects, asked: _Asked) -> dict[str, object]:
-    snapshots = list_snapshots(objects, RESERVE, [market_day(asked.now)], ordered=False).snapshots
+def _drift(store: Store, asked: _Asked) -> dict[str, object]:
+    snapshots = list_snapshots(store, RESERVE, [market_day(asked.now)], ordered=False).snapshots
     found: Counter[str] = Counter()
-    for data in objects.read(snapshots["object_key"].to_list()):
+    for data in store.read(snapshots["object_key"].to_list()):
         with suppress(zlib.error, OSError):  # coverage counts it
             found.update(drift_of(RESERVE.examine(unzipped(data))).keys())
     return {"drift": dict(sorted(found.items()))}
 
 
-def _unannounced(objects: Objects, asked: _Asked) -> dict[str, object]:
-    return {"unannounced": len(objects.names([f"unannounced/{RESERVE.name}/{asked.environment}"])[0])}
+def _unannounced(store: Store, asked: _Asked) -> dict[str, object]:
+    return {"unannounced": len(store.names([unannounced_folder(RESERVE, asked.environment)])[0])}
 
 
-def _written_by(objects: Objects, _asked: _Asked) -> dict[str, object]:
-    return {"written_by": writers(objects)}
+def _written_by(store: Store, _asked: _Asked) -> dict[str, object]:
+    return {"written_by": writers(store)}
 
 
 def _answer(

@@ -63,13 +63,12 @@ HOMES = {
 
 
 @pytest.mark.parametrize("home", HOMES)
-def test_a_home_that_cannot_be_written_leaves_json(feed: SimulatedFeed, tmp_path: Path, home: str) -> None:
-    """Whatever a library has to say of its environment, standard error is one JSON object a line, and the run runs."""
-    feed.script(Reply(body=b"{}"))
-    command = ["collect", "--local", str(tmp_path), "--api-url", feed.url, "--log-format", "json"]
+def test_a_home_that_cannot_be_written_leaves_json(feed: SimulatedFeed, redis_url: str, home: str) -> None:
+    """Whatever Prefect has to say of its environment where a block is named, standard error is a JSON object a line."""
+    command = ["collect", "--s3-block", "none", "--redis-url", redis_url, "--api-url", feed.url, "--log-format", "json"]
     done = subprocess.run(
         [sys.executable, "-m", "miso_archive", *command],
-        env={**os.environ, **HOMES[home]},
+        env={**os.environ, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false", **HOMES[home]},
         capture_output=True,
         text=True,
         check=False,
@@ -78,7 +77,7 @@ def test_a_home_that_cannot_be_written_leaves_json(feed: SimulatedFeed, tmp_path
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
     assert done.returncode == 1
-    assert "missing_field" in done.stdout
+    assert "block_not_found" in done.stdout
     assert any("Prefect" in line["message"] or "LoggingSettings" in line["message"] for line in lines)
 
 

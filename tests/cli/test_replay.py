@@ -10,8 +10,8 @@ import pytest
 
 from miso_archive.cli.app import main
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.store.archive import store_refused
-from miso_archive.store.s3_archive import S3Archive
+from miso_archive.store.address import store_at
+from miso_archive.store.put_once import store_refused
 from tests.healing.test_replay import A_RULE, FETCHED_AT, KEY, NO_DATA, body, files, refuse, response
 from tests.s3_archives import block
 
@@ -73,7 +73,7 @@ def test_an_unreadable_body_is_named_with_exit_code_1(tmp_path: Path, capsys: py
 
 def test_an_archive_in_a_bucket(services: Services, bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
     """The bucket of the options is read and written."""
-    store_refused(S3Archive(block(services.s3, bucket.name)), RESERVE, response(body()), A_RULE)
+    store_refused(store_at(block(services.s3, bucket.name)), RESERVE, response(body()), A_RULE)
     assert replayed(capsys, "--s3-bucket", bucket.name)["objects"] == [KEY]
     assert gzip.decompress(bucket.body(KEY)) == body()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -30,13 +31,13 @@ CHECK = "Check bucket, region, credentials and rights"
 UNKNOWN_KEY = b"<?xml version='1.0'?><Error><Code>InvalidAccessKeyId</Code><Message>unknown</Message></Error>"
 
 Case = tuple[str, str]
-"""A bucket's name, and how what is said begins."""
+"""A bucket's name, and a pattern of how what is said begins."""
 
 
 def missing_bucket(bucket: Bucket, *_others: object) -> Case:
     """Return a bucket that is not there."""
     name = f"{bucket.name[:40]}-{uuid.uuid4().hex[:8]}"
-    return name, f"s3://{name} cannot be read: NoSuchBucket. {CHECK}"
+    return name, rf"s3://{name}/\S+ cannot be read: NoSuchBucket '.+'\. {CHECK}"
 
 
 def no_credentials(bucket: Bucket, _proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Case:
@@ -58,7 +59,7 @@ def unknown_key(bucket: Bucket, proxy: FaultProxy, monkeypatch: pytest.MonkeyPat
     head = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nConnection: close\r\n"
     proxy.answer = head + b"Content-Length: %d\r\n\r\n%s" % (len(UNKNOWN_KEY), UNKNOWN_KEY)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-    return bucket.name, f"s3://{bucket.name} cannot be read: InvalidAccessKeyId. {CHECK}"
+    return bucket.name, rf"s3://{bucket.name}/\S+ cannot be read: InvalidAccessKeyId 'unknown'\. {CHECK}"
 
 
 def missing_profile(bucket: Bucket, _proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Case:
@@ -66,7 +67,7 @@ def missing_profile(bucket: Bucket, _proxy: FaultProxy, monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     return (
         bucket.name,
-        f"no S3 client can be made for s3://{bucket.name}: The config profile (nobody) could not be found",
+        rf"no S3 client can be made for s3://{bucket.name}: The config profile \(nobody\) could not be found",
     )
 
 
@@ -116,7 +117,7 @@ def test_what_cannot_be_used_is_told_before_the_feed_is_asked(
     result = json.loads(printed.out)
     (error,) = result["errors"]
     assert error["code"] == "archive_refused"
-    assert error["message"].startswith(told)
+    assert re.match(told, error["message"])
     assert (result["total_candidates"], result["failed"]) == (1, 1)
     assert f"archive_refused: {error['message']}\n" in printed.err
     assert "Traceback" not in printed.err
@@ -140,7 +141,7 @@ def test_every_command_on_an_archive_says_the_same(
     ):
         assert main([*command, "--s3-bucket", name]) == 1
         printed = capsys.readouterr()
-        assert told in printed.out + printed.err, command
+        assert re.search(told, printed.out + printed.err), command
         assert "Traceback" not in printed.err
 
 

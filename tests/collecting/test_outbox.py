@@ -16,9 +16,9 @@ from miso_archive.contract.examine import Snapshot, examine
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import snapshot_body
-from miso_archive.store.archive import Archive, store_snapshot
+from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.put_once import store_snapshot
 from miso_archive.store.response import Response
 from tests.services.kafka import read_messages
 from tests.services.process import free_port
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import redis as redis_client
 
     from miso_archive.simulate import SimulatedFeed
+    from miso_archive.store.store import Store
     from tests.conftest import Bucket
 
 END = datetime(2001, 1, 2, 12, 15, tzinfo=UTC)
@@ -52,23 +53,23 @@ class Body:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def archive(request: pytest.FixtureRequest, tmp_path: Path, bucket: Bucket) -> Archive:
+def archive(request: pytest.FixtureRequest, tmp_path: Path, bucket: Bucket) -> Store:
     """An archive of each kind."""
     if request.param == "folder":
-        return open_folder(tmp_path / "data")
-    from miso_archive.store.s3_archive import open_bucket  # noqa: PLC0415 - slow to import
+        return Folder(tmp_path / "data")
+    from miso_archive.store.address import store_of  # noqa: PLC0415 - slow to import
 
-    return open_bucket(Settings(s3_bucket=bucket.name))
+    return store_of(Settings(s3_bucket=bucket.name))
 
 
 @pytest.fixture
-def outbox(archive: Archive) -> Outbox:
+def outbox(archive: Store) -> Outbox:
     """Its outbox."""
     return Outbox(archive, RESERVE, "staging")
 
 
 class TestMarks:
-    def test_what_is_stored_and_marked_is_to_be_announced(self, archive: Archive, outbox: Outbox) -> None:
+    def test_what_is_stored_and_marked_is_to_be_announced(self, archive: Store, outbox: Outbox) -> None:
         """A marked snapshot that stands is yielded with all that its announcement says; unmarked, it is not."""
         body = Body.of()
         outbox.mark(body.snapshot, body.response)
@@ -81,7 +82,7 @@ class TestMarks:
         assert list(outbox.unannounced()) == []
         assert outbox.marks() == []
 
-    def test_a_revision_is_announced_by_its_own_key(self, archive: Archive, outbox: Outbox) -> None:
+    def test_a_revision_is_announced_by_its_own_key(self, archive: Store, outbox: Outbox) -> None:
         """Of two bodies of one interval each is announced under the key where it stands."""
         bodies = [Body.of(), Body.of(revision=1)]
         for body in bodies:
@@ -99,21 +100,21 @@ class TestMarks:
         assert list(outbox.unannounced(now=FETCHED + timedelta(hours=25))) == []
         assert outbox.marks() == []
 
-    def test_other_bytes_under_the_key_are_not_announced(self, archive: Archive, outbox: Outbox) -> None:
+    def test_other_bytes_under_the_key_are_not_announced(self, archive: Store, outbox: Outbox) -> None:
         """Where another body, or a damaged one, stands under the interval's key, the mark is not taken for it."""
         body = Body.of()
         outbox.mark(body.snapshot, body.response)
         archive.put_if_absent(snapshot_key(RESERVE, body.snapshot.interval_end), b"not gzip", {})
         assert list(outbox.unannounced(now=FETCHED)) == []
 
-    def test_environments_are_apart(self, archive: Archive, outbox: Outbox) -> None:
+    def test_environments_are_apart(self, archive: Store, outbox: Outbox) -> None:
         """The marks of one environment are none of another's business."""
         body = Body.of()
         outbox.mark(body.snapshot, body.response)
         assert Outbox(archive, RESERVE, "prod").marks() == []
 
     def test_what_is_no_mark_stays_and_is_told(
-        self, archive: Archive, outbox: Outbox, caplog: pytest.LogCaptureFixture
+        self, archive: Store, outbox: Outbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         """A file that is no mark is named, by its address, in a warning and left where it is."""
         key = f"unannounced/{RESERVE.name}/staging/stray.json"
@@ -136,7 +137,7 @@ class TestMarks:
         ],
     )
     def test_a_mark_that_is_damaged_or_not_its_own_stops_nothing(
-        self, archive: Archive, outbox: Outbox, change: dict[str, str], caplog: pytest.LogCaptureFixture
+        self, archive: Store, outbox: Outbox, change: dict[str, str], caplog: pytest.LogCaptureFixture
     ) -> None:
         """A mark without real times, or of another body, environment or feed, is told; others are announced."""
         body, other = Body.of(), Body.of(revision=1)

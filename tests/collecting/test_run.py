@@ -28,8 +28,8 @@ from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError, RetryPolicy
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import Settings
-from miso_archive.store.archive import Stored
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.folder import Folder
+from miso_archive.store.put_once import Stored
 from miso_archive.store.response import Response
 from miso_archive.version import __version__
 from tests.services.process import free_port
@@ -309,7 +309,7 @@ class TestParts:
     def parts(self, redis_url: str, tmp_path: Path) -> Iterator[Parts]:
         """The parts of a run that archives in a folder."""
         registry = Registry.connect(redis_url, "staging", RESERVE)
-        archive = open_folder(tmp_path / "data")
+        archive = Folder(tmp_path / "data")
         spool = Spool(tmp_path / "spool", archive.identity, RESERVE, "staging")
         yield Parts(RESERVE, "staging", archive, registry, None, spool)
         registry.close()

@@ -465,7 +465,7 @@ def test_a_full_disk_of_an_archive_with_its_own_valkey(
     with monkeypatch.context() as patched:
         has_room = tmp_path / "spool" / ".valkey" if spool_has_room else None
         patched.setattr(embedded_valkey, "_start", lambda folder: (start if folder == has_room else full)(folder))
-        patched.setattr("miso_archive.store.local_archive.publish", full)
+        patched.setattr("miso_archive.store.folder.publish", full)
         assert main(options) == 1
     (error,) = json.loads(capsys.readouterr().out)["errors"]
     if not spool_has_room:

@@ -28,7 +28,7 @@ from miso_archive.collecting.told import (
 )
 from miso_archive.contract.examine import examine
 from miso_archive.intervals.labels import EST
-from miso_archive.store.archive import Stored
+from miso_archive.store.put_once import Stored
 
 END = datetime(2026, 7, 27, 8, 10, tzinfo=EST)
 DUE = datetime(2026, 7, 27, 13, 15, tzinfo=UTC)

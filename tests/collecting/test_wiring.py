@@ -21,10 +21,10 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import Reply, snapshot_body
-from miso_archive.store.archive import store_refused, store_snapshot
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.address import store_of
+from miso_archive.store.folder import Folder
+from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
-from miso_archive.store.s3_archive import open_bucket
 from tests.forked import exit_code
 from tests.killed_run import killing
 from tests.services.kafka import frame, framed, read_messages
@@ -241,7 +241,7 @@ def response(body: bytes, fetched_at: datetime = NOW) -> Response:
 def test_more_marks_than_one_listing_tells(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a server tells a few at a time, as S3 does a thousand, every mark is found."""
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
-    archive = open_bucket(settings) if settings.local is None else open_folder(settings.local)
+    archive = store_of(settings) if settings.local is None else Folder(settings.local)
     outbox = Outbox(archive, RESERVE, "dev")
     for revision in range(8):
         answer = response(snapshot_body(NOW.replace(minute=10), seed=1, revision=revision))
@@ -264,10 +264,10 @@ class TestStatus:
             answer = response(snapshot_body(end, seed=1, revision=int(minutes > 45)))
             snapshot = RESERVE.examine(answer.body).snapshot
             assert snapshot is not None
-            store_snapshot(open_folder(folder), RESERVE, snapshot, answer)
+            store_snapshot(Folder(folder), RESERVE, snapshot, answer)
         for number, day in enumerate((27, 27, 26, 24, 22, 20)):
             answer = response(b'{"error":"%d"}' % number, NOW.replace(day=day))
-            store_refused(open_folder(folder), RESERVE, answer, RESERVE.examine(answer.body).reasons)
+            store_refused(Folder(folder), RESERVE, answer, RESERVE.examine(answer.body).reasons)
         return folder
 
     def test_each_figure_stands_at_its_place(self, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:

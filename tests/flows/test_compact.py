@@ -20,12 +20,13 @@ from prefect.client.schemas.filters import (
 import miso_archive as mr
 from flows.compact import compact, compact_one
 from flows.task_runner import VARIABLE, task_runner
+from miso_archive.contract.findings import FailureCode
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.reading.compaction import compact_month
 from miso_archive.simulate.market import snapshot_body
 from miso_archive.store.layout import snapshot_key
-from miso_archive.store.objects import ArchiveError
+from miso_archive.store.store import ArchiveError
 from tests.healing.test_backfill import files_in
 from tests.s3_archives import block
 
@@ -133,7 +134,7 @@ def test_only_the_months_asked_for_are_compacted(tmp_path: Path) -> None:
 def test_a_month_that_fails_for_a_moment_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An archive that does not answer twice fails nothing: the month's task is tried again, some seconds later."""
     write(tmp_path)
-    troubles = [ArchiveError("for a moment")] * 2
+    troubles = [ArchiveError(FailureCode.ARCHIVE_UNREADABLE, "for a moment")] * 2
     slept: list[float] = []
 
     def troubled(*arguments: Any) -> Any:  # noqa: ANN401 - as the function it stands for
@@ -152,7 +153,7 @@ def test_every_month_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     write(tmp_path)
 
     def fails(_archive: object, month: date) -> None:
-        raise ArchiveError(f"{month:%Y-%m} is away")
+        raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, f"{month:%Y-%m} is away")
 
     def is_wrong(*_arguments: object) -> None:
         raise RuntimeError("a defect")

@@ -21,7 +21,7 @@ from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import ARCHIVE_RETRIES, CollectionError
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import Reply
-from miso_archive.store.archive import store_snapshot
+from miso_archive.store.put_once import store_snapshot
 from tests.flows.test_collect import events_of, flow_run_of, logs_of, result_of, run, task_runs_of
 from tests.services.kafka import read_messages
 from tests.services.process import free_port
@@ -208,5 +208,7 @@ def test_what_waits_in_the_spool_does_not_delay_the_poll_while_the_archive_is_aw
 def test_a_bucket_that_is_not_there_is_told_before_the_feed_is_asked(feed: SimulatedFeed, bucket: Bucket) -> None:
     """The run fails by that reason, and nothing was asked."""
     state = run(feed, s3_bucket=f"{bucket.name}-x")
-    assert (state.message or "").startswith(f"archive_refused: s3://{bucket.name}-x cannot be read: NoSuchBucket. ")
+    assert (state.message or "").startswith(
+        f"archive_refused: s3://{bucket.name}-x/environments/began.json cannot be read: No"
+    )
     assert feed.requests == []

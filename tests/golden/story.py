@@ -21,8 +21,8 @@ from miso_archive.reports.archived import store_report
 from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
 from miso_archive.simulate import Reply
 from miso_archive.simulate.wire import ReplyServer
-from miso_archive.store.archive import store_refused
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.folder import Folder
+from miso_archive.store.put_once import store_refused
 from miso_archive.store.response import Response
 from tests.golden.steady import steady
 from tests.services.kafka import SaslFront, read_messages
@@ -166,7 +166,7 @@ def _backfill(host: Host, url: str, to: tuple[str, ...], told: list[str]) -> Non
 
 def _keep_what_no_command_makes(folder: Path) -> None:
     """Keep what a run makes only with patience: a body in an unknown encoding, and a day's second report."""
-    archive = open_folder(folder)
+    archive = Folder(folder)
     encoded = Response(b"\xff\x00", FETCHED, "http://127.0.0.1/feed", "application/json", "br")
     reason = Finding(RefusalCode.UNREADABLE_ENCODING, "body", "cannot be undone")
     store_refused(archive, RESERVE, encoded, (reason,), "prod")

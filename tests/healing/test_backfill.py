@@ -23,9 +23,8 @@ from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
 from miso_archive.settings.options import BackfillSettings, UsageError
 from miso_archive.simulate import Reply
 from miso_archive.simulate.wire import ReplyServer
+from miso_archive.store.folder import Folder
 from miso_archive.store.layout import report_key
-from miso_archive.store.local_archive import open_folder
-from miso_archive.store.local_objects import LocalObjects
 from miso_archive.version import __version__
 from tests.counted_archive import at, odd_minute, put_whole_day, store
 from tests.workbooks import bound, day_ahead, real_time
@@ -130,7 +129,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """Days 22 to 27, one of each outcome; day 24 is collected whole, of the 27th one interval, of the others none."""
     folder = tmp_path_factory.mktemp("archive")
     put_whole_day(folder, DAYS[24])
-    store(open_folder(folder), at("2026-07-27 08:10"), odd_minute(at("2026-07-27 08:10")))
+    store(Folder(folder), at("2026-07-27 08:10"), odd_minute(at("2026-07-27 08:10")))
     with serving() as site:
         site.files = {
             "20260728_rt_rpe.xls": Reply(200, BOUND, {"Content-Type": "application/vnd.ms-excel"}),
@@ -279,15 +278,15 @@ class TestDays:
     @pytest.mark.parametrize(("now", "last"), [("2026-07-28 00:59", 26), ("2026-07-28 01:00", 27)])
     def test_only_closed_days_are_asked_for(self, tmp_path: Path, now: str, last: int) -> None:
         """A market day is asked for from an hour after its end on, whatever the end that is given."""
-        store(open_folder(tmp_path), at("2026-07-26 08:10"), odd_minute(at("2026-07-26 08:10")))
+        store(Folder(tmp_path), at("2026-07-26 08:10"), odd_minute(at("2026-07-26 08:10")))
         for end in (None, "2026-08-15"):
-            days = days_to_backfill(LocalObjects(tmp_path), REAL_TIME, start=None, end=end, now=at(now))
+            days = days_to_backfill(Folder(tmp_path), REAL_TIME, start=None, end=end, now=at(now))
             assert days == [DAYS[number] for number in range(last, 25, -1)]
 
     def test_days_after_the_last_collected_are_asked_for(self, tmp_path: Path) -> None:
         """A collector that has stopped leaves days of which the archive knows nothing: they are missing too."""
-        store(open_folder(tmp_path), at("2026-07-22 08:10"), odd_minute(at("2026-07-22 08:10")))
-        assert len(days_to_backfill(LocalObjects(tmp_path), REAL_TIME, start=None, end=None, now=NOW)) == 6
+        store(Folder(tmp_path), at("2026-07-22 08:10"), odd_minute(at("2026-07-22 08:10")))
+        assert len(days_to_backfill(Folder(tmp_path), REAL_TIME, start=None, end=None, now=NOW)) == 6
 
     def test_nothing_known_and_nothing_closed_ask_for_nothing(self, site: Site, tmp_path: Path) -> None:
         """An empty archive without a start, and a period still to come, ask for nothing and fail nothing."""

@@ -24,11 +24,11 @@ from miso_archive.reading.coverage import coverage
 from miso_archive.reading.decode import decode
 from miso_archive.reading.scan import SkippedObjectsWarning, scan_constraints, scan_snapshots
 from miso_archive.simulate import Reply
-from miso_archive.store.archive import store_refused, store_snapshot
+from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
-from miso_archive.store.local_archive import open_folder
-from miso_archive.store.objects import UnreadableObjectError
+from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
+from miso_archive.store.store import UnreadableObjectError
 from tests.hostile.exchanges import EXCHANGES, Scripted, answer, bomb
 from tests.hostile.payloads import LARGE, PAYLOADS, Payload
 
@@ -64,9 +64,9 @@ def store(folder: Path, payload: Payload) -> None:
     response = Response(payload.make(), FETCHED_AT, "http://127.0.0.1/", "application/json")
     verdict = examine(response.body)
     if verdict.snapshot is None:
-        store_refused(open_folder(folder), RESERVE, response, verdict.reasons)
+        store_refused(Folder(folder), RESERVE, response, verdict.reasons)
     else:
-        store_snapshot(open_folder(folder), RESERVE, verdict.snapshot, response)
+        store_snapshot(Folder(folder), RESERVE, verdict.snapshot, response)
 
 
 def rows_of(snapshot: Snapshot) -> list[tuple[str, str, str | None]]:

@@ -15,9 +15,9 @@ from miso_archive.reading.compaction import compact_month, months_to_compact
 from miso_archive.reading.coverage import coverage, missing_intervals
 from miso_archive.settings.options import Settings
 from miso_archive.simulate.market import is_quiet, snapshot_body
-from miso_archive.store.local_archive import open_folder
-from miso_archive.store.objects import ArchiveError
-from miso_archive.store.s3_archive import open_bucket
+from miso_archive.store.address import store_of
+from miso_archive.store.folder import Folder
+from miso_archive.store.store import ArchiveError
 from tests.counted_archive import (
     DAMAGED,
     DAYS,
@@ -52,7 +52,7 @@ MISSING = {"market_day": pl.Date(), "interval_start": TIME, "interval_end": TIME
 def archived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive of seven days in a folder; not to be changed."""
     folder = tmp_path_factory.mktemp("archive")
-    fill(open_folder(folder))
+    fill(Folder(folder))
     for key in damaged_keys():
         (folder / key).write_bytes((folder / key).read_bytes()[:-5])
     return folder
@@ -92,7 +92,7 @@ class TestCounts:
 
     def test_quiet_and_binding_are_by_the_latest_body(self, tmp_path: Path) -> None:
         """A quiet interval that a revision makes binding counts once, as binding; quiet again, as quiet."""
-        archive = open_folder(tmp_path)
+        archive = Folder(tmp_path)
         end = quiet_label(DAYS[0])
         store(archive, end, snapshot_body(end, seed=SEED))
         assert by_day(coverage(tmp_path))["2026-07-01"] == row(collected=1, quiet=1)
@@ -101,7 +101,7 @@ class TestCounts:
 
     def test_a_damaged_revision_leaves_the_body_before_it(self, tmp_path: Path) -> None:
         """Where the latest body cannot be read the one before counts, and the damage is told."""
-        archive = open_folder(tmp_path)
+        archive = Folder(tmp_path)
         end = quiet_label(DAYS[0])
         store(archive, end, snapshot_body(end, seed=SEED))
         store(archive, end, snapshot_body(end, seed=SEED, revision=1))
@@ -135,21 +135,21 @@ class TestCounts:
 
     def test_a_foreign_file_is_unreadable_and_no_gap_filled(self, tmp_path: Path) -> None:
         """A file that is no snapshot counts as unreadable on the day of its folder."""
-        store(open_folder(tmp_path), at("2026-07-01 08:10"), odd_minute(at("2026-07-01 08:10")))
+        store(Folder(tmp_path), at("2026-07-01 08:10"), odd_minute(at("2026-07-01 08:10")))
         [path] = (tmp_path / "sourcing").rglob("*.json.gz")
         path.with_name("notes.txt").write_text("mine")
         assert by_day(coverage(tmp_path))["2026-07-01"] == row(collected=1, binding=1, unreadable=1)
 
     def test_a_day_with_nothing_but_damage_has_its_row(self, tmp_path: Path) -> None:
         """An archive whose only object cannot be read knows of that day."""
-        store(open_folder(tmp_path), at("2026-07-02 00:00"), odd_minute(at("2026-07-02 00:00")))
+        store(Folder(tmp_path), at("2026-07-02 00:00"), odd_minute(at("2026-07-02 00:00")))
         [path] = (tmp_path / "sourcing").rglob("*.json.gz")
         path.write_bytes(b"")
         assert by_day(coverage(tmp_path)) == {"2026-07-01": row(unreadable=1)}
 
     def test_reasons_beside_refused_bodies_are_not_counted(self, tmp_path: Path) -> None:
         """A refused body is one, though two objects keep it; its day is the EST day of the fetch."""
-        refuse(open_folder(tmp_path), datetime(2026, 7, 2, 4, 59, tzinfo=UTC), b"{}")
+        refuse(Folder(tmp_path), datetime(2026, 7, 2, 4, 59, tzinfo=UTC), b"{}")
         assert by_day(coverage(tmp_path)) == {"2026-07-01": row(refused=1)}
 
 
@@ -192,7 +192,7 @@ class TestNow:
         self, tmp_path: Path, now: str, expected: int
     ) -> None:
         """An interval is expected from its end on, to the minute; what is collected is expected in any case."""
-        store(open_folder(tmp_path), at("2026-07-01 00:05"), odd_minute(at("2026-07-01 00:05")))
+        store(Folder(tmp_path), at("2026-07-01 00:05"), odd_minute(at("2026-07-01 00:05")))
         moment = at(f"2026-07-01 {now}")
         found = by_day(coverage(tmp_path, now=moment))["2026-07-01"]
         assert found == row(expected=expected, collected=1, binding=1, missing=expected - 1)
@@ -201,7 +201,7 @@ class TestNow:
 
     def test_days_to_come_are_expected_to_have_nothing(self, tmp_path: Path) -> None:
         """A period that reaches beyond the present has its rows, with nothing expected and nothing missing."""
-        store(open_folder(tmp_path), at("2026-07-01 08:10"), odd_minute(at("2026-07-01 08:10")))
+        store(Folder(tmp_path), at("2026-07-01 08:10"), odd_minute(at("2026-07-01 08:10")))
         now = at("2026-07-02 00:00")
         frame = coverage(tmp_path, start="2026-06-30", end="2026-07-04", now=now)
         assert frame["expected"].to_list() == [288, 288, 0, 0]
@@ -210,17 +210,17 @@ class TestNow:
 
     def test_an_archive_in_the_future_is_expected_as_far_as_it_goes(self, tmp_path: Path) -> None:
         """Where labels lie ahead of the clock, the last of them is how far intervals are expected."""
-        store(open_folder(tmp_path), at("2100-07-01 12:00"), odd_minute(at("2100-07-01 12:00")))
+        store(Folder(tmp_path), at("2100-07-01 12:00"), odd_minute(at("2100-07-01 12:00")))
         assert by_day(coverage(tmp_path))["2100-07-01"] == row(expected=144, collected=1, binding=1, missing=143)
 
     def test_an_archive_of_the_past_is_closed(self, tmp_path: Path) -> None:
         """Without a time the present counts: a day of 2001 has all its intervals expected."""
-        store(open_folder(tmp_path), at("2001-07-01 12:00"), odd_minute(at("2001-07-01 12:00")))
+        store(Folder(tmp_path), at("2001-07-01 12:00"), odd_minute(at("2001-07-01 12:00")))
         assert by_day(coverage(tmp_path))["2001-07-01"] == row(collected=1, binding=1)
 
     def test_the_present_in_any_time_zone_is_the_same(self, tmp_path: Path) -> None:
         """The time is an instant: 17:00 UTC is noon in EST."""
-        store(open_folder(tmp_path), at("2026-07-01 00:05"), odd_minute(at("2026-07-01 00:05")))
+        store(Folder(tmp_path), at("2026-07-01 00:05"), odd_minute(at("2026-07-01 00:05")))
         found = by_day(coverage(tmp_path, now=datetime(2026, 7, 1, 17, 0, tzinfo=UTC)))
         assert found["2026-07-01"]["expected"] == 144
 
@@ -295,7 +295,7 @@ class TestEverywhereTheSame:
 
     def test_from_a_bucket(self, archived: Path, bucket: Bucket) -> None:
         """Counts and gaps are the same from S3, raw and compacted."""
-        fill(open_bucket(Settings(s3_bucket=bucket.name)))
+        fill(store_of(Settings(s3_bucket=bucket.name)))
         for key in damaged_keys():
             bucket.client.put_object(Bucket=bucket.name, Key=key, Body=(archived / key).read_bytes())
         address = f"s3://{bucket.name}"

@@ -14,17 +14,17 @@ from miso_archive.reading.compaction import compact_month
 from miso_archive.reading.fetch_times import FETCH_TIMES, fetch_times
 from miso_archive.settings.options import Settings
 from miso_archive.simulate.market import snapshot_body
-from miso_archive.store.archive import store_snapshot
+from miso_archive.store.address import store_of
+from miso_archive.store.folder import Folder
 from miso_archive.store.layout import provenance_key, snapshot_key
-from miso_archive.store.local_archive import open_folder
-from miso_archive.store.objects import ArchiveError
+from miso_archive.store.put_once import store_snapshot
 from miso_archive.store.response import Response
-from miso_archive.store.s3_archive import open_bucket
+from miso_archive.store.store import ArchiveError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from miso_archive.store.archive import Archive
+    from miso_archive.store.store import Store
     from tests.conftest import Bucket
 
 FETCHED = (
@@ -44,7 +44,7 @@ def at(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=EST)
 
 
-def fill(archive: Archive, *, later: timedelta = timedelta(0)) -> None:
+def fill(archive: Store, *, later: timedelta = timedelta(0)) -> None:
     """Put the bodies as the collector does, each fetched at its time or so much later."""
     for label, seconds, revision, _ in FETCHED:
         interval_end = at(label)
@@ -73,7 +73,7 @@ def expected() -> list[tuple[object, ...]]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """An archive in a folder."""
-    fill(open_folder(tmp_path))
+    fill(Folder(tmp_path))
     return tmp_path
 
 
@@ -89,7 +89,7 @@ def test_each_object_has_its_row(folder: Path) -> None:
 
 def test_a_bucket_tells_the_same(folder: Path, bucket: Bucket) -> None:
     """S3's metadata tells what a folder's provenance files tell."""
-    fill(open_bucket(Settings(s3_bucket=bucket.name)))
+    fill(store_of(Settings(s3_bucket=bucket.name)))
     assert fetch_times(f"s3://{bucket.name}").equals(fetch_times(folder))
 
 
@@ -166,7 +166,7 @@ def test_what_cannot_be_asked_is_an_error(folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
 def test_the_time_is_that_of_the_first_fetch(tmp_path: Path, bucket: Bucket, kind: str) -> None:
     """A body that is fetched again, later, keeps the time at which it was first archived."""
-    archive = open_folder(tmp_path) if kind == "folder" else open_bucket(Settings(s3_bucket=bucket.name))
+    archive = Folder(tmp_path) if kind == "folder" else store_of(Settings(s3_bucket=bucket.name))
     fill(archive)
     fill(archive, later=timedelta(hours=5))
     found = fetch_times(tmp_path if kind == "folder" else f"s3://{bucket.name}")

@@ -20,12 +20,11 @@ from miso_archive.reading.scan import SkippedObjectsWarning, scan_constraints, s
 from miso_archive.reports.archived import store_report
 from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME, Report
 from miso_archive.settings.options import Settings
+from miso_archive.store.address import store_of
+from miso_archive.store.folder import Folder
 from miso_archive.store.layout import report_key, snapshot_key
-from miso_archive.store.local_archive import open_folder
-from miso_archive.store.local_objects import LocalObjects
-from miso_archive.store.objects import UnreadableObjectError
 from miso_archive.store.response import Response
-from miso_archive.store.s3_archive import open_bucket
+from miso_archive.store.store import UnreadableObjectError
 from tests.counted_archive import at, ends_of, odd_minute, store
 from tests.workbooks import bound, day_ahead, real_time
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from miso_archive.store.archive import Archive
+    from miso_archive.store.store import Store
     from tests.conftest import Bucket
 
 BOTH = ("live", "next_day_report")
@@ -44,13 +43,13 @@ LIVE_LABELS = ("2026-07-26 08:05", "2026-07-26 08:10", "2026-07-27 00:00", "2026
 HELD, MISSING, ODD, LAST = "07-26-2026 08:10:00", "07-26-2026 08:20:00", "07-26-2026 09:02:00", "07-26-2026 00:05:00"
 
 
-def put(archive: Archive, report: Report, day: date, data: bytes, minutes: int = 0) -> str:
+def put(archive: Store, report: Report, day: date, data: bytes, minutes: int = 0) -> str:
     """Archive a report as the backfill does, fetched so many minutes after noon of the day after; return its key."""
     fetched = datetime.combine(day, at("2026-07-26 12:00").timetz()) + timedelta(days=1, minutes=minutes)
     return store_report(archive, report, day, Response(data, fetched, "http://127.0.0.1/", "")).key
 
 
-def fill(archive: Archive) -> None:
+def fill(archive: Store) -> None:
     """Live: four intervals of the second day and the third. Reports: the first day, quiet, and the second."""
     for label in LIVE_LABELS:
         store(archive, at(label), odd_minute(at(label)))
@@ -64,7 +63,7 @@ def fill(archive: Archive) -> None:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive in a folder; not to be changed."""
     folder = tmp_path_factory.mktemp("archive")
-    fill(open_folder(folder))
+    fill(Folder(folder))
     return folder
 
 
@@ -161,7 +160,7 @@ class TestSnapshots:
         assert row["source"] == "next_day_report"
 
 
-class Counting(LocalObjects):
+class Counting(Folder):
     """A folder that remembers which keys were read."""
 
     def __init__(self, folder: Path) -> None:
@@ -207,7 +206,7 @@ class TestScan:
 
     def test_a_bucket_gives_the_same(self, archive: Path, bucket: Bucket) -> None:
         """The same rows and the same coverage from S3."""
-        fill(open_bucket(Settings(s3_bucket=bucket.name)))
+        fill(store_of(Settings(s3_bucket=bucket.name)))
         address = f"s3://{bucket.name}"
         for scan in (scan_constraints, scan_snapshots):
             assert_frame_equal(scan(address, sources=BOTH).collect(), scan(archive, sources=BOTH).collect())
@@ -240,7 +239,7 @@ class TestRevisions:
     def test_the_last_one_fetched_counts(self, own: Path) -> None:
         """Of several reports of a day the last readable one stands; with all revisions each has its rows."""
         for minutes, price in ((30, -3.0), (10, -2.0)):
-            put(open_folder(own), REAL_TIME, SECOND, real_time(SECOND, bound(MISSING, price)), minutes)
+            put(Folder(own), REAL_TIME, SECOND, real_time(SECOND, bound(MISSING, price)), minutes)
         frame = scan_constraints(own, sources=REPORT).collect()
         assert frame["shadow_price"].to_list() == [-3.0]
         every = scan_constraints(own, sources=REPORT, latest_only=False).collect()
@@ -253,7 +252,7 @@ class TestRevisions:
 
     def test_a_damaged_one_leaves_the_one_before(self, own: Path) -> None:
         """What cannot be read is told in the warning, or raised with ``strict``, and no gap is healed by it."""
-        last = own / put(open_folder(own), REAL_TIME, SECOND, real_time(SECOND), 10)
+        last = own / put(Folder(own), REAL_TIME, SECOND, real_time(SECOND), 10)
         last.write_bytes(last.read_bytes()[:-5])
         with pytest.warns(SkippedObjectsWarning, match=last.name):
             assert len(scan_constraints(own, sources=REPORT).collect()) == 5
@@ -302,5 +301,5 @@ class TestCoverage:
 
     def test_day_ahead_reports_heal_nothing(self, tmp_path: Path) -> None:
         """Another market's report is no observation of this one."""
-        put(open_folder(tmp_path), DAY_AHEAD, FIRST, day_ahead(FIRST))
+        put(Folder(tmp_path), DAY_AHEAD, FIRST, day_ahead(FIRST))
         assert coverage(tmp_path, start=FIRST, end=SECOND, now=NOW)["healed"].to_list() == [0]

@@ -18,11 +18,11 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.reading.scan import SkippedObjectsWarning, scan_constraints, scan_snapshots
 from miso_archive.simulate.market import documented_body, is_quiet, snapshot_body
-from miso_archive.store.archive import store_snapshot
+from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
-from miso_archive.store.local_archive import open_folder
-from miso_archive.store.objects import ArchiveError, UnreadableObjectError
+from miso_archive.store.put_once import store_snapshot
 from miso_archive.store.response import Response
+from miso_archive.store.store import ArchiveError, UnreadableObjectError
 
 SEED = 5
 ROOT = f"sourcing/{RESERVE.name}"
@@ -42,7 +42,7 @@ def collected(folder: Path, end: datetime, body: bytes, minutes: int = 1) -> str
     snapshot = examine(body).snapshot
     assert snapshot is not None
     response = Response(body, end + timedelta(minutes=minutes), "http://127.0.0.1/", "application/json")
-    return store_snapshot(open_folder(folder), RESERVE, snapshot, response).key
+    return store_snapshot(Folder(folder), RESERVE, snapshot, response).key
 
 
 def written(folder: Path, end: datetime, data: bytes) -> str:

@@ -16,9 +16,9 @@ from miso_archive.contract.examine import examine
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.simulate import documented_body, snapshot_body
 from miso_archive.simulate.archive import ArchiveSummary, write_archive
-from miso_archive.store.archive import store_refused, store_snapshot
+from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_the_folder_equals_one_that_the_archive_itself_writes(
     folder, _ = season
     revised = {body.folder for body in archived if body.digits}
     day = min(revised)
-    archive = open_folder(tmp_path)
+    archive = Folder(tmp_path)
     for body in (body for body in archived if body.folder == day):
         verdict = examine(body.body)
         assert verdict.snapshot is not None

@@ -29,7 +29,8 @@ from miso_archive.collecting.outbox import Outbox
 from miso_archive.collecting.registry import Registry
 from miso_archive.collecting.run import Parts
 from miso_archive.failures import CollectionError
-from miso_archive.store import local_archive, s3_archive
+from miso_archive.store.bucket import Bucket
+from miso_archive.store.folder import Folder
 from tests.soak.task import DISK_FULL, HELD
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ _OWNERS: dict[str, tuple[tuple[Any, str], ...]] = {
     "fetch": ((fetching, "fetch"),),
     "look up": ((Registry, "holds"),),
     "mark": ((Outbox, "mark"),),
-    "put": ((local_archive.LocalArchive, "put_if_absent"), (s3_archive.S3Archive, "put_if_absent")),
+    "put": ((Folder, "put_if_absent"), (Bucket, "put_if_absent")),
     "store": ((running, "store_snapshot"),),
     "quarantine": ((running, "store_refused"),),
     "announce": ((Announcer, "announce"),),

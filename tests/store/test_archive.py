@@ -12,24 +12,25 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from prefect.filesystems import LocalFileSystem
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
 from miso_archive.contract.examine import MOST_BYTES
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
-from miso_archive.store.archive import Archive, Stored, store_refused, store_snapshot
+from miso_archive.store.address import store_at
+from miso_archive.store.folder import Folder
 from miso_archive.store.gzipped import zipped
 from miso_archive.store.layout import quarantine_key, snapshot_key
-from miso_archive.store.local_archive import LocalArchive
+from miso_archive.store.put_once import Stored, store_refused, store_snapshot
 from miso_archive.store.response import Response
-from miso_archive.store.s3_archive import S3Archive
 from miso_archive.version import __version__
 from tests.services.s3 import S3Endpoint, moto_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from miso_archive.store.store import Store
 
 FOLDER = "sourcing/miso_binding_constraints_reserve/2026-07-27"
 KEY = f"{FOLDER}/binding_constraints_reserve_20260727_0810.json.gz"
@@ -41,7 +42,7 @@ class Place(Protocol):
     """An archive, and the way around it: what another program would see and do."""
 
     @property
-    def archive(self) -> Archive: ...
+    def archive(self) -> Store: ...
 
     def keys(self) -> list[str]:
         """Every object but those that hold provenance, sorted."""
@@ -61,11 +62,11 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True)
-class Folder:
+class OnDisk:
     """A folder on disk."""
 
     root: Path
-    archive: Archive
+    archive: Store
 
     def keys(self) -> list[str]:
         """Every object but those that hold provenance, sorted."""
@@ -93,7 +94,7 @@ class InBucket:
 
     name: str
     client: Any
-    archive: Archive
+    archive: Store
 
     def keys(self) -> list[str]:
         """Every object, sorted."""
@@ -127,7 +128,7 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[S3Endpoint | None]:
 def place(endpoint: S3Endpoint | None, tmp_path: Path) -> Place:
     """An empty archive."""
     if endpoint is None:
-        return Folder(tmp_path / "data", LocalArchive(LocalFileSystem(basepath=str(tmp_path / "data"))))
+        return OnDisk(tmp_path / "data", Folder(tmp_path / "data"))
     name, client = f"bucket-{uuid.uuid4()}", endpoint.client()
     client.create_bucket(Bucket=name)
     credentials = AwsCredentials(
@@ -136,7 +137,7 @@ def place(endpoint: S3Endpoint | None, tmp_path: Path) -> Place:
         region_name=endpoint.region,
         aws_client_parameters=AwsClientParameters(endpoint_url=endpoint.url),
     )
-    return InBucket(name, client, S3Archive(S3Bucket(bucket_name=name, credentials=credentials)))
+    return InBucket(name, client, store_at(S3Bucket(bucket_name=name, credentials=credentials)))
 
 
 def body_of(price: str = "-0.16", ref_id: str = REF_ID) -> bytes:

@@ -8,9 +8,9 @@ import pytest
 from miso_archive.feeds.columns import OBJECTS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
+from miso_archive.store.folder import Folder
 from miso_archive.store.layout import provenance_key, snapshot_key
 from miso_archive.store.listing import Listing, list_snapshots, market_days
-from miso_archive.store.local_objects import LocalObjects
 
 ROOT = f"sourcing/{RESERVE.name}"
 JULY_27 = date(2026, 7, 27)
@@ -37,7 +37,7 @@ def snapshot(folder: Path, label: str, revision_of: str | None = None, fetched_a
 
 def listed(folder: Path, *days: date) -> Listing:
     """List some market days of a folder."""
-    return list_snapshots(LocalObjects(folder), RESERVE, days)
+    return list_snapshots(Folder(folder), RESERVE, days)
 
 
 def test_midnight_is_found_in_the_next_folder(tmp_path: Path) -> None:
@@ -124,11 +124,11 @@ def test_market_days_come_from_the_folders(tmp_path: Path) -> None:
         (tmp_path / ROOT / name).mkdir(parents=True)
     (tmp_path / ROOT / "2026-09-09").write_text("not a folder")
     days = [date(2026, 7, 26), JULY_27, JULY_28, date(2026, 8, 1), date(2026, 8, 2)]
-    assert market_days(LocalObjects(tmp_path), RESERVE) == days
-    assert market_days(LocalObjects(tmp_path / ROOT), RESERVE) == []
+    assert market_days(Folder(tmp_path), RESERVE) == days
+    assert market_days(Folder(tmp_path / ROOT), RESERVE) == []
 
 
-class CountedObjects(LocalObjects):
+class CountedObjects(Folder):
     """A folder that remembers what was asked of provenances."""
 
     def __init__(self, root: Path) -> None:

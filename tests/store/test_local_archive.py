@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import json
 import os
 import shutil
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
-from prefect.filesystems import LocalFileSystem
 
 from miso_archive.cli.app import main
 from miso_archive.collecting.embedded_valkey import embedded_valkey
@@ -24,8 +22,8 @@ from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.simulate import SimulatedFeed
-from miso_archive.store.archive import Stored, store_snapshot
-from miso_archive.store.local_archive import LocalArchive, open_folder
+from miso_archive.store.folder import Folder
+from miso_archive.store.put_once import Stored, store_snapshot
 from miso_archive.store.response import Response
 
 if TYPE_CHECKING:
@@ -73,7 +71,7 @@ def store(root: Path, response: Response) -> Stored:
     """Store a body."""
     snapshot = RESERVE.examine(response.body).snapshot
     assert snapshot is not None
-    return store_snapshot(open_folder(root), RESERVE, snapshot, response)
+    return store_snapshot(Folder(root), RESERVE, snapshot, response)
 
 
 def failing(code: int) -> Callable[..., None]:
@@ -89,15 +87,15 @@ def failing(code: int) -> Callable[..., None]:
 class TestPut:
     def test_an_object_is_a_file(self, root: Path) -> None:
         """An object is a file under its key, readable by all, and nothing else is left."""
-        assert open_folder(root).put_if_absent(KEY, b"data", {})
+        assert Folder(root).put_if_absent(KEY, b"data", {})
         assert files(root) == [KEY]
         assert (root / KEY).read_bytes() == b"data"
         assert stat.S_IMODE((root / KEY).stat().st_mode) == 0o644
 
     def test_a_second_put_leaves_nothing(self, root: Path) -> None:
         """A put of a key that is taken changes no file and leaves none."""
-        open_folder(root).put_if_absent(KEY, b"first", {})
-        assert not open_folder(root).put_if_absent(KEY, b"second", {})
+        Folder(root).put_if_absent(KEY, b"first", {})
+        assert not Folder(root).put_if_absent(KEY, b"second", {})
         assert files(root) == [KEY]
         assert (root / KEY).read_bytes() == b"first"
 
@@ -108,7 +106,7 @@ class TestPut:
         self, root: Path, monkeypatch: pytest.MonkeyPatch, function: str, code: int
     ) -> None:
         """When the disk fails, the error names folder and key and is final, no file is left, and a rerun puts it."""
-        archive = open_folder(root)
+        archive = Folder(root)
         with monkeypatch.context() as patch:
             patch.setattr(os, function, failing(code))
             with pytest.raises(CollectionError) as caught:
@@ -116,7 +114,7 @@ class TestPut:
         assert (caught.value.code, caught.value.transient) == (FailureCode.ARCHIVE_REFUSED, False)
         assert caught.value.message == f"the folder {root} does not take or give {KEY}: {os.strerror(code)}"
         assert files(root) == []
-        assert open_folder(root).put_if_absent(KEY, b"data", {})
+        assert Folder(root).put_if_absent(KEY, b"data", {})
 
     def test_an_object_is_on_disk_before_it_is_seen(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """New folders are forced to disk first, then the content before it gets its name, and the name at last."""
@@ -135,7 +133,7 @@ class TestPut:
 
         monkeypatch.setattr(os, "fsync", forced)
         monkeypatch.setattr(os, "link", linked)
-        open_folder(root).put_if_absent(KEY, b"data", {})
+        Folder(root).put_if_absent(KEY, b"data", {})
         new_folders = len(Path(KEY).parts) - 1 + (not root_was_there)
         assert calls == [*["force folder"] * new_folders, "force 4 bytes", "name", "force folder"]
 
@@ -147,7 +145,7 @@ class TestTrouble:
         (root / obstacle).parent.mkdir(parents=True, exist_ok=True)
         (root / obstacle).write_text("in the way")
         with pytest.raises(CollectionError) as caught:
-            open_folder(root).put_if_absent(KEY, b"data", {})
+            Folder(root).put_if_absent(KEY, b"data", {})
         assert (caught.value.code, caught.value.transient) == (FailureCode.ARCHIVE_REFUSED, False)
         assert str(root) in caught.value.message
         assert (root / obstacle).read_text() == "in the way"
@@ -157,7 +155,7 @@ class TestTrouble:
         """A folder in place of an object, or nothing at all, cannot be hashed: an error that names the key."""
         (root / "sourcing").mkdir(parents=True)
         with pytest.raises(CollectionError, match=f"does not take or give {key}: ") as caught:
-            open_folder(root).sha256_of(key)
+            Folder(root).sha256_of(key)
         assert caught.value.code == FailureCode.ARCHIVE_REFUSED
 
     def test_a_nameless_file_that_is_refused_for_real_is_an_error(
@@ -173,7 +171,7 @@ class TestTrouble:
 
         monkeypatch.setattr(os, "open", full)
         with pytest.raises(CollectionError, match="No space left on device"):
-            open_folder(root).put_if_absent(KEY, b"data", {})
+            Folder(root).put_if_absent(KEY, b"data", {})
         assert files(root) == []
 
     def test_a_write_that_stops_half_way_leaves_nothing(self, root: Path) -> None:
@@ -182,8 +180,8 @@ class TestTrouble:
             import os, resource, sys
             from pathlib import Path
             from miso_archive.failures import CollectionError
-            from miso_archive.store.local_archive import open_folder
-            archive = open_folder(Path(sys.argv[1]))
+            from miso_archive.store.folder import Folder
+            archive = Folder(Path(sys.argv[1]))
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
             for kind in ("nameless", "named"):
                 try:
@@ -203,8 +201,8 @@ class TestTrouble:
 class TestFiles:
     def test_provenance_is_a_file_beside_the_tree(self, root: Path) -> None:
         """Provenance stands in provenance/, one small JSON file an object; refused bodies bring their own."""
-        open_folder(root).put_if_absent(KEY, b"data", {"sha256": "5f"})
-        open_folder(root).put_if_absent("quarantine/x.body.gz", b"data", {})
+        Folder(root).put_if_absent(KEY, b"data", {"sha256": "5f"})
+        Folder(root).put_if_absent("quarantine/x.body.gz", b"data", {})
         assert files(root) == [PROVENANCE, "quarantine/x.body.gz", KEY]
         assert json.loads((root / PROVENANCE).read_bytes()) == {"sha256": "5f"}
 
@@ -239,7 +237,7 @@ class TestFiles:
         """The same folder has the same location, given absolutely, from the working directory or from home."""
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("HOME", str(tmp_path))
-        locations = {open_folder(Path(name)).location for name in ("da ta", "~/da ta", f"{tmp_path}/da ta")}
+        locations = {Folder(Path(name)).location for name in ("da ta", "~/da ta", f"{tmp_path}/da ta")}
         assert locations == {f"file://{tmp_path}/da%20ta"}
 
     def test_one_folder_is_one_archive_however_it_is_spelled(
@@ -277,11 +275,3 @@ class TestFiles:
         (error,) = json.loads(capsys.readouterr().out)["errors"]
         assert error["code"] == ("archive_refused" if given else "valkey_not_started")
         assert str(tmp_path / "circle") in error["message"]
-
-    def test_a_block_without_a_folder_is_the_working_directory(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """A LocalFileSystem block that names no folder archives in the working directory."""
-        monkeypatch.chdir(tmp_path)
-        LocalArchive(LocalFileSystem()).put_if_absent("sourcing/x", gzip.compress(b""), {})
-        assert files(tmp_path) == ["sourcing/x"]

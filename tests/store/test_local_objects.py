@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from miso_archive.store.address import open_objects
-from miso_archive.store.local_objects import LocalObjects
-from miso_archive.store.objects import ArchiveError
+from miso_archive.store.address import standing, store_at
+from miso_archive.store.folder import Folder
+from miso_archive.store.store import ArchiveError
 
 
 def test_objects_come_in_the_order_asked_for(tmp_path: Path) -> None:
@@ -16,8 +16,8 @@ def test_objects_come_in_the_order_asked_for(tmp_path: Path) -> None:
         (tmp_path / key).parent.mkdir(exist_ok=True)
         (tmp_path / key).write_bytes(data)
     keys = ["b/4", "a/1", "b/2", "5", "a/3", "a/1"]
-    assert list(LocalObjects(tmp_path).read(keys)) == [contents[key] for key in keys]
-    assert list(LocalObjects(tmp_path).read([])) == []
+    assert list(Folder(tmp_path).read(keys)) == [contents[key] for key in keys]
+    assert list(Folder(tmp_path).read([])) == []
 
 
 def test_an_object_that_cannot_be_read_hurts_no_other(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_an_object_that_cannot_be_read_hurts_no_other(tmp_path: Path) -> None:
     (tmp_path / "a/gone").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "a/pipe")
     keys = ["a/absent", "a/good", "a/folder", "absent/1", "a/gone", "a/good/below", "a/pipe", "a/good"]
-    found = list(LocalObjects(tmp_path).read(keys))
+    found = list(Folder(tmp_path).read(keys))
     assert [data if isinstance(data, bytes) else OSError for data in found] == [
         *(OSError, b"good", OSError, OSError, OSError, OSError, b"", b"good")
     ]
@@ -40,8 +40,8 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
         (tmp_path / "a" / name).write_bytes(gzip.compress(bytes(100_000)))
     keys = ["a/1", "a/2", "absent/1", "a/3"]
     before = len(list(Path("/proc/self/fd").iterdir()))
-    list(LocalObjects(tmp_path).read(keys))
-    broken_off = LocalObjects(tmp_path).read(keys)
+    list(Folder(tmp_path).read(keys))
+    broken_off = Folder(tmp_path).read(keys)
     next(broken_off)
     del broken_off
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -53,7 +53,7 @@ def test_names_and_folders_are_sorted(tmp_path: Path) -> None:
         (tmp_path / "days" / name).mkdir(parents=True)
         (tmp_path / "days" / "b" / name).write_text("")
     (tmp_path / "days" / "d").write_text("")
-    objects = LocalObjects(tmp_path)
+    objects = Folder(tmp_path)
     assert objects.folders("days") == ["a", "b", "c"]
     assert objects.folders("absent") == []
     assert objects.names(["days/b", "absent", "days/a", "days/d"]) == [["a", "b", "c"], [], [], []]
@@ -62,7 +62,7 @@ def test_names_and_folders_are_sorted(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_listed_fails_the_archive(tmp_path: Path) -> None:
     """Where a listing fails the error names the folder and what to look at."""
     too_long = "x" * 300
-    for listing in (lambda: LocalObjects(tmp_path).names([too_long]), lambda: LocalObjects(tmp_path).folders(too_long)):
+    for listing in (lambda: Folder(tmp_path).names([too_long]), lambda: Folder(tmp_path).folders(too_long)):
         with pytest.raises(ArchiveError, match=f"{too_long} cannot be listed: .*Check the folder's rights"):
             listing()
 
@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_listed_fails_the_archive(tmp_path: Path) -> Non
 def test_a_missing_folder_says_what_to_name(tmp_path: Path) -> None:
     """An archive that is not there is an error at once, which says which folder to give."""
     with pytest.raises(ArchiveError, match=f"there is no folder {tmp_path}/data: name the one that was collected into"):
-        open_objects(tmp_path / "data")
+        standing(store_at(tmp_path / "data"))
 
 
 def test_every_spelling_of_a_folder_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,16 +80,16 @@ def test_every_spelling_of_a_folder_opens_it(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     spellings: list[Path | str] = [folder, str(folder), "my data", "~/my data", folder.as_uri(), f"file://{folder}"]
-    assert {open_objects(spelling).location for spelling in spellings} == {folder.as_uri()}
+    assert {store_at(spelling).location for spelling in spellings} == {folder.as_uri()}
 
 
 def test_a_home_that_nobody_has_is_told() -> None:
     """A folder in the home of a user who is none here is no archive, and the error says why."""
     with pytest.raises(ArchiveError, match="no user of that name has a home here"):
-        open_objects("~no-such-user/data")
+        store_at("~no-such-user/data")
 
 
 def test_another_kind_of_address_is_refused() -> None:
     """An address of a kind that no archive has is refused, with the kinds that are."""
     with pytest.raises(ValueError, match=r"^archive= is a folder, s3://bucket\[/folder\] or an S3Bucket block"):
-        open_objects("https://example.com/data")
+        store_at("https://example.com/data")

@@ -15,8 +15,9 @@ from prefect_aws.credentials import _get_client_cached
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
 from miso_archive.settings.options import Settings
-from miso_archive.store.archive import UnusableArchiveError
-from miso_archive.store.s3_archive import S3Archive, open_bucket
+from miso_archive.store.address import store_at, store_of
+from miso_archive.store.bucket import Bucket as S3Store
+from miso_archive.store.store import UnusableArchiveError
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy, LoopbackServer
 from tests.services.s3 import S3Endpoint, S3Proxy
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from miso_archive.store.archive import Archive
+    from miso_archive.store.store import Store
     from tests.conftest import Bucket, Services
 
 KEY = "sourcing/miso_binding_constraints_reserve/2026-07-27/binding_constraints_reserve_20260727_0810.json.gz"
@@ -72,7 +73,7 @@ def archive_at(
     bucket: str = "bucket",
     folder: str = "",
     **config: Any,  # noqa: ANN401 - botocore's
-) -> Archive:
+) -> Store:
     """The archive in a bucket of a server, one try a call."""
     parameters = AwsClientParameters(endpoint_url=server.url, config={"retries": {"total_max_attempts": 1}, **config})
     credentials = AwsCredentials(
@@ -81,7 +82,7 @@ def archive_at(
         region_name=server.region,
         aws_client_parameters=parameters,
     )
-    return S3Archive(S3Bucket(bucket_name=bucket, bucket_folder=folder, credentials=credentials))
+    return store_at(S3Bucket(bucket_name=bucket, bucket_folder=folder, credentials=credentials))
 
 
 def nowhere(port: int) -> S3Endpoint:
@@ -97,12 +98,12 @@ def scripted() -> Iterator[ScriptedS3]:
 
 
 @pytest.fixture(scope="module")
-def scripted_archive(scripted: ScriptedS3) -> Archive:
+def scripted_archive(scripted: ScriptedS3) -> Store:
     """The archive in that server."""
     return archive_at(nowhere(scripted.port))
 
 
-def trouble(archive: Archive, data: bytes = b"data") -> CollectionError:
+def trouble(archive: Store, data: bytes = b"data") -> CollectionError:
     """The error that a put ends with."""
     with pytest.raises(CollectionError) as caught:
         archive.put_if_absent(KEY, data, {})
@@ -140,7 +141,7 @@ class TestAnswers:
         ],
     )
     def test_passing_trouble_is_worth_another_try(
-        self, scripted: ScriptedS3, scripted_archive: Archive, status: int, body: bytes
+        self, scripted: ScriptedS3, scripted_archive: Store, status: int, body: bytes
     ) -> None:
         """What S3 says of itself or of the moment is transient, and names bucket and key."""
         scripted.status, scripted.body = status, body
@@ -158,7 +159,7 @@ class TestAnswers:
         ],
     )
     def test_what_a_retry_cannot_change_is_final(
-        self, scripted: ScriptedS3, scripted_archive: Archive, status: int, code: str
+        self, scripted: ScriptedS3, scripted_archive: Store, status: int, code: str
     ) -> None:
         """A refusal is final, and its message names bucket and key and S3's own code and words."""
         scripted.status, scripted.body = status, error_body(code)
@@ -170,24 +171,25 @@ class TestAnswers:
         ("status", "code"), [(403, "InvalidAccessKeyId"), (403, "SignatureDoesNotMatch"), (404, "NoSuchBucket")]
     )
     def test_what_keeps_everything_out_is_told_apart(
-        self, scripted: ScriptedS3, scripted_archive: Archive, status: int, code: str
+        self, scripted: ScriptedS3, scripted_archive: Store, status: int, code: str
     ) -> None:
         """No such bucket, or keys that nobody knows: final, in the words that readers of the archive get."""
         scripted.status, scripted.body = status, error_body(code)
         error = trouble(scripted_archive)
         assert isinstance(error, UnusableArchiveError)
         assert (error.code, error.transient) == (FailureCode.ARCHIVE_REFUSED, False)
-        reason = f"{code}. Check bucket, region, credentials and rights"
-        assert error.message == f"s3://bucket cannot be written: {reason}"
-        with pytest.raises(UnusableArchiveError, match=f"^archive_refused: s3://bucket cannot be read: {reason}$"):
-            scripted_archive.read(KEY)
+        reason = f"{code} 'so it is'. Check bucket, region, credentials and rights"
+        assert error.message == f"s3://bucket/{KEY} cannot be written: {reason}"
+        told = f"^archive_refused: s3://bucket/{KEY} cannot be read: {reason}$"
+        with pytest.raises(UnusableArchiveError, match=told):
+            scripted_archive.get(KEY)
 
-    def test_a_failed_condition_means_that_it_exists(self, scripted: ScriptedS3, scripted_archive: Archive) -> None:
+    def test_a_failed_condition_means_that_it_exists(self, scripted: ScriptedS3, scripted_archive: Store) -> None:
         """412 is no error: an object stands there."""
         scripted.status, scripted.body = 412, error_body("PreconditionFailed")
         assert scripted_archive.put_if_absent(KEY, b"data", {}) is False
 
-    def test_a_hostile_message_is_made_harmless(self, scripted: ScriptedS3, scripted_archive: Archive) -> None:
+    def test_a_hostile_message_is_made_harmless(self, scripted: ScriptedS3, scripted_archive: Store) -> None:
         """What a server says goes into a message on one line, in ASCII and cut."""
         scripted.status, scripted.body = 403, error_body("AccessDenied", "a\nb\u2028\xe9" + "x" * 5000)
         message = trouble(scripted_archive).message
@@ -203,7 +205,7 @@ class TestAnswers:
             monkeypatch.setenv(name, value)
         scripted.status, scripted.body = 503, error_body("SlowDown")
         scripted.requests.clear()
-        archive = open_bucket(Settings(s3_bucket="bucket"))
+        archive = store_of(Settings(s3_bucket="bucket"))
         with pytest.raises(CollectionError):
             archive.put_if_absent(KEY, b"data", {}) if method == "put" else archive.sha256_of(KEY)
         assert scripted.requests == [f"{'PUT' if method == 'put' else 'HEAD'} /bucket/{KEY} HTTP/1.1"]
@@ -264,14 +266,14 @@ class TestNetwork:
         """An object of another program that is deleted between two questions counts as one that cannot be read."""
         bucket.client.put_object(Bucket=bucket.name, Key=KEY, Body=b"foreign")
         archive = archive_at(services.s3, bucket.name)
-        call = S3Archive._call  # noqa: SLF001 - the moment between the two
+        call = S3Store._call  # noqa: SLF001 - the moment between the two
 
-        def then_delete(self: S3Archive, method: str, key: str, **rest: Any) -> Any:  # noqa: ANN401 - as it is
+        def then_delete(self: S3Store, method: str, key: str, **rest: Any) -> Any:  # noqa: ANN401 - as it is
             answer = call(self, method, key, **rest)
             bucket.client.delete_object(Bucket=bucket.name, Key=KEY)
             return answer
 
-        monkeypatch.setattr(S3Archive, "_call", then_delete)
+        monkeypatch.setattr(S3Store, "_call", then_delete)
         assert archive.sha256_of(KEY) is None
 
 
@@ -292,7 +294,7 @@ class TestCredentials:
     @pytest.mark.usefixtures("nobody")
     def test_no_credentials_are_final(self) -> None:
         """Without credentials nothing is tried again, and the message names the bucket."""
-        error = trouble(open_bucket(Settings(s3_bucket="bucket")))
+        error = trouble(store_of(Settings(s3_bucket="bucket")))
         assert (error.code, error.transient) == (FailureCode.ARCHIVE_REFUSED, False)
         assert error.message == "no AWS credentials are found for s3://bucket: set them as for any AWS tool"
 
@@ -300,7 +302,7 @@ class TestCredentials:
     def test_an_unknown_profile_is_final(self) -> None:
         """A profile that AWS does not know fails when the archive is opened, and is named."""
         with pytest.raises(CollectionError, match="no such") as caught:
-            open_bucket(Settings(s3_bucket="bucket", aws_profile="no such"))
+            store_of(Settings(s3_bucket="bucket", aws_profile="no such"))
         assert (caught.value.code, caught.value.transient) == (FailureCode.ARCHIVE_REFUSED, False)
 
     def test_a_profile_brings_keys_and_endpoint(
@@ -316,13 +318,13 @@ class TestCredentials:
             aws_secret_access_key = {services.s3.secret_key}
             """.replace("    ", "")
         )
-        archive = open_bucket(Settings(s3_bucket=bucket.name, aws_profile="other"))
+        archive = store_of(Settings(s3_bucket=bucket.name, aws_profile="other"))
         assert archive.put_if_absent(KEY, b"data", {})
         assert bucket.keys() == [KEY]
 
     def test_the_environment_brings_keys_and_endpoint(self, bucket: Bucket) -> None:
         """Without a profile keys and a custom endpoint come from AWS' own variables."""
-        assert open_bucket(Settings(s3_bucket=bucket.name)).put_if_absent(KEY, b"data", {})
+        assert store_of(Settings(s3_bucket=bucket.name)).put_if_absent(KEY, b"data", {})
         assert bucket.keys() == [KEY]
 
     @pytest.mark.services
@@ -333,7 +335,7 @@ class TestCredentials:
         server.client().create_bucket(Bucket=name)
         error = trouble(archive_at(replace(server, secret_key=SECRET), name))
         assert (error.code, error.transient) == (FailureCode.ARCHIVE_REFUSED, False)
-        assert error.message.startswith(f"s3://{name} cannot be written: SignatureDoesNotMatch. ")
+        assert error.message.startswith(f"s3://{name}/{KEY} cannot be written: SignatureDoesNotMatch ")
         assert SECRET not in repr(error)
 
 
@@ -352,7 +354,7 @@ class TestBucket:
         name = f"bucket-{uuid.uuid4()}"
         error = trouble(archive_at(services.s3, name))
         assert error.code == FailureCode.ARCHIVE_REFUSED
-        assert error.message.startswith(f"s3://{name} cannot be written: NoSuchBucket. ")
+        assert error.message.startswith(f"s3://{name}/{KEY} cannot be written: NoSuchBucket ")
 
     @pytest.mark.parametrize(
         ("key", "content_type"), [(KEY, "application/gzip"), ("quarantine/x.reasons.json", "application/json")]

@@ -17,12 +17,10 @@ from miso_archive.reading.compaction import compact_month, months_to_compact
 from miso_archive.reading.coverage import coverage
 from miso_archive.reading.scan import SkippedObjectsWarning, scan_constraints, scan_snapshots
 from miso_archive.simulate.market import snapshot_body
+from miso_archive.store.address import store_at
+from miso_archive.store.folder import Folder
 from miso_archive.store.gzipped import zipped
-from miso_archive.store.layout import snapshot_key
-from miso_archive.store.local_archive import open_folder
-from miso_archive.store.months import curated_key
-from miso_archive.store.s3_archive import S3Archive
-from miso_archive.store.s3_objects import objects_at
+from miso_archive.store.layout import curated_key, snapshot_key
 from tests.s3_archives import SEED, block, fill, frames
 from tests.services.proxy import LoopbackServer, both, connection, copy
 
@@ -54,7 +52,7 @@ def put_day(bucket: Bucket, day: date, count: int) -> None:
 def local(tmp_path_factory: pytest.TempPathFactory) -> list[pl.DataFrame]:
     """What the archive says when it stands in a folder."""
     folder = tmp_path_factory.mktemp("local")
-    fill(open_folder(folder))
+    fill(Folder(folder))
     found = frames(folder)
     assert len(found[0]) >= 12
     assert len(found[1]) == 16
@@ -109,7 +107,7 @@ class TestTheSameFrames:
         self, services: Services, bucket: Bucket, local: list[pl.DataFrame], folder: str, kind: str
     ) -> None:
         """An address and both kinds of block give the frame of the folder: raw, compacted in part, compacted."""
-        fill(S3Archive(block(services.s3, bucket.name, folder)))
+        fill(store_at(block(services.s3, bucket.name, folder)))
         address = f"s3://{bucket.name}/{folder}".rstrip("/")
         archive = address if kind == "address" else block(services.s3, bucket.name, folder, kind)
         assert same(frames(archive), local)
@@ -131,7 +129,7 @@ class TestTheSameFrames:
     ) -> None:
         """Where the collector puts objects under a block's folder, the reader finds and compaction adds them."""
         archive = block(services.s3, bucket.name, folder)
-        fill(S3Archive(archive))
+        fill(store_at(archive))
         compact_month(archive, JULY, now=AFTER)
         assert same(frames(archive), local)
         months = [curated_key(RESERVE, table, JULY) for table in ("constraints", "snapshots")]
@@ -139,7 +137,7 @@ class TestTheSameFrames:
 
     def test_while_an_event_loop_runs(self, services: Services, bucket: Bucket, local: list[pl.DataFrame]) -> None:
         """In a thread whose event loop runs, as in Jupyter, reading works as ever."""
-        fill(S3Archive(block(services.s3, bucket.name)))
+        fill(store_at(block(services.s3, bucket.name)))
 
         address = f"s3://{bucket.name}"
 
@@ -160,7 +158,7 @@ class TestTheSameFrames:
 
     def test_a_damaged_object_takes_no_other_down(self, services: Services, bucket: Bucket) -> None:
         """An empty object is left out with a warning that names it, raw and compacted."""
-        fill(S3Archive(block(services.s3, bucket.name)))
+        fill(store_at(block(services.s3, bucket.name)))
         key = snapshot_key(RESERVE, datetime(2026, 7, 31, 12, 0, tzinfo=EST))
         bucket.client.put_object(Bucket=bucket.name, Key=key, Body=b"")
         for _ in ("raw", "compacted"):
@@ -175,7 +173,7 @@ class TestTheSameFrames:
         self, services: Services, bucket: Bucket, counting: CountingProxy
     ) -> None:
         """Repeated, compaction reads what stands and lists; nothing is put, no raw object is read."""
-        fill(S3Archive(block(services.s3, bucket.name)))
+        fill(store_at(block(services.s3, bucket.name)))
         first = compact_month(f"s3://{bucket.name}", JULY, now=AFTER)
         assert sum(line.startswith("PUT ") for line in counting.requests) == 2
         counting.requests.clear()
@@ -190,7 +188,7 @@ class TestTheSameFrames:
         for number in range(10):
             bucket.client.put_object(Bucket=bucket.name, Key=f"a/{number}/x{number}", Body=b"")
             bucket.client.put_object(Bucket=bucket.name, Key=f"b/{number}", Body=b"")
-        objects = objects_at(f"s3://{bucket.name}")
+        objects = store_at(f"s3://{bucket.name}")
         digits = [str(number) for number in range(10)]
         assert objects.folders("a") == digits
         assert objects.folders("b") == []
@@ -201,10 +199,10 @@ class TestTheSameFrames:
         keys = [f"a/{number}" for number in range(140)]
         for number in range(0, 140, 2):
             bucket.client.put_object(Bucket=bucket.name, Key=keys[number], Body=str(number).encode())
-        found = list(objects_at(f"s3://{bucket.name}").read(keys))
+        found = list(store_at(f"s3://{bucket.name}").read(keys))
         assert found[::2] == [str(number).encode() for number in range(0, 140, 2)]
         assert all(isinstance(one, FileNotFoundError) for one in found[1::2])
-        assert list(objects_at(f"s3://{bucket.name}").read([])) == []
+        assert list(store_at(f"s3://{bucket.name}").read([])) == []
 
 
 @pytest.fixture(scope="module")

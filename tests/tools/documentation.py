@@ -31,9 +31,9 @@ from miso_archive.health import status, told
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.settings.options import PartsSettings, Settings, environment_variable, option_name
 from miso_archive.simulate import snapshot_body
-from miso_archive.store.archive import store_refused, store_snapshot
+from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
 from tests.soak.outcome import RECORD, Outcome
 
@@ -180,7 +180,7 @@ def status_screen() -> str:
     """Return what ``miso-archive status`` says of a simulated archive within its day; one interval is missing."""
     with TemporaryDirectory() as scratch:
         folder = Path(scratch, "data")
-        archive = open_folder(folder)
+        archive = Folder(folder)
         midnight = STATUS_AT.replace(hour=0, minute=0)
         for end in (midnight + number * INTERVAL for number in range(1, (STATUS_AT - midnight) // INTERVAL + 1)):
             body = b'{"error":"no data"}' if end == STATUS_MISSES else snapshot_body(end, seed=30)

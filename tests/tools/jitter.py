@@ -37,7 +37,7 @@ from miso_archive.store.response import Response
 from tests.turned import TurnedClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from miso_archive.collecting.registry import Registration
 
@@ -104,13 +104,37 @@ class MemoryArchive:
         """Return what was said of an object."""
         return self.sha256[key]
 
-    def keys(self, folder: str) -> list[str]:
-        """Return the keys in a folder."""
-        return sorted(key for key in self.objects if key.rpartition("/")[0] == folder)
+    def require(self) -> None:
+        """It is always there."""
 
-    def read(self, key: str) -> bytes | None:
+    def folders(self, under: str) -> list[str]:
+        """Return the folders below a folder."""
+        return sorted(
+            {key.removeprefix(f"{under}/").partition("/")[0] for key in self.objects if key.startswith(under)}
+        )
+
+    def names(self, folders: Sequence[str]) -> list[list[str]]:
+        """Return the names in each folder."""
+        return [
+            sorted(key.rpartition("/")[2] for key in self.objects if key.rpartition("/")[0] == folder)
+            for folder in folders
+        ]
+
+    def read(self, keys: Sequence[str]) -> Iterator[bytes | OSError]:
+        """Yield objects."""
+        return (self.objects.get(key) or FileNotFoundError(key) for key in keys)
+
+    def get(self, key: str) -> bytes | None:
         """Return an object."""
         return self.objects.get(key)
+
+    def fetched_at(self, keys: Sequence[str]) -> list[str]:
+        """Return what nobody asks for here."""
+        return [""] * len(keys)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Keep an object in place of another."""
+        self.objects[key] = data
 
     def remove(self, key: str) -> None:
         """Forget an object."""

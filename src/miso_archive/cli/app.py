@@ -22,9 +22,10 @@ from miso_archive.cli.logs import log_to_stderr, own_stderr
 from miso_archive.cli.output import OutputError, put
 from miso_archive.cli.streams import fill_closed_streams, tell
 from miso_archive.extras import MissingExtraError
+from miso_archive.failures import CollectionError
 from miso_archive.settings.options import BackfillSettings, Settings, UsageError, explained, given_in
 from miso_archive.settings.third_party import leave_out_unusable, quiet_prefect
-from miso_archive.store.objects import ArchiveError, UnreadableObjectError
+from miso_archive.store.store import UnreadableObjectError
 from miso_archive.text import counted, stripped
 from miso_archive.version import __version__
 
@@ -143,8 +144,8 @@ def _run(arguments: list[str]) -> int:
         return _wrong_usage(_without_values(error), arguments)
     except UsageError as error:
         return _wrong_usage(str(error), arguments)
-    except (ArchiveError, UnreadableObjectError, OutputError, MissingExtraError) as error:
-        tell(str(error))
+    except (CollectionError, UnreadableObjectError, OutputError, MissingExtraError) as error:
+        tell(error.message if isinstance(error, CollectionError) else str(error))
         _drop(sys.stdout)
         return FAILED
     except BrokenPipeError:

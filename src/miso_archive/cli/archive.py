@@ -12,14 +12,13 @@ from miso_archive.cli.output import File, Format, Output
 from miso_archive.cli.streams import tell
 from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
-from miso_archive.store.objects import ArchiveError
+from miso_archive.store.store import ArchiveError, Store
 from miso_archive.text import shown
 
 if TYPE_CHECKING:
     import polars as pl
 
     from miso_archive.reading.compaction import CompactedMonth
-    from miso_archive.store.objects import Objects
 
 Source = Literal["live", "next_day_report", "day_ahead_report"]
 Where = Annotated[ArchiveSettings | None, Parameter(name="*")]
@@ -117,10 +116,10 @@ def coverage(  # noqa: PLR0913 - likewise
     to = Output.of(format, output)
     count = counting.missing_intervals if missing else counting.coverage
     with told_wrong_bounds(), progress_bar("days read") as progress:
-        objects = _opened(settings, start, end)
-        frame = count(objects, start=start, end=end, progress=progress)
+        store = _opened(settings, start, end)
+        frame = count(store, start=start, end=end, progress=progress)
     to.write(_without_empty_runs(frame) if to.form == "table" and not missing else frame)
-    if several := writers(objects):
+    if several := writers(store):
         tell(f"warning: {', '.join(several)} write into one archive: the days count all of them together")
     return 0
 
@@ -149,30 +148,30 @@ def compact(
 
     to = Output.of(format, output)
     with told_wrong_bounds():
-        objects = _opened(settings, start, end)
-        months = months_to_compact(objects, start=start, end=end)
+        store = _opened(settings, start, end)
+        months = months_to_compact(store, start=start, end=end)
     compacted: list[CompactedMonth | None] = []
     failed: list[ArchiveError] = []
     with progress_bar("months compacted") as progress:
         for number, month in enumerate(months):
             try:
-                compacted.append(compact_month(objects, month))
+                compacted.append(compact_month(store, month))
             except ArchiveError as error:  # the other months are not to wait for this one
                 failed.append(error)
             progress(number + 1, len(months))
     to.write(pl.DataFrame([month.as_dict() for month in compacted if month is not None], RESULTS))
-    tell(*map(str, failed))
+    tell(*(error.message for error in failed))
     return 1 if failed else 0
 
 
-def _opened(settings: ArchiveSettings | None, start: str | None, end: str | None) -> "Objects":
+def _opened(settings: ArchiveSettings | None, start: str | None, end: str | None) -> Store:
     from miso_archive.intervals.days import Days  # noqa: PLC0415 - likewise
-    from miso_archive.store.address import objects_of, refuse_no_archive  # noqa: PLC0415 - polars takes a while
+    from miso_archive.store.address import refuse_no_archive, standing, store_of  # noqa: PLC0415 - polars takes a while
 
     Days.of(start, end)  # wrong usage is told before anything is looked for
-    objects = objects_of(ArchiveSettings.resolve(given_in(settings), os.environ))
-    refuse_no_archive(objects)
-    return objects
+    store = standing(store_of(ArchiveSettings.resolve(given_in(settings), os.environ)))
+    refuse_no_archive(store)
+    return store
 
 
 @contextmanager

@@ -33,19 +33,14 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
             else a table.
         output: A file to write instead of standard output, which is -.
     """
-    from miso_archive.failures import CollectionError  # noqa: PLC0415 - likewise
     from miso_archive.healing import backfill as backfilling  # noqa: PLC0415 - polars takes a while
     from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME  # noqa: PLC0415 - likewise
-    from miso_archive.store.objects import ArchiveError  # noqa: PLC0415 - likewise
 
     to = Output.of(format, output)
     resolved = BackfillSettings.resolve(given_in(settings), os.environ)
     report = DAY_AHEAD if day_ahead else REAL_TIME
     with told_wrong_bounds(), progress_bar("days backfilled") as progress:
-        try:
-            result = backfilling.backfill(resolved, start=start, end=end, report=report, progress=progress)
-        except CollectionError as error:
-            raise ArchiveError(error.message) from error
+        result = backfilling.backfill(resolved, start=start, end=end, report=report, progress=progress)
     frame = result.frame()
     to.write(frame.drop("object_key", "message") if to.form == "table" else frame)
     tell(*(f"{day.market_day} {day.outcome}: {day.code}: {day.message}" for day in result.days if day.code is not None))

@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from miso_archive.cli.output import put
 from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
-from miso_archive.store.objects import ArchiveError
 
 
 def replay(
@@ -30,18 +29,13 @@ def replay(
         end: The day after the last.
         dry_run: Write nothing; print what would be archived.
     """
-    from miso_archive.failures import CollectionError  # noqa: PLC0415 - likewise
     from miso_archive.healing.replay import replay as replay_refused  # noqa: PLC0415 - likewise
-    from miso_archive.store.address import objects_of, open_archive  # noqa: PLC0415 - likewise
+    from miso_archive.store.address import standing, store_of  # noqa: PLC0415 - likewise
 
     resolved = ArchiveSettings.resolve(given_in(settings), os.environ)
-    objects = objects_of(resolved)
     try:
-        archive = None if dry_run else open_archive(resolved)
-        result = replay_refused(objects, archive, start=start, end=end)
+        result = replay_refused(standing(store_of(resolved)), dry_run=dry_run, start=start, end=end)
     except WrongDaysError as error:
         raise UsageError(error.as_option) from error
-    except CollectionError as error:
-        raise ArchiveError(error.message) from error
     put(orjson.dumps(result.model_dump()).decode() + "\n")
     return 1 if result.unreadable else 0

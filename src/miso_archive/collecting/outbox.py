@@ -16,10 +16,10 @@ from miso_archive.collecting.announcement import Announcement
 from miso_archive.contract.examine import Snapshot
 from miso_archive.feeds.feed import Dataset
 from miso_archive.intervals.labels import EST, as_utc
-from miso_archive.store.archive import Archive
 from miso_archive.store.gzipped import sha256_unzipped
-from miso_archive.store.layout import snapshot_key
+from miso_archive.store.layout import snapshot_key, snapshot_keys, unannounced_folder
 from miso_archive.store.response import Response
+from miso_archive.store.store import Store
 from miso_archive.text import shown
 from miso_archive.version import __version__
 
@@ -34,11 +34,11 @@ A day, since the age is that between the clocks of two machines."""
 class Outbox:
     """The marks of one environment and dataset: ``unannounced/{dataset}/{environment}/{sha256}.json``."""
 
-    def __init__(self, archive: Archive, dataset: Dataset, environment: str) -> None:
+    def __init__(self, archive: Store, dataset: Dataset, environment: str) -> None:
         self._archive = archive
         self._dataset = dataset
         self._environment = environment
-        self._folder = f"unannounced/{dataset.name}/{environment}"
+        self._folder = unannounced_folder(dataset, environment)
 
     def announcement(self, snapshot: Snapshot, response: Response, key: str) -> Announcement:
         """Return the message that announces a snapshot."""
@@ -66,12 +66,13 @@ class Outbox:
 
     def marks(self) -> list[str]:
         """Return the keys of all marks."""
-        return self._archive.keys(self._folder)
+        [names] = self._archive.names([self._folder])
+        return [f"{self._folder}/{name}" for name in names]
 
     def unannounced(self, now: datetime | None = None) -> Iterator[Announcement]:
         """Yield what is stored and marked, and take away the marks of what was never stored."""
         for key in self.marks():
-            data = self._archive.read(key)
+            data = self._archive.get(key)
             if data is None:  # another run has announced it since
                 continue
             marked = self._read(key, data)
@@ -99,10 +100,8 @@ class Outbox:
 
     def _stored(self, marked: Announcement) -> Announcement | None:
         """Return the announcement with the key under which the snapshot stands."""
-        interval_end = datetime.fromisoformat(marked.interval_end)
-        for revision_of in (None, marked.sha256):
-            key = snapshot_key(self._dataset, interval_end, revision_of)
-            data = self._archive.read(key)
+        for key in snapshot_keys(self._dataset, datetime.fromisoformat(marked.interval_end), marked.sha256):
+            data = self._archive.get(key)
             if data is not None and sha256_unzipped(BytesIO(data)) == marked.sha256:
                 return marked.model_copy(update={"key": key, "location": self._archive.location})
         return None

@@ -29,10 +29,11 @@ from miso_archive.contract.findings import Finding
 from miso_archive.failures import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, Retries
 from miso_archive.feeds.feed import Dataset
 from miso_archive.settings.options import Settings
-from miso_archive.store.address import open_archive
-from miso_archive.store.archive import Archive, Stored, store_refused, store_snapshot
+from miso_archive.store.address import store_of
 from miso_archive.store.environments import enter
+from miso_archive.store.put_once import Stored, store_refused, store_snapshot
 from miso_archive.store.response import Response
+from miso_archive.store.store import Store
 
 if TYPE_CHECKING:
     from miso_archive.collecting.announce import Announcer
@@ -103,7 +104,7 @@ class Parts:
 
     dataset: Dataset
     environment: str
-    archive: Archive
+    archive: Store
     registry: Registry
     announcer: "Announcer | None"
     spool: Spool
@@ -230,7 +231,7 @@ def open_parts(settings: Settings, dataset: Dataset) -> Iterator[Parts]:
 
             announcer = Announcer(settings.kafka, DELIVERY_SECONDS)
             stack.callback(announcer.close)
-        archive = open_archive(settings)
+        archive = store_of(settings)
         answers = enter(archive, settings.environment, simulated=settings.simulated)
         spool = Spool(settings.spool, archive.identity, dataset, settings.environment)
         yield Parts(dataset, settings.environment, archive, registry, announcer, spool, archive_is_away=not answers)

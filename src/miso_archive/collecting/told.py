@@ -14,7 +14,7 @@ from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.feeds.drift import drift_of
 from miso_archive.intervals.labels import EST, INTERVAL, is_on_grid
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, market_day
-from miso_archive.store.archive import Stored
+from miso_archive.store.put_once import Stored
 
 STORED: Final = "miso-reserve.snapshot.stored"
 """The event of a snapshot that the archive holds and this collector did not know."""

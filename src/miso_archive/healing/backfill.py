@@ -23,10 +23,9 @@ from miso_archive.reports.archived import Reports, store_refused_report, store_r
 from miso_archive.reports.check import Checked, check_report
 from miso_archive.reports.workbook import REAL_TIME, Report
 from miso_archive.settings.options import BackfillSettings
-from miso_archive.store.address import objects_of
-from miso_archive.store.archive import Store
-from miso_archive.store.objects import Objects
+from miso_archive.store.address import standing, store_of
 from miso_archive.store.response import Response
+from miso_archive.store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -153,22 +152,18 @@ def backfill(  # noqa: PLR0913 - all but the settings by keyword, with a default
 
     Raises:
         ArchiveError: There is no such archive, or it cannot be read.
-        CollectionError: The archive cannot be opened for writing.
         ValueError: The days are no days, or end before they start.
     """
-    from miso_archive.store.address import open_archive  # noqa: PLC0415 - it brings all that a collector needs
-
     clock = clock or SystemClock()
-    objects, reporter = objects_of(settings), Reporter(settings, clock)
-    archive = open_archive(settings)
-    days = days_to_backfill(objects, report, start=start, end=end, now=clock.now())
-    archived = {found.market_day for found in Reports(objects, report).read(Days.of(start, end))}
+    store, reporter = standing(store_of(settings)), Reporter(settings, clock)
+    days = days_to_backfill(store, report, start=start, end=end, now=clock.now())
+    archived = {found.market_day for found in Reports(store, report).read(Days.of(start, end))}
     done: list[BackfilledDay] = []
     for day in days:
         if day in archived:
             done.append(BackfilledDay(day, "already"))
         else:
-            done.append(backfill_day(archive, report, day, reporter.fetch))
+            done.append(backfill_day(store, report, day, reporter.fetch))
         if progress is not None:
             progress(len(done), len(days))
     _doubt_the_address(done, settings, clock)
@@ -185,11 +180,11 @@ def _doubt_the_address(done: list[BackfilledDay], settings: BackfillSettings, cl
         logger.warning("%s has none of the reports asked for, back to %s: check --reports-url", address, oldest)
 
 
-def _kept(archive: Store, report: Report, error: CollectionError) -> str | None:
+def _kept(store: Store, report: Report, error: CollectionError) -> str | None:
     """Keep a report whose content encoding cannot be undone, and return its key; None where there is nothing."""
     if not isinstance(error, UndecodedError) or error.response is None:
         return None
-    keep = partial(store_refused_report, archive, report, error.response, error.reasons)
+    keep = partial(store_refused_report, store, report, error.response, error.reasons)
     try:
         return ARCHIVE_RETRIES.call(keep)
     except CollectionError as failed:
@@ -197,21 +192,19 @@ def _kept(archive: Store, report: Report, error: CollectionError) -> str | None:
         return None
 
 
-def days_to_backfill(
-    objects: Objects, report: Report, *, start: Day | None, end: Day | None, now: datetime
-) -> list[date]:
+def days_to_backfill(store: Store, report: Report, *, start: Day | None, end: Day | None, now: datetime) -> list[date]:
     """Return the closed market days to heal, newest first: those with missing intervals, or every one day ahead."""
     asked = Days.of(start, end)
     last = open_day(now) if asked.end is None else min(asked.end, open_day(now))
     if asked.start is not None and asked.start >= last:
         return []
-    counted = coverage(objects, start=asked.start, end=last, now=now).filter(pl.col("market_day") < last)
+    counted = coverage(store, start=asked.start, end=last, now=now).filter(pl.col("market_day") < last)
     wanted = counted.filter(pl.col("missing") > 0) if report is REAL_TIME else counted
     return wanted["market_day"].sort(descending=True).to_list()
 
 
 def backfill_day(
-    archive: Store, report: Report, market_day: date, fetch: Callable[[str], Response | None]
+    store: Store, report: Report, market_day: date, fetch: Callable[[str], Response | None]
 ) -> BackfilledDay:
     """Fetch, check and archive the report of one market day; what fails is in the result."""
     try:
@@ -221,13 +214,13 @@ def backfill_day(
             return BackfilledDay(market_day, "not_published")
         checked = check_report(report, response.body, market_day)
         if isinstance(checked, Checked):
-            stored = ARCHIVE_RETRIES.call(partial(store_report, archive, report, market_day, response))
+            stored = ARCHIVE_RETRIES.call(partial(store_report, store, report, market_day, response))
             logger.info("the report of %s stands as %s", market_day, stored.key)
             return BackfilledDay(market_day, "fetched", checked.rows, checked.covered, stored.key)
-        key = ARCHIVE_RETRIES.call(partial(store_refused_report, archive, report, response, checked))
+        key = ARCHIVE_RETRIES.call(partial(store_refused_report, store, report, response, checked))
     except CollectionError as error:
         logger.error("%s: %s", market_day, error)  # noqa: TRY400 - the message says it all; a traceback would not help
-        kept = _kept(archive, report, error)
+        kept = _kept(store, report, error)
         return BackfilledDay(market_day, "failed", object_key=kept, code=error.code.value, message=error.message)
     message = "; ".join(f"{reason.where} {reason.message}" for reason in checked)
     logger.error("the report of %s is refused, kept as %s: %s", market_day, key, message)

@@ -3,7 +3,6 @@
 What passes now is archived as if it had passed when it was fetched. Nothing leaves the quarantine.
 """
 
-import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -17,19 +16,17 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from miso_archive.contract.content_encoding import UndecodableError, decoded
 from miso_archive.contract.examine import MOST_BYTES, Snapshot
 from miso_archive.contract.findings import RefusalCode
-from miso_archive.failures import ARCHIVE_RETRIES, CollectionError
+from miso_archive.failures import ARCHIVE_RETRIES
 from miso_archive.feeds.feed import Dataset
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days
 from miso_archive.intervals.market_days import day_named
-from miso_archive.store.archive import Archive, Stored, store_snapshot
-from miso_archive.store.gzipped import sha256_unzipped
-from miso_archive.store.layout import quarantine_key, snapshot_key
-from miso_archive.store.objects import ArchiveError, Objects
+from miso_archive.store.gzipped import sha256_unzipped, unzipped
+from miso_archive.store.layout import quarantine_folder, quarantine_key, refused_name, snapshot_keys
+from miso_archive.store.put_once import Stored, store_snapshot
 from miso_archive.store.response import Response
+from miso_archive.store.store import Store
 
-_NAME: Final = re.compile(r"(refused_[0-9a-f]{64})\.(?:body\.gz|reasons\.json)", re.ASCII)
-_GZIP: Final = 31
 # A cut body has one byte more than the largest that is read.
 _LONGEST: Final = MOST_BYTES + 1
 _READ_TOGETHER: Final = 64
@@ -81,9 +78,9 @@ class _UnreadableError(Exception):
 
 
 def replay(
-    objects: Objects,
-    archive: Archive | None,
+    store: Store,
     *,
+    dry_run: bool = False,
     dataset: Dataset = RESERVE,
     start: Day | None = None,
     end: Day | None = None,
@@ -95,8 +92,8 @@ def replay(
     judged if that can be undone. Nothing is announced in Kafka.
 
     Args:
-        objects: The archive, for reading.
-        archive: The same archive, for writing; None tells what would be archived, and writes nothing.
+        store: The archive.
+        dry_run: Tell what would be archived, and write nothing.
         dataset: Whose quarantine, and by which rules.
         start: The first day (EST) of the fetch; the quarantine's first when not given.
         end: The day after the last; after the quarantine's last when not given.
@@ -106,12 +103,11 @@ def replay(
         WrongDaysError: The days are no days, or end before they start.
     """
     days = Days.of(start, end)
-    root = f"quarantine/{dataset.name}"
     result, codes = ReplayResult(), Counter[str]()
     rehearsed: dict[str, str] = {}
-    fetch_days = [day for name in objects.folders(root) if (day := day_named(name))]
+    fetch_days = [day for name in store.folders(quarantine_folder(dataset)) if (day := day_named(name))]
     for day in days.among(fetch_days):
-        for stem, refused in _in_order(objects, f"{root}/{day}", dataset):
+        for stem, refused in _in_order(store, quarantine_folder(dataset, day), dataset):
             result.quarantined += 1
             if isinstance(refused, _UnreadableError):
                 result.unreadable += 1
@@ -123,10 +119,12 @@ def replay(
                 refused_for = {refused.for_good} if refused.for_good else {found.code for found in verdict.reasons}
                 codes.update(code.value for code in refused_for)
                 continue
-            if archive is None:
-                stored = _rehearsed(objects, dataset, verdict.snapshot, refused.response.sha256, rehearsed)
+            if dry_run:
+                stored = _rehearsed(store, dataset, verdict.snapshot, refused.response.sha256, rehearsed)
             else:
-                stored = _stored(archive, dataset, verdict.snapshot, refused)
+                body, environment = refused.response, refused.environment
+                put = partial(store_snapshot, store, dataset, verdict.snapshot, body, environment)
+                stored = ARCHIVE_RETRIES.call(put)
             if stored.written:
                 result.archived += 1
                 result.objects.append(stored.key)
@@ -136,18 +134,18 @@ def replay(
     return result
 
 
-def _in_order(objects: Objects, folder: str, dataset: Dataset) -> Iterator[tuple[str, _Refused | _UnreadableError]]:
+def _in_order(store: Store, folder: str, dataset: Dataset) -> Iterator[tuple[str, _Refused | _UnreadableError]]:
     """Yield the bodies of one day as they were fetched, so that the bodies of an interval are archived in their order.
 
     Reports are small and read together; bodies may have 5 MiB each and are read a few at a time.
     """
-    [names] = objects.names([folder])
-    stems = sorted({f"{folder}/{found[1]}" for name in names if (found := _NAME.fullmatch(name))})
-    reports = dict(zip(stems, map(_report, objects.read([f"{stem}.reasons.json" for stem in stems])), strict=True))
+    [names] = store.names([folder])
+    stems = sorted({f"{folder}/{found}" for name in names if (found := refused_name(name))})
+    reports = dict(zip(stems, map(_report, store.read([f"{stem}.reasons.json" for stem in stems])), strict=True))
     stems.sort(key=lambda stem: _fetched(reports[stem]))
     for first in range(0, len(stems), _READ_TOGETHER):
         together = stems[first : first + _READ_TOGETHER]
-        bodies = objects.read([f"{stem}.body.gz" for stem in together])
+        bodies = store.read([f"{stem}.body.gz" for stem in together])
         for stem, data in zip(together, bodies, strict=True):
             try:
                 yield stem, _refused(stem, data, reports[stem], dataset)
@@ -190,46 +188,32 @@ def _refused(stem: str, data: bytes | OSError, report: _Report | _UnreadableErro
 
 
 def _unzipped(data: bytes | OSError) -> bytes:
-    if isinstance(data, OSError):
-        raise _UnreadableError(f"it cannot be read: {data.strerror or data}")
-    unzipping = zlib.decompressobj(_GZIP)
     try:
-        body = unzipping.decompress(data, _LONGEST + 1)
+        body = unzipped(data, _LONGEST)
+    except OSError as error:
+        raise _UnreadableError(f"it cannot be read: {error.strerror or error}") from error
     except zlib.error as error:
         raise _UnreadableError(f"it cannot be unzipped: {error}") from error
     if len(body) > _LONGEST:
         raise _UnreadableError("it is larger than any body that is kept")
-    if not unzipping.eof:
-        raise _UnreadableError("it cannot be unzipped: it ends too early")
     return body
 
 
-def _stored(archive: Archive, dataset: Dataset, snapshot: Snapshot, refused: _Refused) -> Stored:
-    try:
-        return ARCHIVE_RETRIES.call(
-            partial(store_snapshot, archive, dataset, snapshot, refused.response, refused.environment)
-        )
-    except CollectionError as error:
-        raise ArchiveError(error.message) from error
-
-
-def _rehearsed(
-    objects: Objects, dataset: Dataset, snapshot: Snapshot, sha256: str, rehearsed: dict[str, str]
-) -> Stored:
+def _rehearsed(store: Store, dataset: Dataset, snapshot: Snapshot, sha256: str, rehearsed: dict[str, str]) -> Stored:
     """Tell what ``store_snapshot`` would do, after what was rehearsed before: keys, and the SHA-256 of their bodies."""
-    key = snapshot_key(dataset, snapshot.interval_end)
-    standing = rehearsed.get(key) or _sha256_of(objects, key)
-    if standing is not None and standing != sha256:
-        key = snapshot_key(dataset, snapshot.interval_end, revision_of=sha256)
-        standing = rehearsed.get(key) or _sha256_of(objects, key)
-    if standing is None:
-        rehearsed[key] = sha256
-    return Stored(key, written=standing is None)
+    for key in snapshot_keys(dataset, snapshot.interval_end, sha256):
+        standing = rehearsed.get(key) or _sha256_of(store, key)
+        if standing is None:
+            rehearsed[key] = sha256
+            return Stored(key, written=True)
+        if standing == sha256:
+            break
+    return Stored(key, written=False)
 
 
-def _sha256_of(objects: Objects, key: str) -> str | None:
+def _sha256_of(store: Store, key: str) -> str | None:
     """Return the SHA-256 of an object's body; empty where the object is damaged, None where there is none."""
-    [data] = objects.read([key])
+    [data] = store.read([key])
     if isinstance(data, OSError):
         return None
     return sha256_unzipped(BytesIO(data)) or ""

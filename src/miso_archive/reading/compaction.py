@@ -7,15 +7,17 @@ from typing import Final
 
 import polars as pl
 
+from miso_archive.contract.findings import FailureCode
 from miso_archive.feeds.feed import Dataset
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_day, given_now
 from miso_archive.intervals.market_days import ONE_DAY, days_between, month_end, open_day
 from miso_archive.reading.one_pass import Progress, Reading
 from miso_archive.store.address import ArchiveAddress, open_to_read
+from miso_archive.store.layout import curated_key
 from miso_archive.store.listing import Listing, list_snapshots, market_days
-from miso_archive.store.months import SCHEMAS, VERSION, Compacted, curated_key, months_of
-from miso_archive.store.objects import ArchiveError, Objects
+from miso_archive.store.months import SCHEMAS, VERSION, Compacted, months_of
+from miso_archive.store.store import ArchiveError, Store
 
 RESULTS: Final = pl.Schema(
     {
@@ -86,8 +88,8 @@ def compact_month(
     first = given_day(month, "month")
     if first is None:
         raise ValueError("month= is a day of the month to compact, not None")
-    objects = open_to_read(archive)
-    return _Month(objects, first.replace(day=1), _last_closed(now)).compact(progress)
+    store = open_to_read(archive)
+    return _Month(store, first.replace(day=1), _last_closed(now)).compact(progress)
 
 
 def _last_closed(now: datetime | None) -> date:
@@ -97,12 +99,12 @@ def _last_closed(now: datetime | None) -> date:
 class _Month:
     """One month's files: what stands, and what its raw objects say."""
 
-    def __init__(self, objects: Objects, month: date, last_closed: date, dataset: Dataset = RESERVE) -> None:
-        self._objects = objects
+    def __init__(self, store: Store, month: date, last_closed: date, dataset: Dataset = RESERVE) -> None:
+        self._store = store
         self._dataset = dataset
         self._month = month
         self._keys = {table: curated_key(dataset, table, month) for table in SCHEMAS}
-        self._files = dict(zip(SCHEMAS, objects.read(list(self._keys.values())), strict=True))
+        self._files = dict(zip(SCHEMAS, store.read(list(self._keys.values())), strict=True))
         self._standing = {table: Compacted.of(file) for table, file in self._files.items()}
         # A clock that went back must not take days out again.
         covered = [standing.through for standing in self._standing.values() if standing is not None]
@@ -111,7 +113,7 @@ class _Month:
     def compact(self, progress: Progress | None) -> CompactedMonth | None:
         if not self._days:
             return None
-        listing = list_snapshots(self._objects, self._dataset, self._days, ordered=False)
+        listing = list_snapshots(self._store, self._dataset, self._days, ordered=False)
         if listing.snapshots.is_empty() and not any(self._standing.values()):
             return None
         digest = _digest(listing)
@@ -128,7 +130,7 @@ class _Month:
         return self._write(digest, progress)
 
     def _write(self, digest: str, progress: Progress | None) -> CompactedMonth:
-        reading = Reading(self._objects, "snapshots", dataset=self._dataset, progress=progress)
+        reading = Reading(self._store, "snapshots", dataset=self._dataset, progress=progress)
         decoded = list(reading.raw(self._days))
         frames = {
             table: pl.concat([schema.to_frame(), *(getattr(batch, table) for batch in decoded)])
@@ -146,7 +148,7 @@ class _Month:
         )
         stale = [table for table, standing in self._standing.items() if standing != compacted]
         for table in stale:
-            self._objects.replace(self._keys[table], compacted.as_parquet(table, frames[table]))
+            self._store.replace(self._keys[table], compacted.as_parquet(table, frames[table]))
         return self._result(compacted, written=bool(stale))
 
     def _refuse_to_shrink(self, snapshots: pl.DataFrame) -> None:
@@ -158,11 +160,11 @@ class _Month:
             gone = sorted(set(pl.read_parquet(file, columns=["object_key"])["object_key"]) - readable)
             if gone:
                 message = (
-                    f"{self._keys[table]} in {self._objects.location} holds {len(gone)} snapshots whose raw objects are"
+                    f"{self._keys[table]} in {self._store.location} holds {len(gone)} snapshots whose raw objects are"
                     f" gone or damaged, the first {gone[0]}: it is left as it is. Bring them back, or delete it to"
                     " compact anew."
                 )
-                raise ArchiveError(message)
+                raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 
     def _result(self, compacted: Compacted, *, written: bool) -> CompactedMonth:
         return CompactedMonth(

@@ -15,7 +15,8 @@ from miso_archive.reading.one_pass import Progress, Reading
 from miso_archive.reports.archived import Reports
 from miso_archive.reports.workbook import REAL_TIME
 from miso_archive.store.address import ArchiveAddress, open_to_read
-from miso_archive.store.objects import Objects
+from miso_archive.store.layout import is_refused_body, quarantine_folder
+from miso_archive.store.store import Store
 
 MISSING: Final = pl.Schema(
     {"market_day": pl.Date(), "interval_start": TIME, "interval_end": TIME, "healed": pl.Boolean()}
@@ -75,13 +76,13 @@ def missing_intervals(
 class _Coverage:
     def __init__(self, archive: ArchiveAddress, days: Days, now: datetime | None, progress: Progress | None) -> None:
         now = given_now(now)
-        objects = open_to_read(archive)
-        reading = Reading(objects, "snapshots", progress=progress)
+        store = open_to_read(archive)
+        reading = Reading(store, "snapshots", progress=progress)
         frames = pl.collect_all(list(reading.frames(days)))
         self._snapshots = pl.concat([SNAPSHOTS.to_frame(), *frames])
         self._unreadable = Counter(found.market_day for found in reading.skipped)
-        self._refused = _count_refused(objects, days)
-        self._covered = {report.market_day: report.covered for report in Reports(objects, REAL_TIME).read(days)}
+        self._refused = _count_refused(store, days)
+        self._covered = {report.market_day: report.covered for report in Reports(store, REAL_TIME).read(days)}
         self._days = self._between(days)
         ends = self._snapshots["interval_end"].max()
         self._horizon = max(now, ends) if isinstance(ends, datetime) else now
@@ -154,11 +155,8 @@ def _begin(day: date) -> datetime:
     return datetime.combine(day, time(), EST)
 
 
-def _count_refused(objects: Objects, days: Days) -> Counter[date]:
-    root = f"quarantine/{RESERVE.name}"
-    folders = [day for name in objects.folders(root) if (day := day_named(name))]
+def _count_refused(store: Store, days: Days) -> Counter[date]:
+    folders = [day for name in store.folders(quarantine_folder(RESERVE)) if (day := day_named(name))]
     asked = days.among(folders)
-    names = objects.names([f"{root}/{day}" for day in asked])
-    return Counter(
-        {day: sum(name.endswith(".body.gz") for name in found) for day, found in zip(asked, names, strict=True)}
-    )
+    names = store.names([quarantine_folder(RESERVE, day) for day in asked])
+    return Counter({day: sum(map(is_refused_body, found)) for day, found in zip(asked, names, strict=True)})

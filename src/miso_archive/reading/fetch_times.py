@@ -32,9 +32,9 @@ def fetch_times(archive: ArchiveAddress, *, start: Day | None = None, end: Day |
         ValueError: The days are no days, or end before they start; or the archive is of a kind that is not known.
     """
     days = Days.of(start, end)
-    objects = open_to_read(archive)
-    listing = list_snapshots(objects, RESERVE, days.among(market_days(objects, RESERVE)))
-    fetched_at = pl.Series("fetched_at", objects.fetched_at(listing.snapshots["object_key"].to_list()), pl.String)
+    store = open_to_read(archive)
+    listing = list_snapshots(store, RESERVE, days.among(market_days(store, RESERVE)))
+    fetched_at = pl.Series("fetched_at", store.fetched_at(listing.snapshots["object_key"].to_list()), pl.String)
     return listing.snapshots.with_columns(
         fetched_at.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_zone="UTC").cast(TIME),
         MARKET_DAY,

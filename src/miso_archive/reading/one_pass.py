@@ -18,10 +18,11 @@ from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import ONE_DAY, days_between, market_day, month_end
 from miso_archive.reading.decode import Decoded, decode
 from miso_archive.store.gzipped import unzipped
+from miso_archive.store.layout import Table, curated_key
 from miso_archive.store.listing import list_snapshots, market_days
-from miso_archive.store.months import Compacted, Table, compacted_months, curated_key
-from miso_archive.store.objects import Objects, UnreadableObjectError
+from miso_archive.store.months import Compacted, compacted_months
 from miso_archive.store.skipped import Skipped
+from miso_archive.store.store import Store, UnreadableObjectError
 
 Progress = Callable[[int, int], None]
 """Called with how many market days have been read from raw objects, and how many are to be."""
@@ -45,14 +46,14 @@ class Reading:
 
     def __init__(
         self,
-        objects: Objects,
+        store: Store,
         table: Table,
         *,
         dataset: Dataset = RESERVE,
         strict: bool = False,
         progress: Progress | None = None,
     ) -> None:
-        self._objects = objects
+        self._store = store
         self._table = table
         self._dataset = dataset
         self._strict = strict
@@ -70,7 +71,7 @@ class Reading:
         month_of = {day: month for month in months for day in month.days}
         wanted = days.all()
         if wanted is None or len(wanted) > _MOST_DAYS_UNSEEN:
-            wanted = days.among(sorted({*market_days(self._objects, self._dataset), *month_of}))
+            wanted = days.among(sorted({*market_days(self._store, self._dataset), *month_of}))
         for is_compacted, stretch in groupby(wanted, key=lambda day: day in month_of):
             if is_compacted:
                 asked = list(stretch)
@@ -82,7 +83,7 @@ class Reading:
     def labels(self, days: Sequence[date]) -> pl.DataFrame:
         """Return the ends of the intervals of some market days that have a readable snapshot, as ``interval_end``."""
         among = Days(min(days), max(days) + ONE_DAY, pl.col("market_day").is_in(list(days)))
-        frames = Reading(self._objects, "snapshots", dataset=self._dataset).frames(among)
+        frames = Reading(self._store, "snapshots", dataset=self._dataset).frames(among)
         return pl.concat([SNAPSHOTS.to_frame().lazy(), *frames]).select("interval_end").collect()
 
     def raw(self, days: Sequence[date]) -> Iterator[Decoded]:
@@ -91,7 +92,7 @@ class Reading:
         with ThreadPoolExecutor(1) as thread:
             pending: deque[Future[Decoded]] = deque()
             for start in range(0, len(days), _DAYS_LISTED_TOGETHER):
-                listing = list_snapshots(self._objects, self._dataset, days[start : start + _DAYS_LISTED_TOGETHER])
+                listing = list_snapshots(self._store, self._dataset, days[start : start + _DAYS_LISTED_TOGETHER])
                 self._skip(listing.foreign)
                 for objects, bodies in self._batches(listing.snapshots):
                     pending.append(thread.submit(decode, objects, bodies))
@@ -103,13 +104,13 @@ class Reading:
 
     def _months(self, days: Days) -> list[_Month]:
         """Return the compacted months that may hold some of the days."""
-        found = compacted_months(self._objects, self._dataset, self._table)
+        found = compacted_months(self._store, self._dataset, self._table)
         months = [month for month in found if days.among(days_between(month, month_end(month)))]
         keys = [curated_key(self._dataset, self._table, month) for month in months]
         # A file that is damaged, or of another version, is as good as none: the raw objects are kept for ever.
         return [
             _Month(file, compacted, compacted.days)
-            for file in self._objects.read(keys)
+            for file in self._store.read(keys)
             if isinstance(file, bytes) and (compacted := Compacted.of(file)) is not None
         ]
 
@@ -127,7 +128,7 @@ class Reading:
         rows: list[int] = []
         bodies: list[bytes] = []
         size = 0
-        for row, data in enumerate(self._objects.read(keys)):
+        for row, data in enumerate(self._store.read(keys)):
             if (len(bodies) >= _MOST_BODIES or size >= _MOST_BYTES_TOGETHER) and intervals[row] != intervals[row - 1]:
                 yield snapshots[rows], bodies
                 rows, bodies, size = [], [], 0
@@ -150,5 +151,5 @@ class Reading:
 
     def _skip(self, skipped: list[Skipped]) -> None:
         if skipped and self._strict:
-            raise UnreadableObjectError(f"{self._objects.location}/{skipped[0].object_key}: {skipped[0].reason}")
+            raise UnreadableObjectError(f"{self._store.location}/{skipped[0].object_key}: {skipped[0].reason}")
         self.skipped += skipped

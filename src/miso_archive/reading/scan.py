@@ -14,7 +14,8 @@ from miso_archive.reading.one_pass import Progress, Reading
 from miso_archive.reports.archived import ArchivedReport, Reports
 from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
 from miso_archive.store.address import ArchiveAddress, open_to_read
-from miso_archive.store.months import SCHEMAS, Table
+from miso_archive.store.layout import Table
+from miso_archive.store.months import SCHEMAS
 from miso_archive.store.skipped import Skipped
 from miso_archive.text import shown
 
@@ -134,14 +135,14 @@ def _known(sources: Sequence[str]) -> frozenset[str]:
 
 
 def _scan(archive: ArchiveAddress, asked: _Asked, progress: Progress | None) -> pl.LazyFrame:
-    objects = open_to_read(archive)
+    store = open_to_read(archive)
     table, days = asked.table, asked.days
 
     def read(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        reading = Reading(objects, table, strict=asked.strict, progress=progress)
-        reports = Reports(objects, DAY_AHEAD if DAY_AHEAD_REPORT in asked.sources else REAL_TIME, strict=asked.strict)
+        reading = Reading(store, table, strict=asked.strict, progress=progress)
+        reports = Reports(store, DAY_AHEAD if DAY_AHEAD_REPORT in asked.sources else REAL_TIME, strict=asked.strict)
         columns = with_columns or list(SCHEMAS[table])
         matching = pl.lit(value=True) if predicate is None else predicate
         left = n_rows
@@ -157,7 +158,7 @@ def _scan(archive: ArchiveAddress, asked: _Asked, progress: Progress | None) -> 
             if left == 0:
                 break
         yield SCHEMAS[table].to_frame().select(columns)
-        warn_of_skipped(reading.skipped + reports.skipped, objects.location)
+        warn_of_skipped(reading.skipped + reports.skipped, store.location)
 
     source: Callable[..., Any] = read
     return register_io_source(source, schema=SCHEMAS[table])

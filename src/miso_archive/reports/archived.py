@@ -1,10 +1,10 @@
 """MISO's reports in an archive: put under their market day, listed, read as frames. Nothing here compacts them."""
 
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import NamedTuple
 
 import polars as pl
@@ -16,12 +16,12 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import day_named
 from miso_archive.reports.workbook import RefusedReportError, Report, covered, read_report
-from miso_archive.store.archive import Store, Stored, provenance_of, store_refused
-from miso_archive.store.gzipped import unzipped, zipped
-from miso_archive.store.layout import REVISION_DIGITS, report_key, reports_folder
-from miso_archive.store.objects import Objects, UnreadableObjectError
+from miso_archive.store.gzipped import unzipped
+from miso_archive.store.layout import Keys, is_report_revision, report_key, reports_folder
+from miso_archive.store.put_once import Stored, provenance_of, put_once, store_refused
 from miso_archive.store.response import Response
 from miso_archive.store.skipped import Skipped
+from miso_archive.store.store import Keeper, Store, UnreadableObjectError
 from miso_archive.text import shown
 
 
@@ -43,32 +43,25 @@ class ArchivedReport(NamedTuple):
 
 
 def store_report(
-    archive: Store, report: Report, market_day: date, response: Response, dataset: Dataset = RESERVE
+    store: Keeper, report: Report, market_day: date, response: Response, dataset: Dataset = RESERVE
 ) -> Stored:
     """Put a report, byte for byte, under its market day; beside it, when other bytes stand there. Safe to repeat."""
-    data, provenance = zipped(response.body), provenance_of(response)
-    file_name = report.file_name(market_day)
-    key = report_key(dataset, report.name, market_day, file_name)
-    if archive.put_if_absent(key, data, provenance):
-        return Stored(key, written=True)
-    if archive.sha256_of(key) == response.sha256:
-        return Stored(key, written=False)
-    revision = report_key(dataset, report.name, market_day, file_name, revision_of=response.sha256)
-    return Stored(revision, written=archive.put_if_absent(revision, data, provenance))
+    of_report = partial(report_key, dataset, report.name, market_day, report.file_name(market_day))
+    return put_once(store, Keys(of_report(), of_report(response.sha256)), response, provenance_of(response))
 
 
 def store_refused_report(
-    archive: Store, report: Report, response: Response, reasons: tuple[Finding, ...], dataset: Dataset = RESERVE
+    store: Keeper, report: Report, response: Response, reasons: tuple[Finding, ...], dataset: Dataset = RESERVE
 ) -> str:
     """Keep a refused report with its reasons, apart from the refused bodies of the feed; return its key."""
-    return store_refused(archive, replace(dataset, name=f"{dataset.name}/{report.name}"), response, reasons)
+    return store_refused(store, replace(dataset, name=f"{dataset.name}/{report.name}"), response, reasons)
 
 
 class Reports:
     """One pass over an archive's reports of a kind. What could not be read gathers in ``skipped``."""
 
-    def __init__(self, objects: Objects, report: Report, *, dataset: Dataset = RESERVE, strict: bool = False) -> None:
-        self._objects = objects
+    def __init__(self, store: Store, report: Report, *, dataset: Dataset = RESERVE, strict: bool = False) -> None:
+        self._store = store
         self._report = report
         self._folder = reports_folder(dataset, report.name)
         self._strict = strict
@@ -81,13 +74,13 @@ class Reports:
             ArchiveError: The archive fails.
             UnreadableObjectError: A report cannot be read, and the reading is strict.
         """
-        found = days.among([day for name in self._objects.folders(self._folder) if (day := day_named(name))])
-        listed = self._objects.names([f"{self._folder}/{day}" for day in found])
+        found = days.among([day for name in self._store.folders(self._folder) if (day := day_named(name))])
+        listed = self._store.names([f"{self._folder}/{day}" for day in found])
         for day, names in zip(found, listed, strict=True):
             keys = self._in_order(day, names)
             frames = [
                 (number, key, rows)
-                for number, (key, data) in enumerate(zip(keys, self._objects.read(keys), strict=True))
+                for number, (key, data) in enumerate(zip(keys, self._store.read(keys), strict=True))
                 if (rows := self._rows(key, day, data)) is not None
             ]
             if frames:
@@ -95,15 +88,13 @@ class Reports:
 
     def _in_order(self, day: date, names: list[str]) -> list[str]:
         """Return the keys of a day's reports: the one without a suffix was put first, others by when each came."""
-        first = f"{self._report.file_name(day)}.gz"
-        stem = re.escape(first.removesuffix(".xls.gz"))
-        revision = re.compile(rf"{stem}\.[0-9a-f]{{{REVISION_DIGITS}}}\.xls\.gz", re.ASCII)
-        folder = f"{self._folder}/{day}"
-        later = [f"{folder}/{name}" for name in names if revision.fullmatch(name)]
+        file_name = self._report.file_name(day)
+        first, folder = f"{file_name}.gz", f"{self._folder}/{day}"
+        later = [f"{folder}/{name}" for name in names if is_report_revision(name, file_name)]
         for name in names:
-            if name != first and not revision.fullmatch(name) and not name.startswith("."):  # that is being written
+            if name != first and not is_report_revision(name, file_name):
                 self._skip(f"{folder}/{shown(name, 100)[1:-1]}", day, "its name is not that of a report there")
-        came = self._objects.fetched_at(later) if len(later) > 1 else [""] * len(later)
+        came = self._store.fetched_at(later) if len(later) > 1 else [""] * len(later)
         ordered = [key for _, key in sorted(zip(came, later, strict=True))]
         return [f"{folder}/{first}", *ordered] if first in names else ordered
 
@@ -147,5 +138,5 @@ class Reports:
 
     def _skip(self, key: str, day: date, reason: str) -> None:
         if self._strict:
-            raise UnreadableObjectError(f"{self._objects.location}/{key}: {reason}")
+            raise UnreadableObjectError(f"{self._store.location}/{key}: {reason}")
         self.skipped.append(Skipped(key, day, reason))

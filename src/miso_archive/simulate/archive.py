@@ -25,11 +25,12 @@ from miso_archive.intervals.labels import EST, INTERVAL, YEARS, as_utc
 from miso_archive.intervals.market_days import INTERVALS_A_DAY
 from miso_archive.simulate.faults import fault_reply
 from miso_archive.simulate.market import documented_body, is_quiet, snapshot_body
-from miso_archive.store.archive import Store, store_refused, store_snapshot
 from miso_archive.store.environments import Writer, begin
 from miso_archive.store.gzipped import sha256_unzipped, zipped
 from miso_archive.store.layout import provenance_key
+from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
+from miso_archive.store.store import Keeper
 from miso_archive.version import __version__
 
 FIRST_DAY: Final = date(2001, 1, 1)
@@ -131,7 +132,7 @@ def write_archive(  # noqa: PLR0913 - all but the folder by keyword
 
 
 def _fill(  # noqa: PLR0913, PLR0917 - what write_archive was given
-    archive: Store, days: int, seed: int, start: date, documented_share: float, progress: Callable[[int, int], None]
+    archive: Keeper, days: int, seed: int, start: date, documented_share: float, progress: Callable[[int, int], None]
 ) -> ArchiveSummary:
     began = datetime(start.year, start.month, start.day, tzinfo=EST)
     begin(archive.put_if_absent, Writer(environment="dev", simulated=True, since=as_utc(began)))
@@ -234,7 +235,7 @@ def _revised_after(first: datetime, generator: random.Random) -> list[datetime]:
     return [second, third] if generator.random() < _REVISED_AGAIN_SHARE else [second]
 
 
-def _store_bodies(archive: Store, interval: _Interval, seed: int) -> None:
+def _store_bodies(archive: Keeper, interval: _Interval, seed: int) -> None:
     body_of = documented_body if interval.documented else snapshot_body
     first, *later = interval.fetched
     _store_first(archive, interval.end, body_of(interval.end, seed=seed), first)
@@ -246,7 +247,7 @@ def _store_bodies(archive: Store, interval: _Interval, seed: int) -> None:
         store_snapshot(archive, RESERVE, snapshot, Response(body, fetched_at, SOURCE, "application/json"))
 
 
-def _store_first(archive: Store, interval_end: datetime, body: bytes, fetched_at: datetime) -> None:
+def _store_first(archive: Keeper, interval_end: datetime, body: bytes, fetched_at: datetime) -> None:
     """Do what `store_snapshot` does where nothing stands, in half the time: nearly all bodies pass here."""
     provenance = {
         "sha256": hashlib.sha256(body).hexdigest(),
@@ -266,7 +267,7 @@ def _ref_id(body: bytes) -> str:
     return ref_id
 
 
-def _store_refused(archive: Store, fault: str, fetched_at: datetime) -> None:
+def _store_refused(archive: Keeper, fault: str, fetched_at: datetime) -> None:
     reply = fault_reply(fault, port=0)
     body = reply.body or b""
     content_type = reply.headers.get("Content-Type", "")

@@ -1,35 +1,34 @@
-"""Where an archive is, in the words of a person, and the objects that are there."""
+"""The door to an archive, for whoever collects, reads or heals: an address, a block or settings in, a Store out."""
 
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from miso_archive.failures import CollectionError
+from miso_archive.contract.findings import FailureCode
+from miso_archive.extras import needs
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import ArchiveSettings
-from miso_archive.store.archive import Archive
-from miso_archive.store.local_objects import LocalObjects
-from miso_archive.store.objects import ArchiveError, Objects
+from miso_archive.store.block import saved_bucket
+from miso_archive.store.folder import Folder
+from miso_archive.store.layout import ROOMS
+from miso_archive.store.store import ArchiveError, Store
 from miso_archive.text import given, shown
 
 if TYPE_CHECKING:
     from prefect_aws import S3Bucket
 
-ArchiveAddress: TypeAlias = "str | os.PathLike[str] | S3Bucket | Objects"
+ArchiveAddress: TypeAlias = "str | os.PathLike[str] | S3Bucket | Store"
 """A folder, ``s3://bucket`` or ``s3://bucket/folder``, ``file:///folder``, an S3Bucket block, or what is open."""
 
-
 _KINDS: Final = "a folder, s3://bucket[/folder] or an S3Bucket block"
-_ROOMS: Final = ("sourcing", "curated", "quarantine", "reports")
-"""The folders of an archive, each with one of the dataset in it; one of them is there as soon as anything is kept."""
 
 
-def open_objects(archive: ArchiveAddress) -> Objects:
-    """Return the objects of an archive.
+def store_at(archive: ArchiveAddress) -> Store:
+    """Return the store of an archive, which need not be there yet.
 
     Raises:
-        ArchiveError: There is no such folder, or no S3 client can be made.
+        ArchiveError: The address names no bucket, or no S3 client can be made.
         ValueError: The address is of a kind that is not known.
     """
     if isinstance(archive, (str, os.PathLike)):
@@ -37,78 +36,83 @@ def open_objects(archive: ArchiveAddress) -> Objects:
         if not isinstance(address, str) or not address:
             raise ValueError(f"archive= is {_KINDS}, not {shown(address)}")
         return _at_address(address)
-    if isinstance(archive, Objects):
+    if isinstance(archive, Store):
         return archive
     if not hasattr(archive, "bucket_name"):
         raise ValueError(f"archive= is {_KINDS}, not {given(archive)}")
-    from miso_archive.store.s3_objects import objects_of_block  # noqa: PLC0415 - whoever has a block has its libraries
-
-    return objects_of_block(archive)
+    return _bucket_of_block(archive)
 
 
-def open_to_read(archive: ArchiveAddress) -> Objects:
-    """Return the objects of an archive; a folder is looked at whether it is one: a mistyped one is not without rows.
+def store_of(settings: ArchiveSettings) -> Store:
+    """Return the store of the archive that settings name: a folder, a bucket or a saved S3Bucket block.
+
+    Raises:
+        ArchiveError: No S3 client can be made.
+        CollectionError: The block cannot be loaded.
+    """
+    if settings.local is not None:
+        return Folder(settings.local)
+    if settings.s3_block is None:
+        return _bucket(settings.s3_bucket or "", "", settings.aws_profile)
+    return _bucket_of_block(saved_bucket(settings.s3_block))
+
+
+def standing(store: Store) -> Store:
+    """Return a store that may be read: its folder is there. S3 is not asked: what fails there says so itself.
+
+    Raises:
+        ArchiveError: There is no such folder, or there are no credentials.
+    """
+    store.require()
+    return store
+
+
+def open_to_read(archive: ArchiveAddress) -> Store:
+    """Return the store of an archive; a folder is looked at whether it is one: a mistyped one is not without rows.
 
     Raises:
         ArchiveError: There is no such folder, it is no archive, or no S3 client can be made.
         ValueError: The address is of a kind that is not known.
     """
-    objects = open_objects(archive)
-    if objects is not archive:
-        refuse_no_archive(objects)
-    return objects
+    store = store_at(archive)
+    if store is not archive:
+        refuse_no_archive(standing(store))
+    return store
 
 
-def refuse_no_archive(objects: Objects) -> None:
+def refuse_no_archive(store: Store) -> None:
     """Raise ArchiveError where nothing of an archive is in a folder. S3 is not asked: a scan of it is lazy."""
-    if isinstance(objects, LocalObjects) and not any(objects.folders(f"{room}/{RESERVE.name}") for room in _ROOMS):
-        raise ArchiveError(f"{objects.location} is no archive: nothing was collected into it")
+    if isinstance(store, Folder) and not any(store.folders(f"{room}/{RESERVE.name}") for room in ROOMS):
+        message = f"{store.location} is no archive: nothing was collected into it"
+        raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 
 
-def _at_address(address: str) -> Objects:
+def _at_address(address: str) -> Store:
     scheme, separator, _ = address.partition("://")
     if not separator:
-        return LocalObjects(Path(address))
+        return Folder(Path(address))
+    parts = urlsplit(address)
     if scheme == "file":
-        return LocalObjects(Path(unquote(urlsplit(address).path)))
-    if scheme == "s3":
-        from miso_archive.store.s3_objects import objects_at  # noqa: PLC0415 - S3's libraries take a while
-
-        return objects_at(address)
-    raise ValueError(f"archive= is {_KINDS}, not an address with {shown(scheme)[1:-1]}://")
-
-
-def objects_of(settings: ArchiveSettings) -> Objects:
-    """Return the objects of the archive that settings name: a folder, a bucket or a saved S3Bucket block.
-
-    Raises:
-        ArchiveError: There is no such folder, no S3 client can be made, or the block cannot be loaded.
-    """
-    if settings.local is not None:
-        return LocalObjects(settings.local)
-    from miso_archive.store.s3_objects import objects_at, objects_of_block  # noqa: PLC0415 - S3's libraries take a while
-
-    if settings.s3_block is None:
-        return objects_at(f"s3://{settings.s3_bucket}", profile=settings.aws_profile)
-    from miso_archive.store.s3_archive import saved_bucket  # noqa: PLC0415 - it takes Prefect
-
-    try:
-        return objects_of_block(saved_bucket(settings.s3_block))
-    except CollectionError as error:
-        raise ArchiveError(error.message) from error
+        return Folder(Path(unquote(parts.path)))
+    if scheme != "s3":
+        raise ValueError(f"archive= is {_KINDS}, not an address with {shown(scheme)[1:-1]}://")
+    if not parts.netloc or parts.query or parts.fragment:
+        message = f"{shown(address)} names no bucket: give s3://bucket or s3://bucket/folder"
+        raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
+    return _bucket(parts.netloc, parts.path, None)
 
 
-def open_archive(settings: ArchiveSettings) -> Archive:
-    """Open the archive that settings name, to put objects into.
+def _bucket(name: str, folder: str, profile: str | None) -> Store:
+    with needs("s3", f"s3://{name}"):
+        from miso_archive.store.access import access_by_name  # noqa: PLC0415 - AWS's library takes a while
+        from miso_archive.store.bucket import Bucket  # noqa: PLC0415 - likewise
 
-    Raises:
-        CollectionError: The block cannot be loaded, or AWS knows no such profile.
-    """
-    # Prefect's blocks take one to two seconds to import, and a run needs one kind only.
-    if settings.local is not None:
-        from miso_archive.store.local_archive import open_folder  # noqa: PLC0415 - slow to import
+    return Bucket(access_by_name(name, folder, profile))
 
-        return open_folder(settings.local)
-    from miso_archive.store.s3_archive import open_bucket  # noqa: PLC0415 - slower still
 
-    return open_bucket(settings)
+def _bucket_of_block(block: "S3Bucket") -> Store:
+    with needs("s3", f"s3://{block.bucket_name}"):
+        from miso_archive.store.access import access_by_block  # noqa: PLC0415 - AWS's library takes a while
+        from miso_archive.store.bucket import Bucket  # noqa: PLC0415 - likewise
+
+    return Bucket(access_by_block(block))

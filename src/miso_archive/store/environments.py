@@ -13,15 +13,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
 from miso_archive.intervals.labels import as_utc
-from miso_archive.store.archive import Archive, UnusableArchiveError
-from miso_archive.store.objects import Objects
+from miso_archive.store.layout import ENVIRONMENTS, environment_key, environment_named
+from miso_archive.store.store import ArchiveError, Store, UnusableArchiveError
 from miso_archive.text import shown
 
 T = TypeVar("T")
 
-FOLDER: Final = "environments"
-_BEGAN: Final = f"{FOLDER}/began.json"
-_ENDING: Final = ".json"
+_FIRST: Final = "began"
 _SECONDS: Final = 5.0
 
 logger = logging.getLogger(__name__)
@@ -46,7 +44,7 @@ class Writer(BaseModel):
         return orjson.dumps(self.model_dump(), option=orjson.OPT_INDENT_2)
 
 
-def enter(archive: Archive, environment: str, *, simulated: bool) -> bool:
+def enter(archive: Store, environment: str, *, simulated: bool) -> bool:
     """Ask an archive, once and for 5 s at most, before anything is fetched for it: can it be used, and who began it.
 
     A new archive gets the mark of this environment. One that another began is written to all the same, with a warning
@@ -78,29 +76,29 @@ def enter(archive: Archive, environment: str, *, simulated: bool) -> bool:
 
 def begin(put_if_absent: Callable[[str, bytes, dict[str, str]], bool], writer: Writer) -> bool:
     """Put the mark of who begins an archive where none stands; return whether it was put."""
-    return put_if_absent(_BEGAN, writer.as_json(), {})
+    return put_if_absent(environment_key(_FIRST), writer.as_json(), {})
 
 
-def writers(objects: Objects) -> list[str]:
+def writers(store: Store) -> list[str]:
     """Return who writes into an archive when there are several, first who began it; nothing of one alone or unknown.
 
     Raises:
         ArchiveError: The archive cannot be read.
     """
-    [files] = objects.names([FOLDER])
-    others = [file.removesuffix(_ENDING) for file in files if file.endswith(_ENDING) and f"{FOLDER}/{file}" != _BEGAN]
+    [files] = store.names([ENVIRONMENTS])
+    others = [name for file in files if (name := environment_named(file)) and name != _FIRST]
     if not others:
         return []
-    [data] = objects.read([_BEGAN])
+    [data] = store.read([environment_key(_FIRST)])
     began = None if isinstance(data, OSError) else _mark(data)
     # One that began anew has a mark from before beside.
     names = dict.fromkeys(["unknown" if began is None else began.name, *others])
     return [shown(name)[1:-1] for name in names] if len(names) > 1 else []
 
 
-def _entered(archive: Archive, own: Writer) -> Writer | None:
+def _entered(archive: Store, own: Writer) -> Writer | None:
     try:
-        data = archive.read(_BEGAN)
+        data = archive.get(environment_key(_FIRST))
     except CollectionError as error:
         if error.transient or isinstance(error, UnusableArchiveError):
             raise
@@ -109,10 +107,10 @@ def _entered(archive: Archive, own: Writer) -> Writer | None:
     if data is None:
         if begin(archive.put_if_absent, own):
             return own
-        data = archive.read(_BEGAN)
+        data = archive.get(environment_key(_FIRST))
     began = None if data is None else _mark(data)
     if began is not None and began.name != own.name:
-        archive.put_if_absent(f"{FOLDER}/{own.name}{_ENDING}", own.as_json(), {})
+        archive.put_if_absent(environment_key(own.name), own.as_json(), {})
     return began
 
 
@@ -120,7 +118,9 @@ def _mark(data: bytes) -> Writer | None:
     try:
         return Writer.model_validate_json(data)
     except ValidationError:
-        logger.warning("%s is no mark that can be read: remove it, and the next run begins anew", _BEGAN)
+        logger.warning(
+            "%s is no mark that can be read: remove it, and the next run begins anew", environment_key(_FIRST)
+        )
         return None
 
 
@@ -139,7 +139,7 @@ def _within_seconds(ask: Callable[[], T]) -> T:
     thread.join(_SECONDS)
     if not outcome:
         message = f"the archive has not answered within {_SECONDS:g} s"
-        raise CollectionError(FailureCode.ARCHIVE_UNAVAILABLE, message, transient=True)
+        raise ArchiveError(FailureCode.ARCHIVE_UNAVAILABLE, message, transient=True)
     result = outcome[0]
     if isinstance(result, Exception):
         raise result

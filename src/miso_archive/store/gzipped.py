@@ -30,7 +30,7 @@ def sha256_unzipped(file: Any) -> str | None:  # noqa: ANN401 - a file, or botoc
     return digest.hexdigest()
 
 
-def unzipped(data: bytes | OSError) -> bytes:
+def unzipped(data: bytes | OSError, most_bytes: int = MOST_BYTES) -> bytes:
     """Unzip an object as it was read, as far as it takes to see that it is too large, or unzips to some 65 MB.
 
     Raises:
@@ -42,7 +42,7 @@ def unzipped(data: bytes | OSError) -> bytes:
     if len(data) < _SMALL:
         return zlib.decompress(data, _GZIP)
     unzipping = zlib.decompressobj(_GZIP)
-    body = unzipping.decompress(data, MOST_BYTES + 1)
-    if len(body) <= MOST_BYTES and not unzipping.eof:
+    body = unzipping.decompress(data, most_bytes + 1)
+    if len(body) <= most_bytes and not unzipping.eof:
         raise zlib.error("it ends too early")
     return body

@@ -1,14 +1,41 @@
-"""The keys of an archive: where each kind of object stands, made here and nowhere else. Pure."""
+"""The layout of an archive: the keys of all that stands there, made and recognised in this file alone. Pure."""
 
+import re
 from datetime import date, datetime
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from miso_archive.feeds.feed import Dataset
 from miso_archive.intervals.labels import EST
+from miso_archive.intervals.market_days import day_named
 from miso_archive.store.response import Response
 
-REVISION_DIGITS: Final = 12
-"""How many digits of the SHA-256 name a revision."""
+Table = Literal["constraints", "snapshots"]
+"""The tables of compacted months."""
+
+ROOMS: Final = ("sourcing", "curated", "quarantine", "reports")
+"""The folders of an archive that have one of each dataset in it; one is there as soon as anything is kept."""
+
+ENVIRONMENTS: Final = "environments"
+"""The folder of the marks of who writes into an archive."""
+
+_DIGITS: Final = 12
+_SNAPSHOT: Final = {f"{minute // 60:02}{minute % 60:02}.json.gz": minute for minute in range(24 * 60)}
+_REVISION: Final = re.compile(rf"([01]\d|2[0-3])([0-5]\d)\.[0-9a-f]{{{_DIGITS}}}\.json\.gz", re.ASCII)
+_MONTH: Final = re.compile(r"(\d{4}-\d{2})\.parquet", re.ASCII)
+_REFUSED: Final = re.compile(r"(refused_[0-9a-f]{64})\.(?:body\.gz|reasons\.json)", re.ASCII)
+
+
+class Keys(NamedTuple):
+    """Where a body goes: under its own key, or, when other bytes stand there, under that of a revision."""
+
+    own: str
+    revision: str
+
+
+def sourcing_folder(dataset: Dataset, day: date | None = None) -> str:
+    """Return the folder of the snapshots whose labels have this date in EST, or that of all such folders."""
+    folder = f"sourcing/{dataset.name}"
+    return folder if day is None else f"{folder}/{day}"
 
 
 def snapshot_key(dataset: Dataset, interval_end: datetime, revision_of: str | None = None) -> str:
@@ -17,8 +44,69 @@ def snapshot_key(dataset: Dataset, interval_end: datetime, revision_of: str | No
     With the SHA-256 of a body, the key of that body as a revision: another body for an interval that is taken.
     """
     label = interval_end.astimezone(EST)
-    suffix = f".{revision_of[:REVISION_DIGITS]}" if revision_of else ""
-    return f"sourcing/{dataset.name}/{label:%Y-%m-%d}/{dataset.file_stem}_{label:%Y%m%d_%H%M}{suffix}.json.gz"
+    suffix = f".{revision_of[:_DIGITS]}" if revision_of else ""
+    day = label.date()
+    return f"{sourcing_folder(dataset, day)}/{snapshot_stem(dataset, day)}{label:%H%M}{suffix}.json.gz"
+
+
+def snapshot_keys(dataset: Dataset, interval_end: datetime, sha256: str) -> Keys:
+    """Return both keys of a snapshot whose body has this SHA-256."""
+    return Keys(snapshot_key(dataset, interval_end), snapshot_key(dataset, interval_end, sha256))
+
+
+def snapshot_stem(dataset: Dataset, day: date) -> str:
+    """Return what the names of a folder's snapshots begin with; the label's time follows."""
+    return f"{dataset.file_stem}_{day:%Y%m%d}_"
+
+
+def snapshot_minute(ending: str) -> int | None:
+    """Return the minute of the day that a snapshot's name ends with; None where it is no snapshot's."""
+    minute = _SNAPSHOT.get(ending)
+    if minute is None and (revision := _REVISION.fullmatch(ending)):
+        return int(revision[1]) * 60 + int(revision[2])
+    return minute
+
+
+def is_revision(ending: str) -> bool:
+    """Tell the ending of a revision from that of the body that was put first."""
+    return ending not in _SNAPSHOT
+
+
+def provenance_key(key: str) -> str:
+    """Return where a folder keeps an object's provenance: files have no metadata of their own."""
+    return f"provenance/{key.partition('/')[2]}".removesuffix(".json.gz") + ".json"
+
+
+def quarantine_folder(dataset: Dataset, day: date | None = None) -> str:
+    """Return the folder of the refused bodies that were fetched on a day (EST), or that of all such folders."""
+    folder = f"quarantine/{dataset.name}"
+    return folder if day is None else f"{folder}/{day}"
+
+
+def quarantine_key(dataset: Dataset, response: Response) -> str:
+    """Return the key of a refused body, without its ending: the day it was fetched (EST), and its own SHA-256.
+
+    The same body refused again on that day is kept once.
+    """
+    day = response.fetched_at.astimezone(EST).date()
+    return f"{quarantine_folder(dataset, day)}/refused_{response.sha256}"
+
+
+def refused_name(name: str) -> str | None:
+    """Return the name of a refused body, without its ending, from that of either of its two objects, or None."""
+    found = _REFUSED.fullmatch(name)
+    return None if found is None else found[1]
+
+
+def is_refused_body(name: str) -> bool:
+    """Tell the name of a refused body's bytes from that of its reasons."""
+    return name.endswith(".body.gz")
+
+
+def reports_folder(dataset: Dataset, report: str, market_day: date | None = None) -> str:
+    """Return the folder of a market day's reports of a kind (``rt_rpe``), or that of all such folders."""
+    folder = f"reports/{dataset.name}/{report}"
+    return folder if market_day is None else f"{folder}/{market_day}"
 
 
 def report_key(dataset: Dataset, report: str, market_day: date, file_name: str, revision_of: str | None = None) -> str:
@@ -27,23 +115,43 @@ def report_key(dataset: Dataset, report: str, market_day: date, file_name: str, 
     With the SHA-256 of a report, the key of that report as a revision.
     """
     stem, _, ending = file_name.rpartition(".")
-    suffix = f".{revision_of[:REVISION_DIGITS]}" if revision_of else ""
-    return f"{reports_folder(dataset, report)}/{market_day}/{stem}{suffix}.{ending}.gz"
+    suffix = f".{revision_of[:_DIGITS]}" if revision_of else ""
+    return f"{reports_folder(dataset, report, market_day)}/{stem}{suffix}.{ending}.gz"
 
 
-def reports_folder(dataset: Dataset, report: str) -> str:
-    """Return the folder of all reports of a kind (``rt_rpe``): it has one folder a market day."""
-    return f"reports/{dataset.name}/{report}"
+def is_report_revision(name: str, file_name: str) -> bool:
+    """Tell whether this is the name of a revision of the report with this file name."""
+    stem, _, ending = file_name.rpartition(".")
+    pattern = rf"{re.escape(stem)}\.[0-9a-f]{{{_DIGITS}}}\.{re.escape(ending)}\.gz"
+    return re.fullmatch(pattern, name, re.ASCII) is not None
 
 
-def provenance_key(key: str) -> str:
-    """Return where a folder keeps an object's provenance: files have no metadata of their own."""
-    return f"provenance/{key.partition('/')[2]}".removesuffix(".json.gz") + ".json"
+def curated_folder(dataset: Dataset, table: Table) -> str:
+    """Return the folder of a table's compacted months."""
+    return f"curated/{dataset.name}/{table}"
 
 
-def quarantine_key(dataset: Dataset, response: Response) -> str:
-    """Return the key of a refused body, without its ending: the day it was fetched (EST), and its own SHA-256.
+def curated_key(dataset: Dataset, table: Table, month: date) -> str:
+    """Return the key of a compacted month."""
+    return f"{curated_folder(dataset, table)}/{month:%Y-%m}.parquet"
 
-    The same body refused again on that day is kept once.
-    """
-    return f"quarantine/{dataset.name}/{response.fetched_at.astimezone(EST):%Y-%m-%d}/refused_{response.sha256}"
+
+def month_named(name: str) -> date | None:
+    """Return the first day of the month that a compacted month's name gives; None of any other name."""
+    found = _MONTH.fullmatch(name)
+    return None if found is None else day_named(f"{found[1]}-01")
+
+
+def unannounced_folder(dataset: Dataset, environment: str) -> str:
+    """Return the folder of the marks of what an environment has stored and not announced."""
+    return f"unannounced/{dataset.name}/{environment}"
+
+
+def environment_key(name: str) -> str:
+    """Return the key of the mark of an environment that writes into an archive; ``began`` is that of the first."""
+    return f"{ENVIRONMENTS}/{name}.json"
+
+
+def environment_named(name: str) -> str | None:
+    """Return the environment whose mark has this name; None of any other name."""
+    return name.removesuffix(".json") if name.endswith(".json") else None

@@ -1,6 +1,5 @@
 """Which snapshots an archive holds, from the names of its objects alone."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from miso_archive.feeds.feed import Dataset
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import ONE_DAY, day_named
-from miso_archive.store.objects import Objects
+from miso_archive.store.layout import is_revision, snapshot_minute, snapshot_stem, sourcing_folder
 from miso_archive.store.skipped import Skipped
+from miso_archive.store.store import Store
 
 if TYPE_CHECKING:
     import polars as pl
 
-_ENDINGS: Final = {f"{minute // 60:02}{minute % 60:02}.json.gz": minute for minute in range(24 * 60)}
-_REVISION: Final = re.compile(r"([01]\d|2[0-3])([0-5]\d)\.[0-9a-f]{12}\.json\.gz", re.ASCII)
 _MICROSECONDS_A_MINUTE: Final = 60_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _Found: TypeAlias = tuple[int, str]
@@ -39,34 +37,34 @@ class Listing(NamedTuple):
     foreign: list[Skipped]
 
 
-def market_days(objects: Objects, dataset: Dataset) -> list[date]:
+def market_days(store: Store, dataset: Dataset) -> list[date]:
     """Return every market day that may have a snapshot, by the archive's folders: one listing."""
-    folders = [day for name in objects.folders(f"sourcing/{dataset.name}") if (day := day_named(name))]
+    folders = [day for name in store.folders(sourcing_folder(dataset)) if (day := day_named(name))]
     # A folder is named by the labels' date, and its label 00:00 belongs to the day before.
     return sorted({*folders, *(day - ONE_DAY for day in folders)})
 
 
-def list_snapshots(objects: Objects, dataset: Dataset, days: Sequence[date], *, ordered: bool = True) -> Listing:
+def list_snapshots(store: Store, dataset: Dataset, days: Sequence[date], *, ordered: bool = True) -> Listing:
     """List the snapshots of these market days: their own folders, and the 00:00 of the folders after.
 
     When each body was fetched is asked of the archive where an interval has several; not unless ``ordered``, which
     leaves them, and their revisions, in the order of their names.
     """
-    snapshots, foreign = find_snapshots(objects, dataset, days, ordered=ordered)
+    snapshots, foreign = find_snapshots(store, dataset, days, ordered=ordered)
     return Listing(snapshots.frame(), foreign)
 
 
 def find_snapshots(
-    objects: Objects, dataset: Dataset, days: Sequence[date], *, ordered: bool = True
+    store: Store, dataset: Dataset, days: Sequence[date], *, ordered: bool = True
 ) -> "tuple[Snapshots, list[Skipped]]":
     """Do as ``list_snapshots`` does, without a frame."""
     wanted = set(days)
     folders = sorted(wanted | {day + ONE_DAY for day in days})
-    paths = [f"sourcing/{dataset.name}/{day}" for day in folders]
+    paths = [sourcing_folder(dataset, day) for day in folders]
     listed: list[_Folder] = []
     foreign: list[Skipped] = []
-    for day, path, names in zip(folders, paths, objects.names(paths), strict=True):
-        prefix = f"{dataset.file_stem}_{day:%Y%m%d}_"
+    for day, path, names in zip(folders, paths, store.names(paths), strict=True):
+        prefix = snapshot_stem(dataset, day)
         found, others = _recognised(prefix, names)
         if day in wanted:
             reason = "its name is not that of a snapshot there"
@@ -76,7 +74,7 @@ def find_snapshots(
         if day - ONE_DAY not in wanted:
             found = [snapshot for snapshot in found if snapshot[0] > 0]
         listed.append(_Folder(day, f"{path}/{prefix}", found))
-    came = _came(objects, listed) if ordered else {}
+    came = _came(store, listed) if ordered else {}
     snapshots = Snapshots()
     for folder in listed:
         snapshots.add(folder, came)
@@ -126,23 +124,21 @@ def _recognised(prefix: str, names: list[str]) -> tuple[list[_Found], list[str]]
     length = len(prefix)
     for name in names:
         ending = name[length:]
-        minute = _ENDINGS.get(ending)
-        if minute is None and (revision := _REVISION.fullmatch(ending)):
-            minute = int(revision[1]) * 60 + int(revision[2])
+        minute = snapshot_minute(ending)
         if minute is not None and name.startswith(prefix):
             found.append((minute, ending))
-        elif not name.startswith("."):  # that is being written
+        else:
             others.append(name)
     return found, others
 
 
-def _came(objects: Objects, listed: list[_Folder]) -> dict[str, str]:
+def _came(store: Store, listed: list[_Folder]) -> dict[str, str]:
     """Return when each body was fetched of the intervals that have several: all asked for at once."""
     keys: list[str] = []
     for folder in listed:
         several = Counter(minute for minute, _ in folder.found)
         keys += [folder.stem + ending for minute, ending in folder.found if several[minute] > 1]
-    return dict(zip(keys, objects.fetched_at(keys), strict=True)) if keys else {}
+    return dict(zip(keys, store.fetched_at(keys), strict=True)) if keys else {}
 
 
 def _in_order(folder: _Folder, came: Mapping[str, str]) -> list[_Found]:
@@ -157,9 +153,9 @@ def _in_order(folder: _Folder, came: Mapping[str, str]) -> list[_Found]:
         folder.found,
         key=lambda one: (
             one[0],
-            one[0] in untold and one[1] not in _ENDINGS,
+            one[0] in untold and is_revision(one[1]),
             came.get(folder.stem + one[1], ""),
-            one[1] not in _ENDINGS,
+            is_revision(one[1]),
             one[1],
         ),
     )

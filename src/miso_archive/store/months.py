@@ -1,23 +1,21 @@
-"""Compacted months: their keys, and what each Parquet file says about itself."""
+"""Compacted months: which stand, and what each Parquet file says about itself."""
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable
 from datetime import date
 from io import BytesIO
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from miso_archive.feeds.columns import CONSTRAINT_COLUMNS, CONSTRAINTS, SNAPSHOT_COLUMNS, SNAPSHOTS, Column
 from miso_archive.feeds.feed import Dataset
-from miso_archive.intervals.market_days import day_named, days_between
-from miso_archive.store.objects import Objects
+from miso_archive.intervals.market_days import days_between
+from miso_archive.store.layout import Table, curated_folder, month_named
 from miso_archive.store.skipped import Skipped
-
-Table = Literal["constraints", "snapshots"]
+from miso_archive.store.store import Store
 
 SCHEMAS: Final[dict[Table, pl.Schema]] = {"constraints": CONSTRAINTS, "snapshots": SNAPSHOTS}
 _COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {
@@ -32,7 +30,6 @@ _SEAL: Final = "sha256"
 # Stands where the seal will, while the file is digested.
 _UNSEALED: Final = "0" * 64
 _UNSEALED_VERSION: Final = 1
-_MONTH: Final = re.compile(r"(\d{4}-\d{2})\.parquet", re.ASCII)
 
 
 class Compacted(BaseModel):
@@ -84,25 +81,15 @@ class Compacted(BaseModel):
         return compacted if compacted.version == _UNSEALED_VERSION and _SEAL not in metadata else None
 
 
-def curated_key(dataset: Dataset, table: Table, month: date) -> str:
-    """Return the key of a compacted month."""
-    return f"{_folder(dataset, table)}/{month:%Y-%m}.parquet"
-
-
 def months_of(days: Iterable[date]) -> list[date]:
     """Return the first days of the months that these days are in, sorted."""
     return sorted({day.replace(day=1) for day in days})
 
 
-def compacted_months(objects: Objects, dataset: Dataset, table: Table) -> list[date]:
+def compacted_months(store: Store, dataset: Dataset, table: Table) -> list[date]:
     """Return the months that stand compacted: one listing."""
-    [names] = objects.names([_folder(dataset, table)])
-    found = [match[1] for name in names if (match := _MONTH.fullmatch(name))]
-    return [month for name in found if (month := day_named(f"{name}-01"))]
-
-
-def _folder(dataset: Dataset, table: Table) -> str:
-    return f"curated/{dataset.name}/{table}"
+    [names] = store.names([curated_folder(dataset, table)])
+    return [month for name in names if (month := month_named(name))]
 
 
 def _is_sealed(file: bytes, seal: str) -> bool:

@@ -25,8 +25,8 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.healing.backfill import backfill_day
 from miso_archive.reports.workbook import REAL_TIME
 from miso_archive.simulate import Reply
-from miso_archive.store.archive import store_refused
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.folder import Folder
+from miso_archive.store.put_once import store_refused
 from miso_archive.store.response import Response
 from tests.collecting.fetch.servers import BODY, PLENTY, failure
 
@@ -164,7 +164,7 @@ class TestKept:
             raise UndecodedError(FailureCode.FEED_ENCODING, "cannot be undone", response=response)
 
         day: date = datetime(2026, 7, 27, tzinfo=UTC).date()
-        done = backfill_day(open_folder(tmp_path), REAL_TIME, day, fetched)
+        done = backfill_day(Folder(tmp_path), REAL_TIME, day, fetched)
         assert (done.outcome, done.code) == ("failed", "feed_encoding")
         assert done.object_key is not None
         assert "/rt_rpe/" in done.object_key
@@ -176,7 +176,7 @@ class TestReplay:
         """Keep a body in its encoding, and judge it anew."""
         response = Response(body, datetime(2026, 7, 27, 13, 11, tzinfo=UTC), "http://127.0.0.1/feed", "", encoding)
         reasons = (Finding(RefusalCode.UNREADABLE_ENCODING, "body", "cannot be undone"),)
-        store_refused(open_folder(folder), RESERVE, response, reasons)
+        store_refused(Folder(folder), RESERVE, response, reasons)
         assert main(["replay", "--local", str(folder)]) == 0
         found: dict[str, Any] = json.loads(capsys.readouterr().out)
         return found

@@ -11,7 +11,7 @@ from miso_archive.intervals.labels import EST
 from miso_archive.reading.compaction import CompactedMonth, compact_month
 from miso_archive.reading.scan import scan_constraints, scan_snapshots
 from miso_archive.simulate.market import documented_body, snapshot_body
-from miso_archive.store.archive import store_snapshot
+from miso_archive.store.put_once import store_snapshot
 from miso_archive.store.response import Response
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from miso_archive.store.archive import Archive
-    from miso_archive.store.months import Table
+    from miso_archive.store.layout import Table
+    from miso_archive.store.store import Store
 
 SEED = 307
 JULY, AUGUST = date(2026, 7, 1), date(2026, 8, 1)
@@ -36,7 +36,7 @@ def at(text: str) -> datetime:
     return datetime.strptime(f"2026-{text}", "%Y-%m-%d %H:%M").replace(tzinfo=EST)
 
 
-def store(archive: Archive, interval_end: datetime, body: bytes, minutes: int = 2) -> str:
+def store(archive: Store, interval_end: datetime, body: bytes, minutes: int = 2) -> str:
     """Put a body as the collector does, fetched so many minutes after its label; return its key."""
     snapshot = RESERVE.examine(body).snapshot
     assert snapshot is not None
@@ -49,7 +49,7 @@ def binds(interval_end: datetime, revision: int = 1) -> bytes:
     return snapshot_body(interval_end, seed=SEED, revision=revision)
 
 
-def fill(archive: Archive, first: date, days: int) -> None:
+def fill(archive: Store, first: date, days: int) -> None:
     """Three snapshots a market day, the last of them labelled 00:00; every other day in the documented shape."""
     for number in range(days):
         midnight = datetime.combine(first + timedelta(days=number), datetime.min.time(), EST)

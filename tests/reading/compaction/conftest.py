@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.folder import Folder
 from tests.reading.compaction.archives import JULY, at, binds, fill, store
 
 
@@ -16,7 +16,7 @@ from tests.reading.compaction.archives import JULY, at, binds, fill, store
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of 2026-06-29 to 2026-08-03, three snapshots a day, one of them revised; not to be changed."""
     folder = tmp_path_factory.mktemp("filled")
-    archive = open_folder(folder)
+    archive = Folder(folder)
     fill(archive, date(2026, 6, 29), 36)
     store(archive, at("07-10 08:10"), binds(at("07-10 08:10"), 3), 9)
     return folder
@@ -32,5 +32,5 @@ def folder(filled: Path, tmp_path: Path) -> Path:
 def small(tmp_path: Path) -> Path:
     """An archive of 2026-07-01 to 2026-07-03, three snapshots a day."""
     folder = tmp_path / "small"
-    fill(open_folder(folder), JULY, 3)
+    fill(Folder(folder), JULY, 3)
     return folder

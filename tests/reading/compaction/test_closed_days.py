@@ -10,7 +10,7 @@ import pytest
 
 from miso_archive.intervals.labels import EST
 from miso_archive.reading.compaction import compact_month, months_to_compact
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.folder import Folder
 from tests.reading.compaction.archives import (
     AUGUST,
     CURATED,
@@ -69,7 +69,7 @@ class TestClosedDays:
     def test_without_a_time_the_present_counts(self, tmp_path: Path) -> None:
         """Today is not closed, and the day before yesterday is."""
         today = datetime.now(EST).replace(hour=0, minute=5, second=0, microsecond=0)
-        archive = open_folder(tmp_path)
+        archive = Folder(tmp_path)
         for interval_end in (today, today - timedelta(days=2)):
             store(archive, interval_end, binds(interval_end))
         for month in months_to_compact(tmp_path):

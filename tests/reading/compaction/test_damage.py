@@ -11,8 +11,8 @@ import pytest
 
 from miso_archive.reading.compaction import compact_month
 from miso_archive.reading.scan import SkippedObjectsWarning
-from miso_archive.store.local_archive import open_folder
-from miso_archive.store.objects import ArchiveError, UnreadableObjectError
+from miso_archive.store.folder import Folder
+from miso_archive.store.store import ArchiveError, UnreadableObjectError
 from tests.reading.compaction.archives import (
     AFTER_JULY,
     JULY,
@@ -32,7 +32,7 @@ from tests.reading.compaction.archives import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from miso_archive.store.months import Table
+    from miso_archive.store.layout import Table
 
 
 class TestDamage:
@@ -138,7 +138,7 @@ class TestDamage:
         before = state(folder)
         [rotten, *_] = sorted((folder / RAW / "2026-07-05").iterdir())
         rotten.write_bytes(rotten.read_bytes()[:-9])
-        store(open_folder(folder), at("07-20 12:00"), binds(at("07-20 12:00")))
+        store(Folder(folder), at("07-20 12:00"), binds(at("07-20 12:00")))
         with pytest.raises(ArchiveError, match=rotten.name):
             compact_month(folder, JULY, now=AFTER_JULY)
         assert state(folder) == before

@@ -13,7 +13,7 @@ import pytest
 
 from miso_archive.reading.compaction import compact_month
 from miso_archive.store.months import VERSION, Compacted
-from miso_archive.store.objects import ArchiveError
+from miso_archive.store.store import ArchiveError
 from tests.reading.compaction.archives import (
     AFTER_JULY,
     CURATED,

@@ -14,8 +14,7 @@ import pytest
 from miso_archive.intervals.days import Days
 from miso_archive.reading.compaction import compact_month
 from miso_archive.reading.one_pass import Reading
-from miso_archive.store.local_archive import open_folder
-from miso_archive.store.local_objects import LocalObjects
+from miso_archive.store.folder import Folder
 from tests.forked import FORKING
 from tests.reading.compaction.archives import (
     AFTER_JULY,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from miso_archive.store.months import Table
+    from miso_archive.store.layout import Table
 
 
 _COMPACT_AND_DIE = """
@@ -44,10 +43,10 @@ import os, signal, sys
 from datetime import date, datetime
 from pathlib import Path
 from miso_archive.reading.compaction import compact_month
-from miso_archive.store.local_objects import LocalObjects
+from miso_archive.store.folder import Folder
 
 folder, table, moment, now = sys.argv[1:]
-replace, rename = LocalObjects.replace, Path.replace
+replace, rename = Folder.replace, Path.replace
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -65,7 +64,7 @@ def renaming(self, target):
         die()
     return rename(self, target)
 
-LocalObjects.replace, Path.replace = replacing, renaming
+Folder.replace, Path.replace = replacing, renaming
 compact_month(folder, date(2026, 7, 1), now=datetime.fromisoformat(now))
 """
 """A compaction that ends as by kill -9 before a table's file is written, half written, unnamed yet, or after."""
@@ -99,7 +98,7 @@ def test_killed_anywhere_the_reader_answers_right(
 
 
 def _keep_collecting(folder: Path) -> None:
-    archive = open_folder(folder)
+    archive = Folder(folder)
     for number in range(30):
         for label in (at("07-02 10:00"), at("07-20 10:00")):
             interval_end = label + timedelta(minutes=5 * (number // 2))
@@ -113,7 +112,7 @@ def _keep_compacting(folder: Path, first_day: int) -> None:
 
 def test_beside_a_collector_and_another_compaction_every_read_is_right(small: Path, tmp_path: Path) -> None:
     """While a collector stores and two compactions run, each read has every old row, no row twice and no false one."""
-    fill(open_folder(small), date(2026, 7, 19), 2)
+    fill(Folder(small), date(2026, 7, 19), 2)
     before = set(frame(small, "snapshots")["object_key"])
     processes = [
         FORKING.Process(target=_keep_collecting, args=(small,)),
@@ -145,7 +144,7 @@ def test_beside_a_collector_and_another_compaction_every_read_is_right(small: Pa
     assert not list(small.rglob("*.partial"))
 
 
-class Interrupted(LocalObjects):
+class Interrupted(Folder):
     """A folder in which a compaction finishes just before a given call."""
 
     def __init__(self, folder: Path, call: int) -> None:

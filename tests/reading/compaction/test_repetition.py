@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from miso_archive.reading.compaction import compact_month
-from miso_archive.store.local_archive import open_folder
+from miso_archive.store.folder import Folder
 from miso_archive.store.months import Compacted
 from tests.reading.compaction.archives import (
     AFTER_JULY,
@@ -60,7 +60,7 @@ class TestRepetition:
         """A revision or a late first body of a compacted day is not there until the next compaction, and is then."""
         compacted(folder)
         before = frames(folder)
-        key = store(open_folder(folder), at(interval_end), binds(at(interval_end), 5), 60 * 24 * 30)
+        key = store(Folder(folder), at(interval_end), binds(at(interval_end), 5), 60 * 24 * 30)
         assert same(frames(folder), before)
         assert compacted(folder).written
         after = frames(folder)

@@ -1,38 +1,51 @@
-"""The objects of an archive in a folder on disk, for reading and compacting."""
+"""The archive in a folder on disk."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import orjson
 
-from miso_archive.store.archive import folder_identity
+from miso_archive.contract.findings import FailureCode
+from miso_archive.store.gzipped import sha256_unzipped
 from miso_archive.store.layout import provenance_key
-from miso_archive.store.objects import ArchiveError
-from miso_archive.store.whole_file import replace
+from miso_archive.store.store import ArchiveError
+from miso_archive.store.whole_file import publish, replace
 
 _MOST_AT_ONCE: Final = 65536
 
 
-class LocalObjects:
-    """A folder on disk."""
+def folder_identity(folder: Path) -> str:
+    """Return what tells a folder from every other place: one folder is one archive, also by way of a link or ``..``."""
+    return Path(os.path.realpath(folder)).as_uri()
+
+
+class Folder:
+    """A folder on disk, which is made when the first object is put.
+
+    Objects appear whole or not at all, and are on disk before the call returns. Files have no metadata: provenance
+    stands in ``provenance/``, one small JSON file an object.
+    """
 
     def __init__(self, folder: Path) -> None:
         try:
             folder = folder.expanduser().absolute()
         except RuntimeError as error:
             message = f"{folder} begins with ~ and a name, and no user of that name has a home here"
-            raise ArchiveError(message) from error
+            raise ArchiveError(FailureCode.ARCHIVE_REFUSED, message) from error
         self._root = Path(os.path.realpath(folder))
         self.location = folder.as_uri()
         self.identity = folder_identity(folder)
+
+    def require(self) -> None:
         try:
             is_there = self._root.is_dir()
         except OSError as error:  # a folder above has no rights, or the name is too long
             raise _failed("looked at", self._root, error) from error
         if not is_there:
-            raise ArchiveError(f"there is no folder {self._root}: name the one that was collected into")
+            message = f"there is no folder {self._root}: name the one that was collected into"
+            raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 
     def folders(self, under: str) -> list[str]:
         path = self._root / under
@@ -49,11 +62,12 @@ class LocalObjects:
 
     def _names(self, folder: Path) -> list[str]:
         try:
-            return sorted(os.listdir(folder))  # noqa: PTH208 - a Path for each name takes four times as long
+            names = os.listdir(folder)  # noqa: PTH208 - a Path for each name takes four times as long
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise _failed("listed", folder, error) from error
+        return sorted(name for name in names if name[0] != ".")
 
     def read(self, keys: Sequence[str]) -> Iterator[bytes | OSError]:
         folder, descriptor = "", -1
@@ -75,6 +89,14 @@ class LocalObjects:
         except OSError:
             return -1  # each of its files then says so
 
+    def get(self, key: str) -> bytes | None:
+        [data] = self.read([key])
+        if isinstance(data, FileNotFoundError):
+            return None
+        if isinstance(data, OSError):
+            raise self._refused(key, data)
+        return data
+
     def fetched_at(self, keys: Sequence[str]) -> list[str]:
         return [self._fetched_at(self._root / provenance_key(key)) for key in keys]
 
@@ -85,12 +107,38 @@ class LocalObjects:
             return ""
         return str(provenance.get("fetched-at", "")) if isinstance(provenance, dict) else ""
 
+    def sha256_of(self, key: str) -> str | None:
+        try:
+            with (self._root / key).open("rb") as file:
+                return sha256_unzipped(file)
+        except OSError as error:
+            raise self._refused(key, error) from error
+
+    def put_if_absent(self, key: str, data: bytes, provenance: Mapping[str, str]) -> bool:
+        try:
+            written = publish(self._root / key, data)
+            if provenance and (written or self.sha256_of(key) == provenance["sha256"]):
+                publish(self._root / provenance_key(key), orjson.dumps(dict(provenance), option=orjson.OPT_INDENT_2))
+        except OSError as error:
+            raise self._refused(key, error) from error
+        return written
+
     def replace(self, key: str, data: bytes) -> None:
         path = self._root / key
         try:
             replace(path, data)
         except OSError as error:
             raise _failed("written", path, error) from error
+
+    def remove(self, key: str) -> None:
+        try:
+            (self._root / key).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._refused(key, error) from error
+
+    def _refused(self, key: str, error: OSError) -> ArchiveError:
+        message = f"the folder {self._root} does not take or give {key}: {error.strerror or error}"
+        return ArchiveError(FailureCode.ARCHIVE_REFUSED, message)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -120,4 +168,5 @@ def _read(name: str, folder: int) -> bytes | OSError:
 
 
 def _failed(verb: str, path: Path, error: OSError) -> ArchiveError:
-    return ArchiveError(f"{path} cannot be {verb}: {error.strerror or error}. Check the folder's rights and the disk.")
+    message = f"{path} cannot be {verb}: {error.strerror or error}. Check the folder's rights and the disk."
+    return ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)

@@ -1,0 +1,136 @@
+"""How a bucket is reached: AWS's whole configuration, resolved once, for writing, listing and reading alike."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import boto3
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from miso_archive.contract.findings import FailureCode
+from miso_archive.store.s3_errors import no_client
+from miso_archive.store.store import ArchiveError
+from miso_archive.text import shown, strip_variable
+
+if TYPE_CHECKING:
+    from prefect_aws import S3Bucket
+
+# One try a call: the run's own policy tries again, and says so.
+_ONE_TRY: Final = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1})
+_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A bucket, the folder in it that is the archive's root, and how both are reached."""
+
+    bucket: str
+    folder: str
+    session: Any
+    client: Any
+    authorities: bytes | None
+    verifies: bool
+
+    @property
+    def location(self) -> str:
+        """The archive's address: ``s3://bucket/folder``."""
+        return _location(self.bucket, self.folder)
+
+    @property
+    def identity(self) -> str:
+        """What tells the archive from every other place: its location, and the endpoint when it is not AWS's."""
+        endpoint = urlsplit(self.client.meta.endpoint_url)
+        if (endpoint.hostname or "").endswith(_AWS):
+            return self.location
+        return f"{self.location} at {endpoint.scheme}://{endpoint.netloc.rpartition('@')[2]}"
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether requests carry credentials."""
+        return self.client.meta.config.signature_version is not UNSIGNED
+
+    def address(self) -> tuple[str | None, bool]:
+        """Return the endpoint to ask, None for AWS's own, and whether the bucket is named in its host."""
+        meta = self.client.meta
+        is_virtual = (meta.config.s3 or {}).get("addressing_style") == "virtual"
+        if urlsplit(meta.endpoint_url).hostname in {"s3.amazonaws.com", f"s3.{meta.region_name}.amazonaws.com"}:
+            return None, is_virtual
+        if is_virtual:
+            # Not where the host is a number: botocore knows, and says so by the address that it would ask.
+            asked = urlsplit(self.client.generate_presigned_url("head_object", {"Bucket": self.bucket, "Key": "key"}))
+            if asked.path == "/key":
+                return f"{asked.scheme}://{asked.netloc}", True
+        return meta.endpoint_url, False
+
+
+def access_by_name(bucket: str, folder: str, profile: str | None) -> Access:
+    """Return how a bucket is reached with what the AWS environment says, or a profile of it.
+
+    Raises:
+        ArchiveError: The bucket cannot be an archive, or no S3 client can be made.
+    """
+    return _access(bucket, folder, lambda: boto3.Session(profile_name=profile), {"config": _ONE_TRY})
+
+
+def access_by_block(block: "S3Bucket") -> Access:
+    """Return how the bucket of an S3Bucket block is reached: with the block's own credentials, endpoint and folder.
+
+    Raises:
+        ArchiveError: The bucket cannot be an archive, or no S3 client can be made.
+    """
+    credentials = block.credentials
+    parameters = credentials.aws_client_parameters.get_params_override()
+    return _access(block.bucket_name, block.bucket_folder, credentials.get_boto3_session, parameters)
+
+
+def _access(bucket: str, folder: str, session: Callable[[], Any], parameters: dict[str, Any]) -> Access:
+    folder = folder.strip("/")
+    _refuse_what_is_no_place(bucket, folder)
+    # boto3 takes an empty variable for a profile without a name; elsewhere an empty one counts as not set.
+    strip_variable(os.environ, "AWS_PROFILE")
+    try:
+        opened = session()
+        trusted = _trusted(opened, parameters)
+        client = opened.client("s3", **{**parameters, "verify": trusted})
+    except (BotoCoreError, ClientError, ValueError, OSError) as error:
+        # Not chained: botocore repeats a proxy's password.
+        raise no_client(_location(bucket, folder), error) from None
+    authorities = _read_authorities(Path(trusted)) if isinstance(trusted, str) else None
+    return Access(bucket, folder, opened, client, authorities, verifies=trusted is not False)
+
+
+def _refuse_what_is_no_place(bucket: str, folder: str) -> None:
+    if bucket.startswith("arn:"):
+        message = f"{shown(bucket, 200)} is no bucket's name: give an access point by its alias, which ends in -s3alias"
+        raise ArchiveError(FailureCode.ARCHIVE_REFUSED, message)
+    if folder and any(part in {"", ".", ".."} for part in folder.split("/")):
+        message = f"the folder {shown(folder, 200)} of the bucket {bucket} has an empty or dotted part: name it without"
+        raise ArchiveError(FailureCode.ARCHIVE_REFUSED, message)
+
+
+def _trusted(session: Any, parameters: dict[str, Any]) -> bool | str:  # noqa: ANN401 - boto3 ships no types
+    """Return whose certificates are trusted, in botocore's own order: a file, the system's, or anybody's."""
+    if "verify" in parameters:
+        verify = parameters["verify"]
+        return verify if isinstance(verify, bool) else str(verify)
+    # botocore's own session alone knows the ca_bundle of a profile.
+    configured = session._session.get_config_variable("ca_bundle")  # noqa: SLF001
+    return configured or os.environ.get("REQUESTS_CA_BUNDLE") or True
+
+
+def _read_authorities(place: Path) -> bytes:
+    try:
+        files = sorted(place.iterdir()) if place.is_dir() else [place]
+        return b"\n".join(file.read_bytes() for file in files if file.is_file() or file == place)
+    except OSError as error:
+        message = f"the certificates in {place} cannot be read: {error.strerror or error}. See AWS_CA_BUNDLE"
+        raise ArchiveError(FailureCode.ARCHIVE_REFUSED, message) from error
+
+
+def _location(bucket: str, folder: str) -> str:
+    return "/".join(part for part in ("s3:/", bucket, folder) if part)
