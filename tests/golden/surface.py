@@ -6,7 +6,6 @@ import inspect
 import io
 import json
 import re
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ import polars as pl
 import pytest
 import yaml
 from prefect import Flow, Task
+from rich.console import Console
 
 import miso_archive as mr
 from flows import collect, compact, gaps, serve, show, sweep, up
@@ -47,11 +47,9 @@ def help_texts() -> str:
 
 def _help(app: App, *words: str) -> str:
     shown = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(shown):
-        patch.setenv("COLUMNS", str(WIDTH))
-        for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "JUPYTER_COLUMNS"):
-            patch.delenv(name, raising=False)
-        app([*words, "--help"], exit_on_error=False, result_action="return_value")
+    # An app keeps the console of its first words: another test's terminal may have been wider.
+    console = Console(file=shown, width=WIDTH, force_terminal=False)
+    app([*words, "--help"], console=console, exit_on_error=False, result_action="return_value")
     return "\n".join(line.rstrip() for line in shown.getvalue().splitlines()) + "\n"
 
 

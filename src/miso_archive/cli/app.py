@@ -1,39 +1,28 @@
-"""The command line: ``miso-archive collect``, ``validate``, ``simulate``, and those on an archive."""
+"""The command line ``miso-archive``: its commands, and what becomes of their errors."""
 
 import io
 import os
 import re
-import signal
 import sys
-from datetime import date
-from pathlib import Path
-from typing import Annotated, Final, TextIO
+from typing import Final, TextIO
 
-import orjson
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 from pydantic import ValidationError
 
-from miso_archive.cli import archive as cli_archive
-from miso_archive.cli import backfill as cli_backfill
-from miso_archive.cli import replay as cli_replay
-from miso_archive.cli import status as cli_status
-from miso_archive.cli import validate as cli_validate
-from miso_archive.cli.logs import log_to_stderr, own_stderr
-from miso_archive.cli.output import OutputError, put
-from miso_archive.cli.streams import fill_closed_streams, tell
+from miso_archive.cli.logs import own_stderr
+from miso_archive.cli.streams import OutputError, fill_closed_streams, tell
 from miso_archive.extras import MissingExtraError
 from miso_archive.failures import CollectionError
-from miso_archive.settings.options import BackfillSettings, Settings, UsageError, explained, given_in
+from miso_archive.settings.options import BackfillSettings, Settings, UsageError, explained
 from miso_archive.settings.third_party import leave_out_unusable, quiet_prefect
 from miso_archive.store.store import UnreadableObjectError
-from miso_archive.text import counted, stripped
+from miso_archive.text import stripped
 from miso_archive.version import __version__
 
 OK: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 _HELP: Final = frozenset({"--help", "-h", "--version"})
-_TERMINATED: Final = 128 + signal.SIGTERM
 
 app = App(
     name="miso-archive",
@@ -42,77 +31,44 @@ app = App(
 )
 
 
-@app.command
-def collect(*, settings: Annotated[Settings | None, Parameter(name="*")] = None) -> int:
-    """Fetch the present snapshot, archive it unless it is there, announce it; print the result as JSON.
+_COMMANDS: Final = {
+    "collect": (
+        "Fetch the present snapshot, archive it unless it is there, announce it; print the result as JSON.\n\n"
+        "Exit code 0 when nothing failed, 1 when something did, 2 for wrong usage. Logs go to stderr."
+    ),
+    "simulate": (
+        "Serve a simulated feed on loopback until interrupted, or write a simulated archive: for trials, never for"
+        " data."
+    ),
+    "validate": (
+        "Check payloads of the feed against its contract; print each reason for a refusal.\n\n"
+        "Exit code 0 when all are valid, 1 when not."
+    ),
+    "read": "Print an archive's binding constraints: shadow prices in $/MW, times in EST.",
+    "coverage": "Print what an archive holds of each market day, and what is missing: 288 intervals are expected.",
+    "compact": "Compact closed market days to monthly Parquet beside the raw objects, which stay. Safe to repeat.",
+    "status": (
+        "Tell the last archived interval and its age, the day's coverage, refusals, drift, and whether all parts "
+        "answer.\n\n"
+        "Exit code 0 when the archive is fresh and every configured part answers, 1 when not. The feed is not "
+        "asked."
+    ),
+    "backfill": (
+        "Fetch MISO's next-day reports of market days with missing intervals, newest first, and archive them.\n\n"
+        "Exit code 0 when nothing failed, 1 when something did. A report that is not published yet is no failure."
+    ),
+    "replay": (
+        "Judge refused bodies anew by today's rules, archive those that pass; print the result as JSON. Safe to "
+        "repeat.\n\n"
+        "They keep the time of their first fetch, and stay in the quarantine too. They are old data: none is "
+        "announced in Kafka. Exit code 0 when every body could be judged, 1 when one could not or the archive "
+        "fails, 2 for wrong usage."
+    ),
+}
+"""What each command does, as its help begins. A command's file is imported when it runs, or explains its options."""
 
-    Exit code 0 when nothing failed, 1 when something did, 2 for wrong usage. Logs go to stderr.
-    """
-    resolved = Settings.resolve(given_in(settings), os.environ)
-    log_to_stderr(resolved)
-    # Only this command needs the network's and Redis' libraries; validate starts without them.
-    from miso_archive.collecting.plain import run  # noqa: PLC0415 - as said
-
-    # A stop by systemd or a container must close what the run opened, an embedded Valkey above all.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
-    result = run(resolved)
-    put(orjson.dumps(result.as_dict()).decode() + "\n")
-    return FAILED if result.failed else OK
-
-
-@app.command
-def simulate(  # noqa: PLR0913 - all by keyword, all with a default
-    *,
-    port: int | None = None,
-    speed: float | None = None,
-    faults: str | None = None,
-    seed: int = 0,
-    archive: Path | None = None,
-    days: int | None = None,
-    start: date | None = None,
-) -> int:
-    """Serve a simulated feed on loopback until interrupted, or write a simulated archive: for trials, never for data.
-
-    Args:
-        port: The port to listen on, 8000 unless given; 0 takes a free one.
-        speed: Simulated seconds a real second, 1 unless given; 0 stands still.
-        faults: Faults and how often each is served, as 503=0.1,no-data=0.02.
-        seed: Another seed is another market; the same one repeats it.
-        archive: A folder without an archive: write simulated days into it, and serve nothing.
-        days: How many market days to write with --archive, 30 unless given.
-        start: The first market day to write with --archive, as YYYY-MM-DD; 2001-01-01 unless given.
-    """
-    serving = {"--port": port, "--speed": speed, "--faults": faults}
-    writing = {"--days": days, "--start": start}
-    for option, value in (writing if archive is None else serving).items():
-        if value is not None:
-            raise UsageError(f"{option} {'needs' if archive is None else 'does not go with'} --archive")
-    try:
-        if archive is not None:
-            return _write_simulated(archive, 30 if days is None else days, seed, start)
-        from miso_archive.simulate import run  # noqa: PLC0415 - only this command needs a server
-
-        return run(
-            port=8000 if port is None else port,
-            speed=1.0 if speed is None else speed,
-            faults=faults or "",
-            seed=seed,
-        )
-    except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(str(error)) from error
-
-
-_OTHER_COMMANDS = (
-    cli_validate.validate,
-    cli_archive.read,
-    cli_archive.coverage,
-    cli_archive.compact,
-    cli_status.status,
-    cli_backfill.backfill,
-    cli_replay.replay,
-)
-for command in _OTHER_COMMANDS:
-    app.command(command)
+for _name, _what in _COMMANDS.items():
+    app.command(f"miso_archive.cli.{_name}:{_name}", help=_what)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -181,16 +137,3 @@ def _wrong_usage(message: str, arguments: list[str]) -> int:
     command = " ".join(("miso-archive", *app.parse_commands(arguments)[0]))
     tell(f"{message}\nTry {command} --help.")
     return WRONG_USAGE
-
-
-def _write_simulated(folder: Path, days: int, seed: int, start: date | None) -> int:
-    from miso_archive.simulate.archive import FIRST_DAY, write_archive  # noqa: PLC0415 - as for the server
-
-    summary = write_archive(folder, days=days, seed=seed, start=start or FIRST_DAY)
-    name = str(folder) if str(folder).isprintable() else ascii(str(folder))
-    put(
-        f"{counted(summary.snapshots, 'snapshot')} ({summary.quiet:,} quiet), "
-        f"{counted(summary.revisions, 'revision')}, {counted(summary.gaps, 'gap')}, "
-        f"{summary.refused} refused in {name}: simulated data, not MISO's\n"
-    )
-    return OK

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from miso_archive.cli.archive import progress_bar, told_wrong_bounds
+from miso_archive.cli.on_archive import progress_bar, told_wrong_bounds
 from miso_archive.cli.output import File, Format, Output
 from miso_archive.cli.streams import tell
+from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
 from miso_archive.settings.options import BackfillSettings, given_in
 
 
@@ -20,9 +21,7 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
     format: Format | None = None,  # noqa: A002 - the option's name
     output: File = None,
 ) -> int:
-    """Fetch MISO's next-day reports of market days with missing intervals, newest first, and archive them.
-
-    Exit code 0 when nothing failed, 1 when something did. A report that is not published yet is no failure.
+    """Carry out ``backfill``.
 
     Args:
         settings: Where the archive is, and where the reports are.
@@ -33,8 +32,7 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
             else a table.
         output: A file to write instead of standard output, which is -.
     """
-    from miso_archive.healing import backfill as backfilling  # noqa: PLC0415 - polars takes a while
-    from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME  # noqa: PLC0415 - likewise
+    from miso_archive.healing import backfill as backfilling  # noqa: PLC0415 - its help does not need what fetches
 
     to = Output.of(format, output)
     resolved = BackfillSettings.resolve(given_in(settings), os.environ)

@@ -3,16 +3,17 @@
 import os
 import sys
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
+import polars as pl
 from cyclopts import Parameter
 
+from miso_archive.analysis.export import csv_text, with_times_as_text
+from miso_archive.cli.streams import OutputError, put
 from miso_archive.settings.options import UsageError
 from miso_archive.text import counted
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Format = Literal["table", "csv", "parquet", "json"]
 # "-" is standard output, and to cyclopts the beginning of an option.
@@ -27,10 +28,6 @@ _FORMAT_OF: Final[dict[str, Format]] = {
 }
 _COMPRESSED: Final = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
 _MOST_ROWS_SHOWN: Final = 60
-
-
-class OutputError(Exception):
-    """What a command gives cannot be written: the message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Output:
             raise UsageError(f"--output: {_shown(file)} is named like {named}, and --format says {form}")
         return cls(form or named or "table", file)
 
-    def write(self, frame: "pl.DataFrame") -> None:
+    def write(self, frame: pl.DataFrame) -> None:
         """Write a frame; a file whole or not at all.
 
         Raises:
@@ -83,26 +80,6 @@ class Output:
             if self.file.is_file():  # half a file is taken for a whole one
                 self.file.unlink(missing_ok=True)
             raise OutputError(f"--output: {_shown(self.file)} cannot be written: {error.strerror}") from error
-
-
-def put(data: bytes | str) -> None:
-    """Write to standard output.
-
-    Raises:
-        BrokenPipeError: Nobody reads it any more.
-        OutputError: It cannot be written.
-    """
-    try:
-        if isinstance(data, str):
-            sys.stdout.write(data)
-        else:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 
 
 def _refuse_no_place_for_a_file(file: Path) -> None:
@@ -123,12 +100,8 @@ def _shown(path: Path) -> str:
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
-def _formatted(frame: "pl.DataFrame", form: Format) -> bytes:
-    from miso_archive.analysis.export import csv_text, with_times_as_text  # noqa: PLC0415 - polars takes a while
-
+def _formatted(frame: pl.DataFrame, form: Format) -> bytes:
     if form == "parquet":
-        from io import BytesIO  # noqa: PLC0415 - only here
-
         data = BytesIO()
         frame.write_parquet(data)
         return data.getvalue()
@@ -139,9 +112,7 @@ def _formatted(frame: "pl.DataFrame", form: Format) -> bytes:
     return _table(frame)
 
 
-def _table(frame: "pl.DataFrame") -> bytes:
-    import polars as pl  # noqa: PLC0415 - it takes a while
-
+def _table(frame: pl.DataFrame) -> bytes:
     readable = frame.with_columns(
         pl.selectors.datetime().dt.strftime("%Y-%m-%d %H:%M"),
         pl.selectors.string().str.replace_all(r"\p{Cc}", "\N{REPLACEMENT CHARACTER}"),  # a terminal would obey them

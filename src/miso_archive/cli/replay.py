@@ -6,9 +6,11 @@ from typing import Annotated
 import orjson
 from cyclopts import Parameter
 
-from miso_archive.cli.output import put
+from miso_archive.cli.streams import put
+from miso_archive.healing.replay import replay as replay_refused
 from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
+from miso_archive.store.address import standing, store_of
 
 
 def replay(
@@ -18,10 +20,7 @@ def replay(
     end: str | None = None,
     dry_run: bool = False,
 ) -> int:
-    """Judge refused bodies anew by today's rules, archive those that pass; print the result as JSON. Safe to repeat.
-
-    They keep the time of their first fetch, and stay in the quarantine too. They are old data: none is announced in
-    Kafka. Exit code 0 when every body could be judged, 1 when one could not or the archive fails, 2 for wrong usage.
+    """Carry out ``replay``.
 
     Args:
         settings: Where the archive is.
@@ -29,9 +28,6 @@ def replay(
         end: The day after the last.
         dry_run: Write nothing; print what would be archived.
     """
-    from miso_archive.healing.replay import replay as replay_refused  # noqa: PLC0415 - likewise
-    from miso_archive.store.address import standing, store_of  # noqa: PLC0415 - likewise
-
     resolved = ArchiveSettings.resolve(given_in(settings), os.environ)
     try:
         result = replay_refused(standing(store_of(resolved)), dry_run=dry_run, start=start, end=end)

@@ -7,7 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from miso_archive.cli.output import put
+from miso_archive.cli.streams import put
+from miso_archive.health import status as look
+from miso_archive.health import told
 from miso_archive.settings.options import PartsSettings, given_in
 
 _LONGEST = 100 * 366 * 24 * 60.0  # minutes: what is longer is no time that Python can hold
@@ -19,18 +21,13 @@ def status(
     stale_after: Annotated[float, Parameter(validator=Number(gt=0, lte=_LONGEST))] = 15.0,
     json: bool = False,
 ) -> int:
-    """Tell the last archived interval and its age, the day's coverage, refusals, drift, and whether all parts answer.
-
-    Exit code 0 when the archive is fresh and every configured part answers, 1 when not. The feed is not asked.
+    """Carry out ``status``.
 
     Args:
         settings: Where the archive is, and the parts around it.
         stale_after: Minutes after its end at which the last interval is too old.
         json: Print one JSON object instead, for monitors.
     """
-    from miso_archive.health import status as look  # noqa: PLC0415 - polars takes a while
-    from miso_archive.health import told  # noqa: PLC0415 - likewise
-
     found = look(PartsSettings.resolve(given_in(settings), os.environ), stale_after=timedelta(minutes=stale_after))
     put(found.model_dump_json() + "\n" if json else told(found))
     return 0 if found.healthy else 1

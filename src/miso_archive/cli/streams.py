@@ -1,4 +1,4 @@
-"""The three standard streams of a process that was started without one of them (``>&-``, some supervisors)."""
+"""The three standard streams: what a command writes there, and one that the process was started without."""
 
 import os
 import sys
@@ -10,8 +10,12 @@ from typing import Final
 _STREAMS: Final = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
 
 
+class OutputError(Exception):
+    """What a command gives cannot be written: the message says where and why."""
+
+
 def fill_closed_streams() -> None:
-    """Put the null device where a standard stream is closed.
+    """Put the null device where a standard stream is closed (``>&-``, some supervisors).
 
     Otherwise the next file or socket that is opened takes its place, and whoever prints then writes into that.
     """
@@ -30,3 +34,23 @@ def tell(*lines: str) -> None:
         for line in lines:
             sys.stderr.write(f"miso-archive: {line}\n")
         sys.stderr.flush()
+
+
+def put(data: bytes | str) -> None:
+    """Write to standard output.
+
+    Raises:
+        BrokenPipeError: Nobody reads it any more.
+        OutputError: It cannot be written.
+    """
+    try:
+        if isinstance(data, str):
+            sys.stdout.write(data)
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output cannot be written: {error.strerror}") from error

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import orjson
 from cyclopts import Parameter
 
-from miso_archive.cli.output import put
+from miso_archive.cli.streams import put
 from miso_archive.contract.examine import MOST_BYTES, Verdict, examine
 from miso_archive.contract.findings import Finding, RefusalCode
 from miso_archive.settings.options import UsageError
@@ -29,9 +29,7 @@ _REPORTS: Final = ("rt_rpe", "da_rpe")
 
 
 def validate(files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], /, *, json: bool = False) -> int:
-    """Check payloads of the feed against its contract; print each reason for a refusal.
-
-    Exit code 0 when all are valid, 1 when not.
+    """Carry out ``validate``.
 
     Args:
         files: Files to check, plain or gzipped; - reads standard input. Of a folder all bodies in it and below are
