@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from datetime import date, datetime, time
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from packaging.requirements import Requirement
@@ -17,7 +18,14 @@ from miso_archive.simulate.archive import write_archive
 from tests.installed import EXTRAS, PROJECT, brought, command, plain, python
 from tests.workbooks import bound, real_time
 
-COMMAND = "pip install 'miso-archive[{}]'"
+if TYPE_CHECKING:
+    from miso_archive.simulate import SimulatedFeed
+    from tests.conftest import Bucket
+
+
+def sentence(told: str) -> str:
+    """What is told of a missing extra, whose name stands last, with the command that installs it."""
+    return f"{told}: pip install 'miso-archive[{told.rpartition(' ')[2]}]'"
 
 
 @pytest.fixture(scope="module")
@@ -79,45 +87,78 @@ class TestBase:
 
     def test_tells_how_a_folder_stands(self, archive: str) -> None:
         """The status of a folder asks for no library of Redis or Kafka; with a Kafka, it says what it lacks."""
-        for kafka, told in ("", "not configured"), ("127.0.0.1:1", COMMAND.format("kafka")):
+        for kafka, told in ("", "not configured"), ("127.0.0.1:1", sentence("Kafka needs the extra kafka")):
             done = command((), "status", "--local", archive, environ={"KAFKA_CONNECTION_STRING": kafka})
             assert (done.returncode, done.stderr) == (1, "")
             assert "2001-01-02 00:00" in done.stdout
             assert told in done.stdout
 
 
+class TestCollect:
+    def test_collects_into_a_folder(self, feed: SimulatedFeed, tmp_path: Path) -> None:
+        """The extra collect takes neither Prefect, AWS's libraries nor Kafka's; the embedded Valkey comes with it."""
+        assert not brought("collect") & {"prefect", "boto3", "obstore", "confluent-kafka"}
+        done = command(("collect",), "collect", "--local", str(tmp_path), environ={"MISO_API_URL": feed.url})
+        assert json.loads(done.stdout)["collected"] == 1
+        assert len(list(tmp_path.glob("sourcing/*/*/*.json.gz"))) == 1
+
+    def test_collects_into_a_bucket(self, feed: SimulatedFeed, bucket: Bucket, redis_url: str) -> None:
+        """With s3 besides, into a bucket; and s3 alone reads it."""
+        assert not brought("collect", "s3") & {"prefect", "prefect-aws", "confluent-kafka"}
+        arguments = ("--s3-bucket", bucket.name)
+        environ = {"MISO_API_URL": feed.url, "REDIS_URL": redis_url}
+        done = command(("collect", "s3"), "collect", *arguments, environ=environ)
+        assert json.loads(done.stdout)["collected"] == 1
+        rows = command(("s3",), "read", "--snapshots", "--format", "json", *arguments)
+        assert len(json.loads(rows.stdout)) == 1
+
+
 class TestMissing:
     @pytest.mark.parametrize(
-        ("installed", "words", "kafka", "told"),
+        ("installed", "words", "told"),
         [
-            ("", "collect", "", "Collecting needs the extra collect"),
-            ("", "backfill", "", "Collecting needs the extra collect"),
-            ("collect", "collect", "127.0.0.1:9092", "Kafka needs the extra kafka"),
+            ("", "collect --local {archive}", "Collecting needs the extra collect"),
+            ("", "backfill --local {archive}", "Collecting needs the extra collect"),
+            ("", "read --s3-bucket day", "s3://day needs the extra s3"),
+            ("", "status --redis-host 127.0.0.1 --s3-bucket day", "s3://day needs the extra s3"),
+            ("collect", "collect --redis-url {redis_url} --s3-bucket day", "s3://day needs the extra s3"),
+            ("s3", "coverage --s3-block day", "An S3Bucket block needs the extra prefect"),
         ],
     )
-    def test_is_told_with_its_command(self, installed: str, words: str, kafka: str, told: str, *, archive: str) -> None:
+    def test_is_told_with_its_command(
+        self, installed: str, words: str, told: str, *, archive: str, redis_url: str
+    ) -> None:
         """A command that lacks an extra fails with one line: its name, how to install it, and what was not found."""
-        environ = {"KAFKA_CONNECTION_STRING": kafka}
-        done = command(tuple(installed.split()), *words.split(), "--local", archive, environ=environ)
+        done = command(tuple(installed.split()), *words.format(archive=archive, redis_url=redis_url).split())
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.count("\n") == 1
-        to_install = COMMAND.format(told.rpartition(" ")[2])
-        assert done.stderr.startswith(f"miso-archive: {told}: {to_install} (No module named '")
+        assert done.stderr.startswith(f"miso-archive: {sentence(told)} (No module named '")
 
-    def test_is_an_import_error_in_python(self) -> None:
-        """Who draws a chart without the notebooks' libraries gets an ImportError with the same sentence."""
-        done = python((), "import miso_archive.charts.charts")
-        last = done.stderr.splitlines()[-1]
-        assert last.startswith(
-            f"miso_archive.extras.MissingExtraError: A chart needs the extra notebooks: {COMMAND.format('notebooks')}"
-        )
+    def test_kafka_is_told_too(self, archive: str) -> None:
+        """So is Kafka, which the environment names."""
+        environ = {"KAFKA_CONNECTION_STRING": "127.0.0.1:9092"}
+        done = command(("collect",), "collect", "--local", archive, environ=environ)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"miso-archive: {sentence('Kafka needs the extra kafka')} (No module named '")
+
+    @pytest.mark.parametrize(
+        ("code", "told"),
+        [
+            ("import miso_archive.charts.charts", "A chart needs the extra notebooks"),
+            ("import miso_archive as mr; mr.scan_constraints('s3://day/folder')", "s3://day needs the extra s3"),
+        ],
+    )
+    def test_is_an_import_error_in_python(self, code: str, told: str) -> None:
+        """Who draws a chart, or reads a bucket, without its libraries gets an ImportError with the same sentence."""
+        last = python((), code).stderr.splitlines()[-1]
+        assert last.startswith(f"miso_archive.extras.MissingExtraError: {sentence(told)} (No module named '")
         assert issubclass(MissingExtraError, ImportError)
 
     def test_dask_is_told_too(self) -> None:
         """MISO_TASK_RUNNER=dask without Dask says what to install, or what to set."""
         code = "from flows.task_runner import task_runner; task_runner({'MISO_TASK_RUNNER': 'dask'})"
         last = python(("prefect",), code).stderr.splitlines()[-1]
-        assert f"MISO_TASK_RUNNER: Dask needs the extra dask: {COMMAND.format('dask')} (" in last
+        assert f"MISO_TASK_RUNNER: {sentence('Dask needs the extra dask')} (" in last
         assert last.endswith("), or set it to threads")
 
     def test_the_innermost_knows_best(self) -> None:

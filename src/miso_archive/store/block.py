@@ -18,7 +18,7 @@ def saved_bucket(name: str) -> "S3Bucket":
         ArchiveError: There is no such block, Prefect's server does not answer, or Prefect's own settings are wrong.
     """
     try:
-        with needs("prefect", "an S3Bucket block"):
+        with needs("prefect", "An S3Bucket block"):
             from prefect_aws import S3Bucket  # noqa: PLC0415 - Prefect fails here where it refuses its own settings
 
         return cast("S3Bucket", S3Bucket.load(name))
