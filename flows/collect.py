@@ -3,11 +3,10 @@
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from prefect import Task, flow, runtime, task
 from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
@@ -20,19 +19,11 @@ from flows.described import in_sentences
 from flows.failures import tell_in_one_line
 from flows.show import Show, name_run
 from miso_archive.collecting.pace import Clock, Pace, SystemClock
-from miso_archive.collecting.run import (
-    Candidate,
-    Parts,
-    RunError,
-    RunResult,
-    Steps,
-    failed_before_start,
-    feed_retries,
-    fetch_in_slot,
-    generate_candidates,
-    open_parts,
-)
+from miso_archive.collecting.parts import Parts, fetch_in_slot, open_parts
+from miso_archive.collecting.plain import feed_retries
+from miso_archive.collecting.result import RunError, RunResult, failed_before_start
 from miso_archive.collecting.run import collect as collect_candidates
+from miso_archive.collecting.steps import Candidate, generate_candidates
 from miso_archive.collecting.told import SKIPPED, failure_message, name_at_start
 from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.contract.findings import FailureCode, Finding
@@ -43,9 +34,7 @@ from miso_archive.settings.options import Environment, Settings, UsageError, wit
 from miso_archive.store.put_once import Stored
 from miso_archive.store.response import Response
 
-if TYPE_CHECKING:
-    from miso_archive.collecting.announce import Announcer
-
+T = TypeVar("T")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 clock_of_a_run: Callable[[], Clock] = SystemClock
@@ -106,9 +95,9 @@ def quarantine_body(parts: Parts, response: Response, reasons: tuple[Finding, ..
 
 # No retries: librdkafka tries again by itself until its deadline, and the marks stay for the next run.
 @task(name="announce what is left", task_run_name="announce what is left", cache_policy=NO_CACHE)
-def announce_what_is_left(parts: Parts, announcer: "Announcer") -> None:
+def announce_what_is_left(parts: Parts) -> None:
     """Tell Kafka of what earlier runs stored and could not announce."""
-    parts.catch_up(announcer)
+    parts.catch_up()
 
 
 # No retries: the run has a poll of its own to make, and what waits is safe.
@@ -120,11 +109,9 @@ def store_what_was_spooled(parts: Parts) -> list[tuple[Verdict, Stored]]:
 
 # No retries: librdkafka tries again by itself until its deadline.
 @task(name="announce snapshot", task_run_name="announce snapshot", cache_policy=NO_CACHE)
-def announce_snapshot(
-    parts: Parts, announcer: "Announcer", snapshot: Snapshot, response: Response, stored: Stored
-) -> None:
+def announce_snapshot(parts: Parts, snapshot: Snapshot, response: Response, stored: Stored) -> None:
     """Tell Kafka, and wait for the delivery."""
-    parts.announce_in(announcer, snapshot, response, stored)
+    parts.announce(snapshot, response, stored)
 
 
 @task(name="register in Redis", task_run_name="register in Redis", cache_policy=NO_CACHE, **_retries(ARCHIVE_RETRIES))
@@ -228,12 +215,10 @@ def _is_sent_for_the_first_time(this_run: FlowRun | None) -> bool:
 
 def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
     """Run the library's steps as tasks, within a flow run."""
-    dataset = replace(RESERVE, examine=show.examine)
     try:
-        # What is stored of the spool was examined, and told of, by the run that fetched it.
-        with open_parts(settings, RESERVE) as parts:
-            steps = _task_steps(parts, pace, clock, show)
-            return collect_candidates(generate_candidates(settings), dataset, steps, pace)
+        with open_parts(settings, RESERVE, pace=pace, clock=clock) as parts:
+            show.archive = parts.archive
+            return collect_candidates(generate_candidates(settings), RESERVE, parts, _AsTasks(parts), pace, show)
     except CollectionError as error:
         return failed_before_start(error)
 
@@ -242,25 +227,23 @@ def _told(time: datetime) -> str:
     return f"{time.astimezone(EST):%Y-%m-%d %H:%M:%S} EST"
 
 
-def _task_steps(parts: Parts, pace: Pace, clock: Clock, show: Show) -> Steps:
-    # Copies: a retry's delay is set on the task, and must not reach into another run of this process.
-    fetch = fetch_snapshot.with_options(**_retries(feed_retries(pace, clock)))
+class _AsTasks:
+    """Takes each step of a run as a task of Prefect."""
 
-    def fetch_candidate(candidate: Candidate) -> Response | None:
-        return fetch(candidate, candidate.poll, pace, clock)
+    def __init__(self, parts: Parts) -> None:
+        # Copies: a retry's delay is set on the task, and must not reach into another run of this process.
+        fetch = fetch_snapshot.with_options(**_retries(feed_retries(parts.pace, parts.clock)))
+        self._tasks: dict[Callable[..., Any], Callable[..., Any]] = {
+            parts.fetch: lambda candidate: fetch(candidate, candidate.poll, parts.pace, parts.clock),
+            parts.is_registered: partial(look_up, parts),
+            parts.store: partial(archive_snapshot.with_options(), parts),
+            parts.quarantine: partial(quarantine_body.with_options(), parts),
+            parts.announce: partial(announce_snapshot, parts),
+            parts.register: partial(register_snapshot.with_options(), parts),
+            parts.catch_up: partial(announce_what_is_left, parts),
+            parts.store_spooled: partial(store_what_was_spooled, parts),
+        }
 
-    def store_spooled() -> list[tuple[Verdict, Stored]]:
-        return store_what_was_spooled(parts) if parts.spool.waiting() else []
-
-    return Steps(
-        fetch=fetch_candidate,
-        is_registered=partial(look_up, parts),
-        store=partial(archive_snapshot.with_options(), parts),
-        quarantine=partial(quarantine_body.with_options(), parts),
-        announce=partial(announce_snapshot, parts, parts.announcer) if parts.announcer else None,
-        register=partial(register_snapshot.with_options(), parts),
-        show=partial(show.stored, parts),
-        catch_up=partial(announce_what_is_left, parts, parts.announcer) if parts.announcer else None,
-        store_spooled=store_spooled,
-        archive_is_away=parts.archive_is_away,
-    )
+    def __call__(self, step: Callable[..., T], /, *arguments: Any, **named: Any) -> T:  # noqa: ANN401 - the step's own
+        """Take a step."""
+        return cast("T", self._tasks[step](*arguments, **named))

@@ -148,8 +148,8 @@ def _outcome(result: Mapping[str, Any], body: bytes) -> str:
 
 
 def _describe(folder: Path) -> None:
-    snapshots = sorted((folder / "sourcing" / RESERVE.name).rglob("*.json.gz"))
-    refused = sorted((folder / "quarantine" / RESERVE.name).rglob("*.body.gz"))
+    snapshots = sorted((folder / "sourcing" / RESERVE.dataset).rglob("*.json.gz"))
+    refused = sorted((folder / "quarantine" / RESERVE.dataset).rglob("*.body.gz"))
     say(f"{folder} holds {len(snapshots)} simulated snapshots and {len(refused)} refused")
     say(f"look at one:       zcat {snapshots[-1]}")
     say(f"check them all:    .venv/bin/miso-archive validate {snapshots[0].parent}/*.json.gz")

@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 
 from flows.harmless import harmless
-from miso_archive.collecting.run import Parts, RunResult
+from miso_archive.collecting.result import RunResult
 from miso_archive.collecting.told import (
     Event,
     RunRecord,
@@ -44,12 +44,11 @@ class Show:
     settings: Settings
     due: datetime
     record: RunRecord = field(default_factory=RunRecord)
-    _archive: Store | None = None
+    archive: Store | None = None
     _told: set[str] = field(default_factory=set)
 
-    def examine(self, body: bytes) -> Verdict:
-        """Examine a body as the dataset does, and tell of a refusal and of drift: once, however often it is polled."""
-        verdict = RESERVE.examine(body)
+    def seen(self, verdict: Verdict) -> None:
+        """Tell of a refusal and of drift in a fetched body: once, however often it is polled."""
         if verdict.interval_end is not None:
             self.record.seen.append(verdict.interval_end)
         with harmless("events"):
@@ -59,17 +58,15 @@ class Show:
                 if said not in self._told:
                     self._told.add(said)
                     _emit(event)
-        return verdict
 
-    def stored(self, parts: Parts, verdict: Verdict, stored: Stored) -> None:
+    def shown(self, verdict: Verdict, stored: Stored) -> None:
         """Publish a stored snapshot: the event, its binding constraints as a table, and a link to its object."""
         snapshot = verdict.snapshot
-        if snapshot is None:
+        if snapshot is None or self.archive is None:
             return
         if stored.written:
             self.record.stored.append(snapshot)
-            self._archive = parts.archive
-        link = object_link(parts.archive.location, stored.key)
+        link = object_link(self.archive.location, stored.key)
         environment = self.settings.environment
         with harmless("event of the stored snapshot"):
             _emit(stored_event(environment, snapshot, stored))
@@ -80,9 +77,9 @@ class Show:
                 description=constraints_description(snapshot, link),
             )
         with harmless("command that shows the snapshot"):
-            endpoint = _endpoint(parts.archive)
+            endpoint = _endpoint(self.archive)
             command = show_command(
-                parts.archive.location, stored.key, endpoint=endpoint, profile=self.settings.aws_profile
+                self.archive.location, stored.key, endpoint=endpoint, profile=self.settings.aws_profile
             )
             create_markdown_artifact(
                 key=f"latest-snapshot-{environment}",
@@ -93,9 +90,9 @@ class Show:
     def end(self, result: RunResult) -> None:
         """Publish the market day's coverage if anything was stored, and name the run by what it came to."""
         newest = self.record.newest_stored
-        if newest is not None and self._archive is not None:
+        if newest is not None and self.archive is not None:
             with harmless("coverage of the market day"):
-                self._show_coverage(self._archive, newest)
+                self._show_coverage(self.archive, newest)
         name_run(self.settings.environment, self.due, outcome_of(result, self.record), self.record)
 
     def _show_coverage(self, store: Store, newest: Snapshot) -> None:

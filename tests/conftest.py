@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 import redis as redis_client
 
-from miso_archive.collecting import run as running
+from miso_archive.collecting import plain
 from miso_archive.settings.options import Settings, environment_variable
 from miso_archive.simulate import SimulatedFeed
 from tests.services.kafka import mock_cluster
@@ -163,6 +163,6 @@ def feed() -> Iterator[SimulatedFeed]:
 def fast_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The retries of the library's own run, as many as ever but a hundred times as fast."""
     for name in ("FEED_RETRIES", "ARCHIVE_RETRIES"):
-        policy = getattr(running, name)
+        policy = getattr(plain, name)
         faster = replace(policy, first_delay=policy.first_delay / 100, longest_delay=policy.longest_delay / 100)
-        monkeypatch.setattr(running, name, faster)
+        monkeypatch.setattr(plain, name, faster)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from miso_archive.collecting.pace import Pace, SystemClock
-from miso_archive.collecting.run import collect, generate_candidates, open_parts, plain_steps
+from miso_archive.collecting.parts import open_parts
+from miso_archive.collecting.plain import Patient
+from miso_archive.collecting.run import collect
+from miso_archive.collecting.steps import generate_candidates
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import Settings
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,10 +33,11 @@ def killing(step: Callable[..., Any], moment: str) -> Callable[..., Any]:
 def run_and_die(step: str, moment: str, given: Mapping[str, str]) -> None:
     """Run once, with the settings given by name, and die at the step."""
     settings = Settings.resolve(given, os.environ)
-    clock = SystemClock()
-    pace = Pace(clock.now(), settings.polls, settings.poll_gap)
     with open_parts(settings, RESERVE) as parts:
-        steps = plain_steps(parts, pace, clock)
-        deadly: dict[str, Any] = {step: killing(getattr(steps, step), moment)}
-        fatal = replace(steps, **deadly)
-        collect(generate_candidates(settings), RESERVE, fatal, pace)
+        patient, deadly = Patient(parts), killing(getattr(parts, step), moment)
+
+        def fatally(taken: Callable[..., T], /, *arguments: Any, **named: Any) -> T:  # noqa: ANN401 - the step's own
+            step_or_death = cast("Callable[..., T]", deadly) if taken == getattr(parts, step) else taken
+            return patient(step_or_death, *arguments, **named)
+
+        collect(generate_candidates(settings), RESERVE, parts, fatally, parts.pace)

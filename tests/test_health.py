@@ -196,8 +196,8 @@ class TestParts:
     def test_what_was_looked_at_before_the_archive_failed_is_told(self, tmp_path: Path) -> None:
         """An archive whose quarantine cannot be listed still tells its last interval and the day's coverage."""
         keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
-        (tmp_path / "quarantine" / RESERVE.name).mkdir(parents=True)
-        (tmp_path / "quarantine" / RESERVE.name / str(NOW.date())).symlink_to(str(NOW.date()))
+        (tmp_path / "quarantine" / RESERVE.dataset).mkdir(parents=True)
+        (tmp_path / "quarantine" / RESERVE.dataset / str(NOW.date())).symlink_to(str(NOW.date()))
         found = looked_at(tmp_path)
         assert (found.last_interval_end, found.stale) == (ends("08:10")[0], False)
         assert (found.refused_today, found.unannounced) == (None, None)

@@ -24,8 +24,10 @@ import redis
 import requests
 from confluent_kafka import Producer
 
-from miso_archive.collecting.pace import Pace, SystemClock
-from miso_archive.collecting.run import collect, generate_candidates, open_parts, plain_steps
+from miso_archive.collecting.parts import open_parts
+from miso_archive.collecting.plain import Patient
+from miso_archive.collecting.run import collect
+from miso_archive.collecting.steps import generate_candidates
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import Settings
 from tests.services.kafka import mock_cluster
@@ -54,10 +56,8 @@ def served(name: str, *command: str, port: int) -> Iterator[str]:
 
 def one_run(settings: Settings) -> None:
     """Do what one run does: open the parts, take the snapshot through every step, close."""
-    clock = SystemClock()
-    pace = Pace(clock.now())
     with open_parts(settings, RESERVE) as parts:
-        result = collect(generate_candidates(settings), RESERVE, plain_steps(parts, pace, clock), pace)
+        result = collect(generate_candidates(settings), RESERVE, parts, Patient(parts), parts.pace)
     if result.collected != 1:
         raise RuntimeError(f"the run did not collect: {result.as_dict()}")
 

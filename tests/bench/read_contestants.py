@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 Read: TypeAlias = "pl.DataFrame | pd.DataFrame | int"
 """What was read: a frame, or from who decodes nothing how many objects."""
 
-_FOLDER: Final = f"sourcing/{RESERVE.name}"
-_CURATED: Final = f"curated/{RESERVE.name}"
+_FOLDER: Final = f"sourcing/{RESERVE.dataset}"
+_CURATED: Final = f"curated/{RESERVE.dataset}"
 _GZIP: Final = 31
 _GETS_AT_ONCE: Final = 128
 _THREADS: Final = 32

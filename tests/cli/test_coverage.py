@@ -39,7 +39,7 @@ class TestCoverage:
         self, archive: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Of 9,703 days between two with something a table shows one row with their sums; JSON shows every day."""
-        old = archive / "sourcing" / RESERVE.name / "2000-01-01"
+        old = archive / "sourcing" / RESERVE.dataset / "2000-01-01"
         old.mkdir()
         (old / "binding_constraints_reserve_20000101_0700.json.gz").write_bytes(gzip.compress(b"{}"))
         table = printed(capsys, "coverage", "--local", str(archive)).splitlines()
@@ -54,7 +54,7 @@ class TestCoverage:
 
     def test_a_refused_body_is_something(self, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """A day on which a body was refused alone stands in a row of its own, and is the last."""
-        refused = archive / "quarantine" / RESERVE.name / "2026-09-01"
+        refused = archive / "quarantine" / RESERVE.dataset / "2026-09-01"
         refused.mkdir(parents=True)
         (refused / "refused_00.body.gz").write_bytes(gzip.compress(b"{}"))
         table = printed(capsys, "coverage", "--local", str(archive)).splitlines()

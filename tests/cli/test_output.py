@@ -198,7 +198,7 @@ class TestPlaces:
     def test_letters_that_the_terminal_has_not(self, tmp_path: Path) -> None:
         """A folder whose name is not in the letters of standard output is spelled out, not a traceback."""
         folder = tmp_path / "dat\N{LATIN SMALL LETTER A WITH DIAERESIS}"
-        (folder / "sourcing" / RESERVE.name).mkdir(parents=True)
+        (folder / "sourcing" / RESERVE.dataset).mkdir(parents=True)
         environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
         done = command("validate", str(folder), env=environment)
         assert done.stdout.startswith(f"{tmp_path}/dat\\xe4: refused".encode())

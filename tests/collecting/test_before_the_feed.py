@@ -13,7 +13,7 @@ from prefect_aws.credentials import _get_client_cached
 
 from miso_archive.cli.app import main
 from miso_archive.collecting import fetch as fetching
-from miso_archive.collecting import run as running
+from miso_archive.collecting import plain
 from miso_archive.failures import RetryPolicy
 from miso_archive.store import environments
 from tests.services.process import free_port
@@ -156,7 +156,7 @@ def behind_proxy(  # noqa: PLR0913, PLR0917 - parts of the whole
 ) -> list[str]:
     """Collecting into a bucket behind the proxy, which is tried once; what it does not take waits in tmp_path."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.setattr(running, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
+    monkeypatch.setattr(plain, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
     options = ["--s3-bucket", bucket.name, "--api-url", simulated.url, "--redis-url", redis_url]
     return ["collect", *options, "--spool", str(tmp_path)]
 

@@ -254,7 +254,7 @@ class TestIntegration:
         """With the broker down the run fails and registers nothing; a rerun delivers the message, without a copy."""
         broker, topic = kafka_topic.split("/")
         with monkeypatch.context() as patched:
-            patched.setattr("miso_archive.collecting.run.DELIVERY_SECONDS", 0.5)
+            patched.setattr("miso_archive.collecting.parts.DELIVERY_SECONDS", 0.5)
             failed = collector.collect("--kafka-connection-string", f"127.0.0.1:{free_port()}/{topic}")
         assert (failed.code, failed.result["errors"][0]["code"]) == (1, "kafka_undelivered")
         assert redis.keys("*") == []
@@ -266,7 +266,7 @@ class TestIntegration:
 
     def test_a_password_is_never_told(self, collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
         """A Kafka password stands neither in the result nor in the log, at any level, when delivery fails."""
-        monkeypatch.setattr("miso_archive.collecting.run.DELIVERY_SECONDS", 0.5)
+        monkeypatch.setattr("miso_archive.collecting.parts.DELIVERY_SECONDS", 0.5)
         address = f"user:very-secret@127.0.0.1:{free_port()}?security_protocol=SASL_PLAINTEXT"
         outcome = collector.collect("--kafka-connection-string", address, "--log-level", "DEBUG")
         assert outcome.code == 1

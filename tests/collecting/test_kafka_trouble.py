@@ -16,7 +16,7 @@ from miso_archive.collecting import announce as announcing
 from miso_archive.collecting.announce import Announcer
 from miso_archive.collecting.announcement import DELIVERY_SECONDS
 from miso_archive.collecting.kafka_word import LastWord
-from miso_archive.collecting.run import open_parts
+from miso_archive.collecting.parts import open_parts
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.reserve import RESERVE
@@ -260,14 +260,14 @@ class TestTime:
         """When this run's own message was not confirmed, the marks wait for the next run: nothing more is sent."""
         kafka = f"127.0.0.1:{free_port()}/{TOPIC}"
         settings = Settings(local=tmp_path, redis_url=redis_url, kafka_connection_string=kafka)
-        monkeypatch.setattr("miso_archive.collecting.run.DELIVERY_SECONDS", 0.3)
+        monkeypatch.setattr("miso_archive.collecting.parts.DELIVERY_SECONDS", 0.3)
         with open_parts(settings, RESERVE) as parts:
             assert parts.announcer is not None
             with pytest.raises(CollectionError) as caught:
                 parts.announcer.announce(ANNOUNCEMENT)
             monkeypatch.setattr(Announcer, "announce", lambda *_arguments: pytest.fail("it is sent"))
             with pytest.raises(CollectionError) as again:
-                parts.catch_up(parts.announcer)
+                parts.catch_up()
             assert again.value.message == caught.value.message
 
     def test_a_broker_that_comes_back_in_time_is_found(self, cluster: str, stack: ExitStack) -> None:

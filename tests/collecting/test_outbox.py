@@ -11,7 +11,7 @@ import pytest
 
 from miso_archive.cli.app import main
 from miso_archive.collecting.outbox import Outbox
-from miso_archive.collecting.run import open_parts
+from miso_archive.collecting.parts import open_parts
 from miso_archive.contract.examine import Snapshot, examine
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import Settings
@@ -76,7 +76,7 @@ class TestMarks:
         outbox.mark(body.snapshot, body.response)
         stored = store_snapshot(archive, RESERVE, body.snapshot, body.response)
         assert list(outbox.unannounced()) == [outbox.announcement(body.snapshot, body.response, stored.key)]
-        assert outbox.marks() == [f"unannounced/{RESERVE.name}/staging/{body.response.sha256}.json"]
+        assert outbox.marks() == [f"unannounced/{RESERVE.dataset}/staging/{body.response.sha256}.json"]
         outbox.unmark(body.response.sha256)
         outbox.unmark(body.response.sha256)
         assert list(outbox.unannounced()) == []
@@ -117,7 +117,7 @@ class TestMarks:
         self, archive: Store, outbox: Outbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         """A file that is no mark is named, by its address, in a warning and left where it is."""
-        key = f"unannounced/{RESERVE.name}/staging/stray.json"
+        key = f"unannounced/{RESERVE.dataset}/staging/stray.json"
         archive.put_if_absent(key, b"{}", {})
         assert list(outbox.unannounced()) == []
         assert f"{archive.location}/{key} is no mark that can be read" in caplog.text
@@ -142,7 +142,7 @@ class TestMarks:
         """A mark without real times, or of another body, environment or feed, is told; others are announced."""
         body, other = Body.of(), Body.of(revision=1)
         mark = outbox.announcement(body.snapshot, body.response, "sourcing/x").model_dump() | change
-        key = f"unannounced/{RESERVE.name}/staging/{body.response.sha256}.json"
+        key = f"unannounced/{RESERVE.dataset}/staging/{body.response.sha256}.json"
         archive.put_if_absent(key, json.dumps(mark).encode(), {})
         outbox.mark(other.snapshot, other.response)
         for each in (body, other):
@@ -169,13 +169,13 @@ class TestRuns:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         """Stored while Kafka is away, the feed moved on, Redis emptied: the next run announces both snapshots."""
-        monkeypatch.setattr("miso_archive.collecting.run.DELIVERY_SECONDS", 0.3)
+        monkeypatch.setattr("miso_archive.collecting.parts.DELIVERY_SECONDS", 0.3)
         away = f"127.0.0.1:{free_port()}/away"
         assert main(["collect", *options, "--kafka-connection-string", away]) == 1
         (left,) = json.loads(capsys.readouterr().out)["objects"]
         feed.advance()
         redis.flushdb()
-        monkeypatch.setattr("miso_archive.collecting.run.DELIVERY_SECONDS", 20.0)
+        monkeypatch.setattr("miso_archive.collecting.parts.DELIVERY_SECONDS", 20.0)
         assert main(["collect", *options, "--kafka-connection-string", kafka_topic]) == 0
         (new,) = json.loads(capsys.readouterr().out)["objects"]
         broker, topic = kafka_topic.split("/")
@@ -187,7 +187,7 @@ class TestRuns:
         self, feed: SimulatedFeed, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With nothing new and Kafka away, what is left keeps its mark and the run does not fail for it."""
-        monkeypatch.setattr("miso_archive.collecting.run.DELIVERY_SECONDS", 0.3)
+        monkeypatch.setattr("miso_archive.collecting.parts.DELIVERY_SECONDS", 0.3)
         away = ("--kafka-connection-string", f"127.0.0.1:{free_port()}/away")
         assert main(["collect", *options]) == 0
         settings = Settings(local=tmp_path / "data", redis_url=options[3], kafka_connection_string=away[1])

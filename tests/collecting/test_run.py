@@ -6,24 +6,18 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import pytest
 
 from miso_archive.collecting.pace import Pace, SystemClock
+from miso_archive.collecting.parts import Parts, open_parts
+from miso_archive.collecting.plain import Patient
 from miso_archive.collecting.registry import Registry
-from miso_archive.collecting.run import (
-    Candidate,
-    Parts,
-    RunResult,
-    Steps,
-    collect,
-    failed_before_start,
-    generate_candidates,
-    open_parts,
-    plain_steps,
-)
+from miso_archive.collecting.result import RunResult, failed_before_start
+from miso_archive.collecting.run import collect
 from miso_archive.collecting.spool import Spool
+from miso_archive.collecting.steps import Candidate, generate_candidates
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError, RetryPolicy
 from miso_archive.feeds.reserve import RESERVE
@@ -40,9 +34,10 @@ if TYPE_CHECKING:
 
     import redis as redis_client
 
-    from miso_archive.contract.examine import Snapshot
+    from miso_archive.contract.examine import Snapshot, Verdict
     from miso_archive.contract.findings import Finding
 
+P = ParamSpec("P")
 T = TypeVar("T")
 AT_ONCE = Pace(datetime(2026, 7, 27, 13, 50, tzinfo=UTC))
 
@@ -65,20 +60,19 @@ def error_of(step: str) -> CollectionError:
 class World:
     """Steps that note their calls, and fail where they are told to."""
 
+    archive_is_away = has_spooled = False
+
     def __init__(self, body: bytes = GOOD, *, registered: bool = False, written: bool = True) -> None:
         self.body, self.registered, self.written = body, registered, written
+        self.announces = True
         self.fails: set[str] = set()
         self.calls: list[str] = []
         self.refused: tuple[Finding, ...] = ()
 
-    def steps(self) -> Steps:
-        """The steps."""
-        return Steps(self.fetch, self.is_registered, self.store, self.quarantine, self.announce, self.register)
-
     def collect(self, candidates: int = 1) -> RunResult:
         """Run once."""
         polls = [replace(CANDIDATE, poll=poll) for poll in range(1, candidates + 1)]
-        return collect(polls, RESERVE, self.steps(), AT_ONCE)
+        return collect(polls, RESERVE, self, plainly, AT_ONCE)
 
     def _note(self, step: str, answer: T) -> T:
         self.calls.append(step)
@@ -117,6 +111,18 @@ class World:
         assert (len(snapshot.constraints), response.body, stored.key) == (1, self.body, "the key")
         self._note("register", None)
 
+    def catch_up(self) -> None:
+        """There is nothing to catch up with."""
+
+    def store_spooled(self) -> list[tuple[Verdict, Stored]]:
+        """Nothing waits."""
+        return []
+
+
+def plainly(step: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+    """Take a step as it is."""
+    return step(*arguments, **named)
+
 
 class TestOrder:
     def test_a_new_snapshot_takes_every_step_in_order(self) -> None:
@@ -141,7 +147,8 @@ class TestOrder:
     def test_without_kafka_nothing_is_announced(self) -> None:
         """Where no Kafka is named a snapshot is stored and registered."""
         world = World()
-        result = collect([CANDIDATE], RESERVE, replace(world.steps(), announce=None), AT_ONCE)
+        world.announces = False
+        result = world.collect()
         assert world.calls == ["fetch", "is_registered", "store", "register"]
         assert result.collected == 1
 
@@ -177,11 +184,13 @@ class TestOrder:
     def test_a_defect_is_not_counted_but_raised(self) -> None:
         """An error that no room raised on purpose is not hidden in a result."""
 
-        def broken(_candidate: Candidate) -> Response:
-            raise ZeroDivisionError
+        class Broken(World):
+            def fetch(self, candidate: Candidate) -> Response:
+                """Divide by nothing."""
+                raise ZeroDivisionError(candidate)
 
         with pytest.raises(ZeroDivisionError):
-            collect([CANDIDATE], RESERVE, replace(World().steps(), fetch=broken), AT_ONCE)
+            Broken().collect()
 
 
 class TestRefused:
@@ -222,17 +231,16 @@ class TestSeveral:
         """A failed candidate does not keep the next from its turn, and the numbers add up."""
         bodies = iter([GOOD, REFUSED, GOOD])
         polls: list[int] = []
-        world = World()
-        steps = world.steps()
 
-        def fetch(candidate: Candidate) -> Response:
-            polls.append(candidate.poll)
-            world.body = next(bodies)
-            world.written = candidate.poll == 1
-            return world.fetch(candidate)
+        class Turning(World):
+            def fetch(self, candidate: Candidate) -> Response:
+                """Give another body each time, the first of which is new."""
+                polls.append(candidate.poll)
+                self.body = next(bodies)
+                self.written = candidate.poll == 1
+                return super().fetch(candidate)
 
-        candidates = [replace(CANDIDATE, poll=poll) for poll in (1, 2, 3)]
-        result = collect(candidates, RESERVE, replace(steps, fetch=fetch), AT_ONCE)
+        result = Turning().collect(3)
         assert polls == [1, 2, 3]
         assert (result.total_candidates, result.collected, result.skipped_duplicate, result.failed) == (3, 1, 1, 1)
         assert result.objects == ["the key"]
@@ -311,13 +319,19 @@ class TestParts:
         registry = Registry.connect(redis_url, "staging", RESERVE)
         archive = Folder(tmp_path / "data")
         spool = Spool(tmp_path / "spool", archive.identity, RESERVE, "staging")
-        yield Parts(RESERVE, "staging", archive, registry, None, spool)
+        yield Parts(RESERVE, "staging", archive, registry, None, spool, AT_ONCE, SystemClock())
         registry.close()
 
+    @pytest.fixture
+    def _fetched(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A feed that gives the body."""
+        answer = World().fetch(CANDIDATE)
+        monkeypatch.setattr("miso_archive.collecting.parts.fetch_in_slot", lambda *_: answer)
+
+    @pytest.mark.usefixtures("_fetched")
     def test_a_run_stores_and_registers(self, parts: Parts, redis: redis_client.Redis, tmp_path: Path) -> None:
         """The plain steps archive a body and register it under its key and location; a second run skips it."""
-        steps = replace(plain_steps(parts, AT_ONCE, SystemClock()), fetch=World().fetch)
-        (key,) = collect([CANDIDATE], RESERVE, steps, AT_ONCE).objects
+        (key,) = collect([CANDIDATE], RESERVE, parts, Patient(parts), AT_ONCE).objects
         assert (tmp_path / "data" / key).exists()
         (name,) = redis.keys()
         assert name == f"hash:staging:miso_binding_constraints_reserve:{World().fetch(CANDIDATE).sha256}"
@@ -326,13 +340,16 @@ class TestParts:
             "location": parts.archive.location,
             "ref_id": "27-Jul-2026 - Interval 08:10 EST",
         }
-        assert collect([CANDIDATE], RESERVE, steps, AT_ONCE) == RunResult(total_candidates=1, skipped_duplicate=1)
+        assert collect([CANDIDATE], RESERVE, parts, Patient(parts), AT_ONCE) == RunResult(
+            total_candidates=1, skipped_duplicate=1
+        )
 
+    @pytest.mark.usefixtures("_fetched")
     def test_the_announcement_says_what_was_stored(self, parts: Parts) -> None:
         """The message carries the run's environment, the object's place, and the snapshot's own words."""
         announced: Any = Announced()
-        steps = replace(plain_steps(replace(parts, announcer=announced), AT_ONCE, SystemClock()), fetch=World().fetch)
-        (key,) = collect([CANDIDATE], RESERVE, steps, AT_ONCE).objects
+        parts = replace(parts, announcer=announced)
+        (key,) = collect([CANDIDATE], RESERVE, parts, Patient(parts), AT_ONCE).objects
         assert announced.announcements == [
             {
                 "dataset": "miso_binding_constraints_reserve",
@@ -351,10 +368,10 @@ class TestParts:
     @pytest.mark.parametrize("step", ["store", "quarantine", "register"])
     def test_what_must_not_be_lost_is_tried_again(self, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A step that fails for a moment is tried again, with its arguments, until it succeeds."""
-        monkeypatch.setattr("miso_archive.collecting.run.ARCHIVE_RETRIES", RetryPolicy(3, 0.0, 0.0, 60.0))
+        monkeypatch.setattr("miso_archive.collecting.plain.ARCHIVE_RETRIES", RetryPolicy(3, 0.0, 0.0, 60.0))
         seen: list[tuple[object, ...]] = []
         parts: Any = Failing(step, partial(fail_twice, seen))
-        getattr(plain_steps(parts, AT_ONCE, SystemClock()), step)("first", "second")
+        Patient(parts)(getattr(parts, step), "first", "second")
         assert seen == [("first", "second")] * 3
 
     def test_a_lookup_is_not_tried_again(self) -> None:
@@ -362,12 +379,12 @@ class TestParts:
         seen: list[tuple[object, ...]] = []
         parts: Any = Failing("is_registered", partial(fail_twice, seen))
         with pytest.raises(CollectionError):
-            plain_steps(parts, AT_ONCE, SystemClock()).is_registered(World().fetch(CANDIDATE))
+            Patient(parts)(parts.is_registered, World().fetch(CANDIDATE))
         assert len(seen) == 1
 
-    def test_the_feed_is_tried_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_feed_is_tried_again(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
         """A fetch that fails for a moment is tried again, with the candidate's address and timeout."""
-        monkeypatch.setattr("miso_archive.collecting.run.FEED_RETRIES", RetryPolicy(3, 0.0, 0.0, 60.0))
+        monkeypatch.setattr("miso_archive.collecting.plain.FEED_RETRIES", RetryPolicy(3, 0.0, 0.0, 60.0))
         seen: list[tuple[object, ...]] = []
         answer = World().fetch(CANDIDATE)
 
@@ -376,20 +393,18 @@ class TestParts:
             return answer
 
         monkeypatch.setattr("miso_archive.collecting.fetch.fetch", fetch)
-        parts: Any = Failing("", print)
-        fetched = plain_steps(parts, AT_ONCE, SystemClock()).fetch(CANDIDATE)
+        fetched = Patient(parts)(parts.fetch, CANDIDATE)
         assert fetched is not None
         assert fetched.body == answer.body
         assert seen == [("https://feed.test/", 30.0)] * 3
 
-    def test_a_body_is_fetched_when_the_run_s_clock_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_body_is_fetched_when_the_run_s_clock_says(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever the machine's clock says, a body of a run in 2001 is of 2001."""
         answer = World().fetch(CANDIDATE)
         monkeypatch.setattr("miso_archive.collecting.fetch.fetch", lambda *_: answer)
         clock = SystemClock()
         monkeypatch.setattr(clock, "now", lambda: datetime(2001, 1, 2, 12, 5, tzinfo=UTC))
-        parts: Any = Failing("", print)
-        fetched = plain_steps(parts, AT_ONCE, clock).fetch(CANDIDATE)
+        fetched = replace(parts, clock=clock).fetch(CANDIDATE)
         assert fetched == replace(answer, fetched_at=datetime(2001, 1, 2, 12, 5, tzinfo=UTC))
 
     def test_nothing_is_opened_without_redis(self, tmp_path: Path) -> None:
@@ -406,11 +421,10 @@ class TestParts:
 class Failing:
     """The parts of a run, one of which is another function."""
 
-    announcer = None
-    archive_is_away = False
+    pace, clock = AT_ONCE, SystemClock()
 
     def __init__(self, step: str, function: Callable[..., object]) -> None:
-        for name in ("is_registered", "store", "quarantine", "register", "store_spooled"):
+        for name in ("fetch", "is_registered", "store", "quarantine", "register"):
             setattr(self, name, function if name == step else print)
 
 

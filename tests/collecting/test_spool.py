@@ -18,10 +18,9 @@ from prefect_aws.credentials import _get_client_cached
 
 import miso_archive.collecting.outbox
 from miso_archive.cli.app import main
-from miso_archive.collecting import embedded_valkey, spool
+from miso_archive.collecting import embedded_valkey, plain, spool
 from miso_archive.collecting import fetch as fetching
-from miso_archive.collecting import plain as plain_run
-from miso_archive.collecting import run as running
+from miso_archive.collecting import parts as parts_of_a_run
 from miso_archive.collecting.announce import Announcer
 from miso_archive.collecting.registry import Registry
 from miso_archive.collecting.spool import Spool, SpoolError
@@ -30,6 +29,7 @@ from miso_archive.failures import CollectionError, RetryPolicy
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.simulate import Reply
+from miso_archive.store.layout import snapshot_key
 from miso_archive.store.response import Response
 from tests.forked import exit_code
 from tests.services.kafka import read_messages
@@ -91,7 +91,7 @@ class Site:
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Sets the time at which bodies are fetched."""
-    monkeypatch.setattr(plain_run, "SystemClock", _Turned)
+    monkeypatch.setattr(parts_of_a_run, "SystemClock", _Turned)
     monkeypatch.setattr(_Turned, "at", FIRST)
     return lambda time: setattr(_Turned, "at", time)
 
@@ -106,7 +106,7 @@ def site(  # noqa: PLR0913, PLR0917 - the parts of the whole
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Site]:
     """A collector whose S3 can be taken away, and which tries twice."""
-    monkeypatch.setattr(running, "ARCHIVE_RETRIES", RetryPolicy(2, 0.0, 0.0, 60.0))
+    monkeypatch.setattr(plain, "ARCHIVE_RETRIES", RetryPolicy(2, 0.0, 0.0, 60.0))
     host, port = services.s3.url.removeprefix("http://").split(":")
     with FaultProxy(host, int(port)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
@@ -134,7 +134,7 @@ class TestThroughTheCommandLine:
             if number == 24:
                 site.proxy.mode = "pass"
             result = site.collect(capsys, *kafka)
-            key = f"sourcing/{RESERVE.name}/2001-01-02/{RESERVE.file_stem}_{site.feed.interval_end:%Y%m%d_%H%M}.json.gz"
+            key = snapshot_key(RESERVE, site.feed.interval_end)
             fetched[key] = f"{_Turned.at:%Y-%m-%dT%H:%M:%SZ}"
             if number < 24:
                 (error,) = result["errors"]
@@ -166,7 +166,7 @@ class TestThroughTheCommandLine:
         site.proxy.mode = "pass"
         at(FIRST + timedelta(days=1))
         assert site.collect(capsys)["failed"] == 0
-        stem = f"quarantine/{RESERVE.name}/2001-01-02/refused_{hashlib.sha256(REFUSED).hexdigest()}"
+        stem = f"quarantine/{RESERVE.dataset}/2001-01-02/refused_{hashlib.sha256(REFUSED).hexdigest()}"
         assert site.bucket.keys("quarantine/") == [f"{stem}.body.gz", f"{stem}.reasons.json"]
         reasons = json.loads(site.bucket.body(f"{stem}.reasons.json"))
         assert (reasons["fetched-at"], reasons["reasons"][0]["code"]) == ("2001-01-02T12:10:44Z", "error_payload")
@@ -187,7 +187,7 @@ class TestThroughTheCommandLine:
         fetched = f"{_Turned.at:%Y-%m-%dT%H:%M:%SZ}"
         at(FIRST + timedelta(days=1))
         assert site.collect(capsys)["failed"] == 0
-        stem = f"quarantine/{RESERVE.name}/2001-01-02/refused_{hashlib.sha256(body).hexdigest()}"
+        stem = f"quarantine/{RESERVE.dataset}/2001-01-02/refused_{hashlib.sha256(body).hexdigest()}"
         assert site.bucket.keys("quarantine/") == [f"{stem}.body.gz", f"{stem}.reasons.json"]
         assert gzip.decompress(site.bucket.body(f"{stem}.body.gz")) == body
         reasons = json.loads(site.bucket.body(f"{stem}.reasons.json"))
@@ -251,7 +251,7 @@ class TestThroughTheCommandLine:
         self, site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """When S3 comes back within a run, the run itself stores what its earlier poll had to spool."""
-        monkeypatch.setattr(running, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
+        monkeypatch.setattr(plain, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
         site.proxy.mode = "refuse"
         keep = Spool.keep
 
@@ -262,7 +262,7 @@ class TestThroughTheCommandLine:
             return kept
 
         monkeypatch.setattr(Spool, "keep", keep_and_come_back)
-        monkeypatch.setattr(plain_run, "SystemClock", _Turned)
+        monkeypatch.setattr(parts_of_a_run, "SystemClock", _Turned)
         monkeypatch.setattr(_Turned, "at", FIRST)
         result = site.collect(capsys, "--polls", "2")
         assert (result["total_candidates"], result["failed"], result["collected"]) == (2, 1, 1)
@@ -304,8 +304,8 @@ class TestThroughTheCommandLine:
             tried.append(snapshot.ref_id)
             raise CollectionError(FailureCode.ARCHIVE_UNAVAILABLE, f"try {len(tried)}", transient=transient)
 
-        monkeypatch.setattr(running, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
-        monkeypatch.setattr(running, "store_snapshot", fails)
+        monkeypatch.setattr(plain, "ARCHIVE_RETRIES", RetryPolicy(1, 0.0, 0.0, 0.0))
+        monkeypatch.setattr(parts_of_a_run, "store_snapshot", fails)
         capsys.readouterr()
         assert main(site.options) == 1
         assert len(tried) == tries + 1  # and that of the run's own poll
@@ -487,7 +487,8 @@ def _die(_self: object, *_arguments: object) -> None:
 
 def collect_and_die(owner: str, step: str, options: list[str]) -> None:
     """Run the command line, and die as by kill -9 where the step would begin."""
-    places = {"spool": Spool, "outbox": miso_archive.collecting.outbox.Outbox, "registry": Registry, "archive": running}
+    outbox = miso_archive.collecting.outbox.Outbox
+    places = {"spool": Spool, "outbox": outbox, "registry": Registry, "archive": parts_of_a_run}
     setattr(places[owner], step, _die)
     main(options)
 
@@ -542,7 +543,7 @@ class TestSpool:
     def test_a_folder_names_what_it_waits_for(self, kept: Spool) -> None:
         """A person sees dataset, environment and archive in the folder's name."""
         assert kept.folder is not None
-        assert kept.folder.name.startswith(f"{RESERVE.name}_dev_s3_a_b_at_http_c_")
+        assert kept.folder.name.startswith(f"{RESERVE.dataset}_dev_s3_a_b_at_http_c_")
         alike = Spool(kept.folder.parent, "s3://a_b at http://c", RESERVE, "dev")
         assert alike.folder != kept.folder
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from miso_archive.collecting.run import RunError, RunResult
+from miso_archive.collecting.result import RunError, RunResult
 from miso_archive.collecting.told import (
     DRIFT_LABEL,
     DRIFTED,

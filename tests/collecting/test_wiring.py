@@ -13,7 +13,7 @@ import redis as redis_client
 import time_machine
 
 from miso_archive.cli.app import main
-from miso_archive.collecting import run as running
+from miso_archive.collecting import parts as parts_of_a_run
 from miso_archive.collecting.announce import Announcer
 from miso_archive.collecting.outbox import Outbox
 from miso_archive.collecting.registry import Registry
@@ -46,7 +46,7 @@ CENTURY = str(60 * 24 * 36_000)
 
 def collect_and_die(arguments: list[str], moment: str) -> None:
     """Run the command line, and die before or after the object is put."""
-    setattr(running, "store_snapshot", killing(store_snapshot, moment))  # noqa: B010 - mypy minds the other way
+    setattr(parts_of_a_run, "store_snapshot", killing(store_snapshot, moment))  # noqa: B010 - mypy minds the other way
     main(arguments)
 
 

@@ -233,7 +233,7 @@ def test_a_retry_in_a_new_process_takes_the_body_it_has(
     feed: SimulatedFeed, tmp_path: Path, prefect_server: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failed run, retried by a new process, delivers the body already fetched: the feed is asked once."""
-    monkeypatch.setattr("miso_archive.collecting.run.DELIVERY_SECONDS", 1.0)
+    monkeypatch.setattr("miso_archive.collecting.parts.DELIVERY_SECONDS", 1.0)
     with mock_cluster() as bootstrap:
         monkeypatch.setenv("KAFKA_CONNECTION_STRING", f"127.0.0.1:{free_port()}/retried")
         state = run(feed, local=tmp_path)
@@ -451,7 +451,7 @@ def test_an_unknown_block_fails_the_run_by_its_name(feed: SimulatedFeed) -> None
 
 def test_no_secret_reaches_prefect(feed: SimulatedFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A password of the environment stands in no parameter, state, log or artifact of the run."""
-    monkeypatch.setattr("miso_archive.collecting.run.DELIVERY_SECONDS", 0.5)
+    monkeypatch.setattr("miso_archive.collecting.parts.DELIVERY_SECONDS", 0.5)
     login = f"user:very-secret@127.0.0.1:{free_port()}?security_protocol=SASL_PLAINTEXT"
     monkeypatch.setenv("KAFKA_CONNECTION_STRING", login)
     state = run(feed, local=tmp_path)

@@ -184,9 +184,9 @@ def test_a_month_that_fails_fails_the_run_after_the_others_are_done(
     """A month whose raw objects are gone makes the run Failed with the reason; the other month is compacted."""
     write(tmp_path)
     compact(local=tmp_path)
-    for path in (tmp_path / "sourcing" / RESERVE.name / "2026-01-31").iterdir():
+    for path in (tmp_path / "sourcing" / RESERVE.dataset / "2026-01-31").iterdir():
         path.unlink()
-    january = tmp_path / "curated" / RESERVE.name / "snapshots" / "2026-01.parquet"
+    january = tmp_path / "curated" / RESERVE.dataset / "snapshots" / "2026-01.parquet"
     standing = january.read_bytes()
     new = FIRST + timedelta(days=2)
     (tmp_path / snapshot_key(RESERVE, new)).write_bytes(gzip.compress(snapshot_body(new, seed=5)))

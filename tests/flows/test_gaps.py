@@ -181,7 +181,7 @@ def test_the_result_says_what_became_of_each_day(ran: Ran) -> None:
         "outcome": "fetched",
         "rows": 1,
         "covered": 288,
-        "object_key": f"reports/{RESERVE.name}/rt_rpe/2001-01-02/20010103_rt_rpe.xls.gz",
+        "object_key": f"reports/{RESERVE.dataset}/rt_rpe/2001-01-02/20010103_rt_rpe.xls.gz",
         "code": None,
         "message": None,
     }

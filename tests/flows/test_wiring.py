@@ -16,7 +16,8 @@ from prefect.events.filters import EventFilter, EventRelatedFilter
 
 from flows.collect import collect
 from miso_archive.collecting.announce import Announcer
-from miso_archive.collecting.run import Parts, RunResult
+from miso_archive.collecting.parts import Parts
+from miso_archive.collecting.result import RunResult
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import ARCHIVE_RETRIES, CollectionError
 from miso_archive.settings.options import Settings
@@ -53,7 +54,7 @@ def test_a_run_that_dies_behind_its_object_loses_no_announcement(
         raise SystemExit
 
     with monkeypatch.context() as dying:
-        dying.setattr("miso_archive.collecting.run.store_snapshot", stored_and_dead)
+        dying.setattr("miso_archive.collecting.parts.store_snapshot", stored_and_dead)
         with pytest.raises(SystemExit):
             run(feed, local=tmp_path)
     feed.advance()
@@ -192,10 +193,10 @@ def test_what_waits_in_the_spool_does_not_delay_the_poll_while_the_archive_is_aw
 
     places = {"local": tmp_path / "archive", "spool": tmp_path / "spool"}
     with monkeypatch.context() as refusing:
-        refusing.setattr("miso_archive.collecting.run.store_snapshot", refuses)
+        refusing.setattr("miso_archive.collecting.parts.store_snapshot", refuses)
         assert run(feed, **places).is_failed()
     feed.advance()
-    monkeypatch.setattr("miso_archive.collecting.run.enter", lambda *_, **__: False)
+    monkeypatch.setattr("miso_archive.collecting.parts.enter", lambda *_, **__: False)
     state = run(feed, **places)
     assert len(result_of(state)["objects"]) == 2
     tasks = task_runs_of(state)

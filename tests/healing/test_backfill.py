@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Bucket
 
-ROOT = f"reports/{RESERVE.name}/rt_rpe"
+ROOT = f"reports/{RESERVE.dataset}/rt_rpe"
 DAYS = {number: date(2026, 7, number) for number in range(21, 29)}
 NOW = at("2026-07-28 10:00")
 PAGE = b"<html>Down for maintenance</html>"
@@ -220,7 +220,7 @@ class TestObjects:
     def test_a_refused_report_is_kept_with_its_reasons(self, ran: Ran) -> None:
         """It lies in quarantine apart from the feed's refused bodies, and coverage counts it among none of them."""
         [body] = (ran.folder / "quarantine").rglob("*.body.gz")
-        assert body.parent.parent == ran.folder / "quarantine" / RESERVE.name / "rt_rpe"
+        assert body.parent.parent == ran.folder / "quarantine" / RESERVE.dataset / "rt_rpe"
         assert gzip.decompress(body.read_bytes()) == PAGE
         reasons = json.loads(body.with_name(body.name.replace(".body.gz", ".reasons.json")).read_bytes())
         assert [reason["code"] for reason in reasons["reasons"]] == ["html_page"]

@@ -55,7 +55,7 @@ def refuse(folder: Path, *answers: Response) -> list[str]:
 
 def replayed(folder: Path, *, dry_run: bool = False, **days: Any) -> ReplayResult:  # noqa: ANN401 - days of any kind
     """Replay a folder; every body is counted once."""
-    result = replay(Folder(folder), dry_run=dry_run, **days)
+    result = replay(Folder(folder), RESERVE, dry_run=dry_run, **days)
     counted = result.archived + result.already + result.still_refused + result.unreadable
     assert result.quarantined == counted
     assert (len(result.objects), len(result.errors)) == (result.archived, result.unreadable)
@@ -136,14 +136,17 @@ class TestArchived:
         store_refused(archive, RESERVE, response(body()), A_RULE)
         store_refused(archive, RESERVE, response(NO_DATA), A_RULE)
         before = bucket.keys()
-        assert replay(archive, dry_run=True).objects == [KEY]
+        assert replay(archive, RESERVE, dry_run=True).objects == [KEY]
         assert bucket.keys() == before
-        result = replay(store_at(f"s3://{bucket.name}"))
+        result = replay(store_at(f"s3://{bucket.name}"), RESERVE)
         assert (result.archived, result.still_refused, result.unreadable) == (1, 1, 0)
         assert bucket.keys() == sorted([*before, KEY])
         assert bucket.metadata(KEY)["fetched-at"] == "2026-07-27T13:11:07Z"
         assert gzip.decompress(bucket.body(KEY)) == body()
-        assert (replay(store_at(f"s3://{bucket.name}")).already, replay(archive, dry_run=True).already) == (1, 1)
+        assert (
+            replay(store_at(f"s3://{bucket.name}"), RESERVE).already,
+            replay(archive, RESERVE, dry_run=True).already,
+        ) == (1, 1)
 
 
 class TestNotArchived:

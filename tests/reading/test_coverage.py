@@ -260,7 +260,7 @@ class TestPeriods:
 
     def test_an_empty_archive_has_no_day(self, tmp_path: Path) -> None:
         """An archive without anything of a day gives empty, typed frames, or the days asked for."""
-        (tmp_path / "sourcing" / RESERVE.name / "2026-07-27").mkdir(parents=True)
+        (tmp_path / "sourcing" / RESERVE.dataset / "2026-07-27").mkdir(parents=True)
         assert coverage(tmp_path).schema == COVERAGE
         assert coverage(tmp_path).is_empty()
         assert dict(missing_intervals(tmp_path).schema) == MISSING

@@ -143,13 +143,13 @@ def test_an_object_without_metadata_has_no_time(bucket: Bucket) -> None:
 
 def test_foreign_files_have_no_row(folder: Path) -> None:
     """Only what is named as a snapshot was fetched."""
-    (folder / "sourcing" / RESERVE.name / "2026-07-01" / "notes.txt").write_text("mine")
+    (folder / "sourcing" / RESERVE.dataset / "2026-07-01" / "notes.txt").write_text("mine")
     assert len(fetch_times(folder)) == len(FETCHED)
 
 
 def test_an_empty_archive_gives_an_empty_typed_frame(tmp_path: Path) -> None:
     """Nothing was fetched: no rows, the same columns."""
-    (tmp_path / "sourcing" / RESERVE.name / "2026-07-27").mkdir(parents=True)
+    (tmp_path / "sourcing" / RESERVE.dataset / "2026-07-27").mkdir(parents=True)
     frame = fetch_times(tmp_path)
     assert frame.is_empty()
     assert frame.schema == FETCH_TIMES

@@ -111,7 +111,7 @@ class TestConstraints:
         """Also those of intervals that the live feed has, and of times off the grid."""
         frame = scan_constraints(archive, sources=REPORT).collect()
         assert labels(frame) == ["26 00:05", "26 08:10", "26 08:20", "26 08:20", "26 09:02"]
-        assert set(frame["object_key"]) == {f"reports/{RESERVE.name}/rt_rpe/2026-07-26/20260727_rt_rpe.xls.gz"}
+        assert set(frame["object_key"]) == {f"reports/{RESERVE.dataset}/rt_rpe/2026-07-26/20260727_rt_rpe.xls.gz"}
 
     def test_day_ahead_rows_are_hours(self, archive: Path) -> None:
         """The day-ahead source gives hours, and quiet hours among its snapshots."""
@@ -183,7 +183,7 @@ class TestScan:
                 scan = scan_snapshots(counted, sources=BOTH).filter(pl.col("market_day") == FIRST)
             assert scan.collect().height == 288
             assert [key for key in counted.keys if key.startswith("reports/")] == [
-                f"reports/{RESERVE.name}/rt_rpe/2026-07-25/20260726_rt_rpe.xls.gz"
+                f"reports/{RESERVE.dataset}/rt_rpe/2026-07-25/20260726_rt_rpe.xls.gz"
             ]
         live = Counting(archive)
         scan_snapshots(live).collect()

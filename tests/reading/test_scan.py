@@ -25,7 +25,7 @@ from miso_archive.store.response import Response
 from miso_archive.store.store import ArchiveError, UnreadableObjectError
 
 SEED = 5
-ROOT = f"sourcing/{RESERVE.name}"
+ROOT = f"sourcing/{RESERVE.dataset}"
 JULY_1, JULY_2, JULY_3 = (date(2026, 7, number) for number in (1, 2, 3))
 Engine = Literal["in-memory", "streaming"]
 ENGINES = pytest.mark.parametrize("engine", ["in-memory", "streaming"])
@@ -73,7 +73,7 @@ class TestSchema:
     def test_an_empty_archive_gives_empty_typed_frames(self, tmp_path: Path, *, latest_only: bool) -> None:
         """An archive without snapshots, of refused bodies alone or with an empty day, reads as no rows, typed."""
         for room in ("quarantine", "sourcing"):
-            (tmp_path / room / RESERVE.name / "2026-07-27").mkdir(parents=True)
+            (tmp_path / room / RESERVE.dataset / "2026-07-27").mkdir(parents=True)
             assert scan_constraints(tmp_path, latest_only=latest_only).collect().schema == CONSTRAINTS
             assert scan_snapshots(tmp_path, latest_only=latest_only).collect().schema == SNAPSHOTS
 

@@ -338,7 +338,7 @@ class TestSecrets:
         """Redis and Kafka get the password that was given."""
         settings = resolved(self.SETTINGS)
         assert settings.redis_address == f"redis://:{SECRET}@cache"
-        assert settings.kafka == KafkaAddress("broker:9092", RESERVE.name, "SASL_SSL", "user", SECRET, "PLAIN")
+        assert settings.kafka == KafkaAddress("broker:9092", RESERVE.dataset, "SASL_SSL", "user", SECRET, "PLAIN")
 
     def test_without_a_connection_string_there_is_no_kafka(self) -> None:
         """Announcing is optional."""

@@ -20,14 +20,14 @@ import time_machine
 # What the command line imports late is imported here: this module is loaded once, and every run forked from it.
 import miso_archive.collecting.plain  # noqa: F401 - as said
 from miso_archive.cli import app as cli_app
-from miso_archive.collecting import embedded_valkey
+from miso_archive.collecting import embedded_valkey, plain
 from miso_archive.collecting import fetch as fetching
+from miso_archive.collecting import parts as parts_of_a_run
 from miso_archive.collecting import registry as registering
-from miso_archive.collecting import run as running
 from miso_archive.collecting.announce import Announcer
 from miso_archive.collecting.outbox import Outbox
+from miso_archive.collecting.parts import Parts
 from miso_archive.collecting.registry import Registry
-from miso_archive.collecting.run import Parts
 from miso_archive.failures import CollectionError
 from miso_archive.store.bucket import Bucket
 from miso_archive.store.folder import Folder
@@ -49,8 +49,8 @@ _OWNERS: dict[str, tuple[tuple[Any, str], ...]] = {
     "look up": ((Registry, "holds"),),
     "mark": ((Outbox, "mark"),),
     "put": ((Folder, "put_if_absent"), (Bucket, "put_if_absent")),
-    "store": ((running, "store_snapshot"),),
-    "quarantine": ((running, "store_refused"),),
+    "store": ((parts_of_a_run, "store_snapshot"),),
+    "quarantine": ((parts_of_a_run, "store_refused"),),
     "announce": ((Announcer, "announce"),),
     "unmark": ((Outbox, "unmark"),),
     "register": ((Registry, "register"),),
@@ -113,11 +113,11 @@ def _redirect(path: Path, descriptor: int) -> None:
 def _hurry(disturbed: frozenset[str]) -> None:
     """Let no delay be long, and no wait for a server that is to be away."""
     for name, factor in (("FEED_RETRIES", 100), ("ARCHIVE_RETRIES", 20)):
-        policy = getattr(running, name)
+        policy = getattr(plain, name)
         faster = replace(policy, first_delay=policy.first_delay / factor, longest_delay=policy.longest_delay / factor)
-        setattr(running, name, faster)
+        setattr(plain, name, faster)
     for server, module, name, seconds in (
-        ("kafka", running, "DELIVERY_SECONDS", 0.5),
+        ("kafka", parts_of_a_run, "DELIVERY_SECONDS", 0.5),
         ("redis", registering, "_CONNECT_SECONDS", 0.5),
         ("redis", registering, "_ANSWER_SECONDS", 0.5),
         ("disk", embedded_valkey, "_START_SECONDS", 3.0),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from miso_archive.cli.app import main
-from miso_archive.collecting.run import open_parts
+from miso_archive.collecting.parts import open_parts
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.health import told
 from miso_archive.settings.options import Settings

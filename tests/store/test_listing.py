@@ -12,7 +12,7 @@ from miso_archive.store.folder import Folder
 from miso_archive.store.layout import provenance_key, snapshot_key
 from miso_archive.store.listing import Listing, list_snapshots, market_days
 
-ROOT = f"sourcing/{RESERVE.name}"
+ROOT = f"sourcing/{RESERVE.dataset}"
 JULY_27 = date(2026, 7, 27)
 JULY_28 = date(2026, 7, 28)
 

@@ -22,7 +22,7 @@ import yaml
 import miso_archive
 from miso_archive.cli.app import app
 from miso_archive.collecting.announcement import Announcement
-from miso_archive.collecting.run import RunResult
+from miso_archive.collecting.result import RunResult
 from miso_archive.contract.examine import DOCUMENTED_FIELDS, LIVE_FIELDS, BindingConstraint
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
 from miso_archive.feeds.columns import CONSTRAINT_COLUMNS, COVERAGE_COLUMNS, SNAPSHOT_COLUMNS, Column
@@ -40,7 +40,7 @@ from tests.soak.outcome import RECORD, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from miso_archive.feeds.feed import Dataset
+    from miso_archive.feeds.feed import Feed
 
 PROJECT: Final = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
 EXAMPLES: Final = PROJECT / "tests" / "examples"
@@ -127,16 +127,16 @@ def fields(model: type[RunResult | Announcement]) -> str:
 
 def feeds() -> str:
     """Return the table of feeds."""
-    rows = ((f"[`{feed.name}`](docs/feeds.md)", f"`{feed.file_stem}_...json.gz`", feed.url) for feed in FEEDS)
-    return table(("Feed", "A snapshot's file", "Address"), rows)
+    rows = ((f"[{feed.title}](docs/feeds.md)", f"`{feed.dataset}`", feed.url) for feed in FEEDS)
+    return table(("Feed", "Dataset", "Address"), rows)
 
 
-def part_of(feed: Dataset) -> str:
+def part_of(feed: Feed) -> str:
     """Return the name of the part that describes a feed."""
     return feed.file_stem.replace("_", "-")
 
 
-def feed_section(feed: Dataset) -> str:
+def feed_section(feed: Feed) -> str:
     """Return what the code knows of a feed, with a body that was recorded and one that is quiet."""
     snapshot = feed.examine(_example(feed, "").encode()).snapshot
     if snapshot is None:
@@ -144,7 +144,7 @@ def feed_section(feed: Dataset) -> str:
     return (
         f"| What | Value |\n| --- | --- |\n"
         f"| Address | {feed.url} |\n"
-        f"| Dataset: in keys, in Redis and Kafka | `{feed.name}` |\n"
+        f"| Dataset: in keys, in Redis and Kafka | `{feed.dataset}` |\n"
         f"| Label | `RefId`, as `{snapshot.ref_id}`: the interval that ends at "
         f"{snapshot.interval_end:%Y-%m-%d %H:%M} EST |\n"
         f"| Its object | `{snapshot_key(feed, snapshot.interval_end)}` |\n\n"
@@ -172,7 +172,7 @@ def _column(name: str) -> Column:
     return next(column for column in CONSTRAINT_COLUMNS if column.name == name)
 
 
-def _example(feed: Dataset, kind: str) -> str:
+def _example(feed: Feed, kind: str) -> str:
     return (EXAMPLES / f"{feed.file_stem}{kind}.json").read_text().strip()
 
 

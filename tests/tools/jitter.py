@@ -22,9 +22,12 @@ from unittest.mock import patch
 
 from miso_archive.collecting import fetch as fetching
 from miso_archive.collecting.pace import Pace
+from miso_archive.collecting.parts import Parts
+from miso_archive.collecting.plain import Patient
 from miso_archive.collecting.registry import Registry
-from miso_archive.collecting.run import Parts, collect, generate_candidates, plain_steps
+from miso_archive.collecting.run import collect
 from miso_archive.collecting.spool import Spool
+from miso_archive.collecting.steps import generate_candidates
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.reserve import RESERVE
@@ -231,7 +234,7 @@ class Collector:
             (START + timedelta(days=day), START + timedelta(days=day, hours=hours)) for day, hours in self.outages
         ]
         spool = EmptySpool(Path("memory"), self.archive.identity, DATASET, "dev")
-        self.parts = Parts(DATASET, "dev", self.archive, MemoryRegistry(), None, spool)
+        self.opened = (DATASET, "dev", self.archive, MemoryRegistry(), None, spool)
 
     def is_down(self, time: datetime) -> bool:
         """Tell whether the collector is down at a time."""
@@ -253,8 +256,8 @@ class Collector:
     def run(self, due: datetime) -> None:
         """Do one scheduled run with the library's own steps."""
         pace = Pace.of(due, self.clock.now(), self.settings.polls, self.settings.poll_gap)
-        steps = plain_steps(self.parts, pace, self.clock)
-        collect(generate_candidates(self.settings), DATASET, steps, pace)
+        parts = Parts(*self.opened, pace, self.clock)
+        collect(generate_candidates(self.settings), DATASET, parts, Patient(parts), pace)
 
     def fetch(self, _url: str, _timeout: float) -> Response:
         """Ask the virtual feed."""

@@ -15,7 +15,7 @@ import yaml
 import miso_archive
 from miso_archive.cli.app import app
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
-from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.feed import Feed
 from miso_archive.simulate.archive import write_archive
 from tests.tools.documentation import FEEDS, OF_THE_DEMO, PAGES, PARTS, PROJECT, README
 
@@ -83,9 +83,7 @@ class TestNamesAll:
         found = set()
         for module in pkgutil.walk_packages(miso_archive.__path__, "miso_archive."):
             if not module.name.endswith("__main__"):
-                found |= {
-                    value.name for value in vars(import_module(module.name)).values() if isinstance(value, Dataset)
-                }
+                found |= {value.name for value in vars(import_module(module.name)).values() if isinstance(value, Feed)}
         assert found == {feed.name for feed in FEEDS}
         assert unnamed(found) == []
 

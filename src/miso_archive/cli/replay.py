@@ -7,6 +7,7 @@ import orjson
 from cyclopts import Parameter
 
 from miso_archive.cli.streams import put
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.healing.replay import replay as replay_refused
 from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
@@ -30,7 +31,7 @@ def replay(
     """
     resolved = ArchiveSettings.resolve(given_in(settings), os.environ)
     try:
-        result = replay_refused(standing(store_of(resolved)), dry_run=dry_run, start=start, end=end)
+        result = replay_refused(standing(store_of(resolved)), RESERVE, dry_run=dry_run, start=start, end=end)
     except WrongDaysError as error:
         raise UsageError(error.as_option) from error
     put(orjson.dumps(result.model_dump()).decode() + "\n")

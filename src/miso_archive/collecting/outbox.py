@@ -14,7 +14,7 @@ import orjson
 
 from miso_archive.collecting.announcement import Announcement
 from miso_archive.contract.examine import Snapshot
-from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST, as_utc
 from miso_archive.store.gzipped import sha256_unzipped
 from miso_archive.store.layout import snapshot_key, snapshot_keys, unannounced_folder
@@ -34,16 +34,16 @@ A day, since the age is that between the clocks of two machines."""
 class Outbox:
     """The marks of one environment and dataset: ``unannounced/{dataset}/{environment}/{sha256}.json``."""
 
-    def __init__(self, archive: Store, dataset: Dataset, environment: str) -> None:
+    def __init__(self, archive: Store, feed: Feed, environment: str) -> None:
         self._archive = archive
-        self._dataset = dataset
+        self._feed = feed
         self._environment = environment
-        self._folder = unannounced_folder(dataset, environment)
+        self._folder = unannounced_folder(feed, environment)
 
     def announcement(self, snapshot: Snapshot, response: Response, key: str) -> Announcement:
         """Return the message that announces a snapshot."""
         return Announcement(
-            dataset=self._dataset.name,
+            dataset=self._feed.dataset,
             environment=self._environment,
             location=self._archive.location,
             key=key,
@@ -57,7 +57,7 @@ class Outbox:
 
     def mark(self, snapshot: Snapshot, response: Response) -> None:
         """Remember that a snapshot is to be announced, under the key it gets unless other bytes stand there."""
-        announcement = self.announcement(snapshot, response, snapshot_key(self._dataset, snapshot.interval_end))
+        announcement = self.announcement(snapshot, response, snapshot_key(self._feed, snapshot.interval_end))
         self._archive.put_if_absent(self._mark(response.sha256), orjson.dumps(announcement.model_dump()), {})
 
     def unmark(self, sha256: str) -> None:
@@ -95,12 +95,12 @@ class Outbox:
             aware = all(time.tzinfo is not None and time.astimezone(EST) for time in times)
         except (ValueError, OverflowError):
             return None
-        ours = (self._dataset.name, self._environment, self._mark(marked.sha256))
+        ours = (self._feed.dataset, self._environment, self._mark(marked.sha256))
         return marked if aware and (marked.dataset, marked.environment, key) == ours else None
 
     def _stored(self, marked: Announcement) -> Announcement | None:
         """Return the announcement with the key under which the snapshot stands."""
-        for key in snapshot_keys(self._dataset, datetime.fromisoformat(marked.interval_end), marked.sha256):
+        for key in snapshot_keys(self._feed, datetime.fromisoformat(marked.interval_end), marked.sha256):
             data = self._archive.get(key)
             if data is not None and sha256_unzipped(BytesIO(data)) == marked.sha256:
                 return marked.model_copy(update={"key": key, "location": self._archive.location})

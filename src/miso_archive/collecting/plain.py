@@ -1,30 +1,54 @@
 """A whole run without Prefect's engine, for the command line and for cron."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
-from miso_archive.collecting.pace import Pace, SystemClock
-from miso_archive.collecting.run import (
-    RunResult,
-    collect,
-    failed_before_start,
-    generate_candidates,
-    open_parts,
-    plain_steps,
-)
-from miso_archive.failures import CollectionError
+from miso_archive.collecting.pace import Clock, NextSlot, Pace
+from miso_archive.collecting.parts import Parts, open_parts
+from miso_archive.collecting.result import RunResult, failed_before_start
+from miso_archive.collecting.run import collect
+from miso_archive.collecting.steps import generate_candidates
+from miso_archive.failures import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, Retries
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import Settings
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> RunResult:
     """Collect as the settings say, now; what fails is in the result."""
-    clock = SystemClock()
-    pace = Pace(clock.now(), settings.polls, settings.poll_gap)
     try:
         with open_parts(settings, RESERVE) as parts:
-            return collect(generate_candidates(settings), RESERVE, plain_steps(parts, pace, clock), pace)
+            return collect(generate_candidates(settings), RESERVE, parts, Patient(parts), parts.pace)
     except CollectionError as error:
         logger.error("%s", error)  # noqa: TRY400 - the message says it all; a traceback would not help
         return failed_before_start(error)
+
+
+def feed_retries(pace: Pace, clock: Clock) -> Retries:
+    """Return how a failed request is tried again: in the next slot, or, by a run with one poll, soon."""
+    return FEED_RETRIES if pace.polls == 1 else NextSlot(pace, clock)
+
+
+class Patient:
+    """Takes each step as it is, and again where that helps."""
+
+    def __init__(self, parts: Parts) -> None:
+        # librdkafka tries again by itself until its deadline.
+        self._retries: dict[Callable[..., Any], Retries] = dict.fromkeys(
+            (parts.store, parts.quarantine, parts.register), ARCHIVE_RETRIES
+        )
+        self._fetch, self._feed_retries = parts.fetch, feed_retries(parts.pace, parts.clock)
+        self._clock = parts.clock
+
+    def __call__(self, step: Callable[..., T], /, *arguments: Any, **named: Any) -> T:  # noqa: ANN401 - the step's own
+        """Take a step."""
+        taken = partial(step, *arguments, **named)
+        if step == self._fetch:
+            return self._feed_retries.call(taken, wait=self._clock.sleep)
+        retries = self._retries.get(step)
+        return taken() if retries is None else retries.call(taken)

@@ -17,7 +17,7 @@ with needs("collect", "Redis"):
 
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
-from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.feed import Feed
 from miso_archive.text import shown
 
 TTL_SECONDS: Final = 604_800
@@ -76,13 +76,13 @@ class Registration:
 class Registry:
     """The registrations of one environment and dataset, under ``hash:{environment}:{dataset}:{sha256}``."""
 
-    def __init__(self, client: Any, address: str, environment: str, dataset: Dataset) -> None:  # noqa: ANN401 - redis' client is generic
+    def __init__(self, client: Any, address: str, environment: str, feed: Feed) -> None:  # noqa: ANN401 - redis' client is generic
         self._client = client
         self._address = address
-        self._prefix = f"hash:{environment}:{dataset.name}:"
+        self._prefix = f"hash:{environment}:{feed.dataset}:"
 
     @classmethod
-    def connect(cls, url: str, environment: str, dataset: Dataset) -> "Registry":
+    def connect(cls, url: str, environment: str, feed: Feed) -> "Registry":
         """Connect at once, so that a run without Redis fails before anything is fetched.
 
         Raises:
@@ -110,7 +110,7 @@ class Registry:
             client.close()
             message = f"Failed to connect to Redis at {address}: {_told(error)}{_other_scheme(parts.scheme, error)}"
             raise CollectionError(FailureCode.REDIS_UNREACHABLE, message) from error
-        return cls(client, address, environment, dataset)
+        return cls(client, address, environment, feed)
 
     def holds(self, sha256: str, location: str) -> bool:
         """Tell whether a body is archived, in this location, and announced.

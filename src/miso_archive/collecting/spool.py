@@ -18,7 +18,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from miso_archive.failures import CollectionError
-from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST
 from miso_archive.store.response import Response
 from miso_archive.store.whole_file import publish
@@ -57,13 +57,13 @@ class Spool:
     (``Response`` without its body), the body. Names begin with the time of the fetch (EST).
     """
 
-    def __init__(self, root: Path | None, identity: str, dataset: Dataset, environment: str) -> None:
+    def __init__(self, root: Path | None, identity: str, feed: Feed, environment: str) -> None:
         root = default_folder() if root is None else root
         # Where a link leads, also to what is not there yet: a link itself cannot be made a folder.
         self._root = None if root is None else Path(os.path.realpath(root))
         # What a person recognizes, and what tells apart those that look alike.
         place, digest = _NOT_FOR_NAMES.sub("_", identity)[-60:], hashlib.sha256(identity.encode()).hexdigest()
-        self._name = f"{dataset.name}_{environment}_{place}_{digest[:16]}"
+        self._name = f"{feed.dataset}_{environment}_{place}_{digest[:16]}"
         self._told: set[Path] = set()
 
     @property

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from miso_archive.collecting.run import RunResult
+from miso_archive.collecting.result import RunResult
 from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.feeds.drift import drift_of

@@ -1,16 +1,31 @@
-"""What sets one feed apart from its siblings: adding a feed means adding one small file that makes a Dataset."""
+"""What sets one feed apart from its siblings: adding a feed means adding one small file that makes a Feed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from miso_archive.contract.examine import Verdict
 
+API_BASE: Final = "https://public-api.misoenergy.org/api"
+"""Where MISO serves its real-time feeds (seen 2026-07-27; addresses move)."""
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """One feed: its name in keys, Redis and Kafka, the stem of its files, its address and its contract."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """One feed.
+
+    ``name`` is what people type; ``dataset`` what stands in keys, Redis and Kafka; ``file_stem`` what its files begin
+    with; ``path`` where it is below the base address; ``title`` what it is called; ``examine`` its contract.
+    """
 
     name: str
+    dataset: str
     file_stem: str
-    url: str
+    path: str
+    title: str
     examine: Callable[[bytes], Verdict]
+
+    @property
+    def url(self) -> str:
+        """The feed's address."""
+        return f"{API_BASE}/{self.path}"

@@ -1,14 +1,15 @@
-"""MISO's reserve binding constraints."""
+"""MISO's reserve binding constraints, replaced every five minutes (seen 2026-07-27)."""
 
 from typing import Final
 
 from miso_archive.contract.examine import examine
-from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.feed import Feed
 
-RESERVE: Final = Dataset(
-    name="miso_binding_constraints_reserve",
+RESERVE: Final = Feed(
+    name="reserve",
+    dataset="miso_binding_constraints_reserve",
     file_stem="binding_constraints_reserve",
-    url="https://public-api.misoenergy.org/api/BindingConstraints/Reserve",
+    path="BindingConstraints/Reserve",
+    title="Reserve binding constraints",
     examine=examine,
 )
-"""MISO's reserve binding constraints, replaced every five minutes (address seen 2026-07-27; URLs move)."""

@@ -17,8 +17,7 @@ from miso_archive.contract.content_encoding import UndecodableError, decoded
 from miso_archive.contract.examine import MOST_BYTES, Snapshot
 from miso_archive.contract.findings import RefusalCode
 from miso_archive.failures import ARCHIVE_RETRIES
-from miso_archive.feeds.feed import Dataset
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Day, Days
 from miso_archive.intervals.market_days import day_named
 from miso_archive.store.gzipped import sha256_unzipped, unzipped
@@ -79,9 +78,9 @@ class _UnreadableError(Exception):
 
 def replay(
     store: Store,
+    feed: Feed,
     *,
     dry_run: bool = False,
-    dataset: Dataset = RESERVE,
     start: Day | None = None,
     end: Day | None = None,
 ) -> ReplayResult:
@@ -93,8 +92,8 @@ def replay(
 
     Args:
         store: The archive.
+        feed: Whose quarantine, and by which rules.
         dry_run: Tell what would be archived, and write nothing.
-        dataset: Whose quarantine, and by which rules.
         start: The first day (EST) of the fetch; the quarantine's first when not given.
         end: The day after the last; after the quarantine's last when not given.
 
@@ -105,25 +104,25 @@ def replay(
     days = Days.of(start, end)
     result, codes = ReplayResult(), Counter[str]()
     rehearsed: dict[str, str] = {}
-    fetch_days = [day for name in store.folders(quarantine_folder(dataset)) if (day := day_named(name))]
+    fetch_days = [day for name in store.folders(quarantine_folder(feed)) if (day := day_named(name))]
     for day in days.among(fetch_days):
-        for stem, refused in _in_order(store, quarantine_folder(dataset, day), dataset):
+        for stem, refused in _in_order(store, quarantine_folder(feed, day), feed):
             result.quarantined += 1
             if isinstance(refused, _UnreadableError):
                 result.unreadable += 1
                 result.errors.append(UnreadableBody(key=f"{stem}.body.gz", message=str(refused)))
                 continue
-            verdict = dataset.examine(refused.response.body)
+            verdict = feed.examine(refused.response.body)
             if refused.for_good or verdict.snapshot is None:
                 result.still_refused += 1
                 refused_for = {refused.for_good} if refused.for_good else {found.code for found in verdict.reasons}
                 codes.update(code.value for code in refused_for)
                 continue
             if dry_run:
-                stored = _rehearsed(store, dataset, verdict.snapshot, refused.response.sha256, rehearsed)
+                stored = _rehearsed(store, feed, verdict.snapshot, refused.response.sha256, rehearsed)
             else:
                 body, environment = refused.response, refused.environment
-                put = partial(store_snapshot, store, dataset, verdict.snapshot, body, environment)
+                put = partial(store_snapshot, store, feed, verdict.snapshot, body, environment)
                 stored = ARCHIVE_RETRIES.call(put)
             if stored.written:
                 result.archived += 1
@@ -134,7 +133,7 @@ def replay(
     return result
 
 
-def _in_order(store: Store, folder: str, dataset: Dataset) -> Iterator[tuple[str, _Refused | _UnreadableError]]:
+def _in_order(store: Store, folder: str, feed: Feed) -> Iterator[tuple[str, _Refused | _UnreadableError]]:
     """Yield the bodies of one day as they were fetched, so that the bodies of an interval are archived in their order.
 
     Reports are small and read together; bodies may have 5 MiB each and are read a few at a time.
@@ -148,7 +147,7 @@ def _in_order(store: Store, folder: str, dataset: Dataset) -> Iterator[tuple[str
         bodies = store.read([f"{stem}.body.gz" for stem in together])
         for stem, data in zip(together, bodies, strict=True):
             try:
-                yield stem, _refused(stem, data, reports[stem], dataset)
+                yield stem, _refused(stem, data, reports[stem], feed)
             except _UnreadableError as error:
                 yield stem, error
 
@@ -166,12 +165,12 @@ def _fetched(report: _Report | _UnreadableError) -> float:
     return report.fetched_at.timestamp() if isinstance(report, _Report) else 0.0
 
 
-def _refused(stem: str, data: bytes | OSError, report: _Report | _UnreadableError, dataset: Dataset) -> _Refused:
+def _refused(stem: str, data: bytes | OSError, report: _Report | _UnreadableError, feed: Feed) -> _Refused:
     if isinstance(report, _UnreadableError):
         raise report
     response = Response(_unzipped(data), report.fetched_at, report.source_url, report.content_type)
     try:
-        key = quarantine_key(dataset, response)
+        key = quarantine_key(feed, response)
     except OverflowError:  # the year 1 has no time in EST
         key = ""
     if not stem.endswith(response.sha256):
@@ -199,9 +198,9 @@ def _unzipped(data: bytes | OSError) -> bytes:
     return body
 
 
-def _rehearsed(store: Store, dataset: Dataset, snapshot: Snapshot, sha256: str, rehearsed: dict[str, str]) -> Stored:
+def _rehearsed(store: Store, feed: Feed, snapshot: Snapshot, sha256: str, rehearsed: dict[str, str]) -> Stored:
     """Tell what ``store_snapshot`` would do, after what was rehearsed before: keys, and the SHA-256 of their bodies."""
-    for key in snapshot_keys(dataset, snapshot.interval_end, sha256):
+    for key in snapshot_keys(feed, snapshot.interval_end, sha256):
         standing = rehearsed.get(key) or _sha256_of(store, key)
         if standing is None:
             rehearsed[key] = sha256

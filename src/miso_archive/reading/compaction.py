@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from miso_archive.contract.findings import FailureCode
-from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_day, given_now
 from miso_archive.intervals.market_days import ONE_DAY, days_between, month_end, open_day
@@ -89,7 +89,7 @@ def compact_month(
     if first is None:
         raise ValueError("month= is a day of the month to compact, not None")
     store = open_to_read(archive)
-    return _Month(store, first.replace(day=1), _last_closed(now)).compact(progress)
+    return _Month(store, RESERVE, first.replace(day=1), _last_closed(now)).compact(progress)
 
 
 def _last_closed(now: datetime | None) -> date:
@@ -99,11 +99,11 @@ def _last_closed(now: datetime | None) -> date:
 class _Month:
     """One month's files: what stands, and what its raw objects say."""
 
-    def __init__(self, store: Store, month: date, last_closed: date, dataset: Dataset = RESERVE) -> None:
+    def __init__(self, store: Store, feed: Feed, month: date, last_closed: date) -> None:
         self._store = store
-        self._dataset = dataset
+        self._feed = feed
         self._month = month
-        self._keys = {table: curated_key(dataset, table, month) for table in SCHEMAS}
+        self._keys = {table: curated_key(feed, table, month) for table in SCHEMAS}
         self._files = dict(zip(SCHEMAS, store.read(list(self._keys.values())), strict=True))
         self._standing = {table: Compacted.of(file) for table, file in self._files.items()}
         # A clock that went back must not take days out again.
@@ -113,7 +113,7 @@ class _Month:
     def compact(self, progress: Progress | None) -> CompactedMonth | None:
         if not self._days:
             return None
-        listing = list_snapshots(self._store, self._dataset, self._days, ordered=False)
+        listing = list_snapshots(self._store, self._feed, self._days, ordered=False)
         if listing.snapshots.is_empty() and not any(self._standing.values()):
             return None
         digest = _digest(listing)
@@ -130,7 +130,7 @@ class _Month:
         return self._write(digest, progress)
 
     def _write(self, digest: str, progress: Progress | None) -> CompactedMonth:
-        reading = Reading(self._store, "snapshots", dataset=self._dataset, progress=progress)
+        reading = Reading(self._store, "snapshots", feed=self._feed, progress=progress)
         decoded = list(reading.raw(self._days))
         frames = {
             table: pl.concat([schema.to_frame(), *(getattr(batch, table) for batch in decoded)])

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from miso_archive.feeds.columns import COVERAGE, INTERVAL_START, SNAPSHOTS, TIME
+from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_now
 from miso_archive.intervals.labels import EST, INTERVAL
@@ -50,7 +51,7 @@ def coverage(
         ValueError: The days are no days, or end before they start; ``now`` is no time or has no zone; or the archive is
             of a kind that is not known.
     """
-    return _Coverage(archive, Days.of(start, end), now, progress).frame()
+    return _Coverage(archive, RESERVE, Days.of(start, end), now, progress).frame()
 
 
 def missing_intervals(
@@ -70,18 +71,20 @@ def missing_intervals(
         MISO's next-day report covers the interval, archived and readable. What the report says is not what the live
         feed said: a healed interval stays missing.
     """
-    return _Coverage(archive, Days.of(start, end), now, progress).missing()
+    return _Coverage(archive, RESERVE, Days.of(start, end), now, progress).missing()
 
 
 class _Coverage:
-    def __init__(self, archive: ArchiveAddress, days: Days, now: datetime | None, progress: Progress | None) -> None:
+    def __init__(
+        self, archive: ArchiveAddress, feed: Feed, days: Days, now: datetime | None, progress: Progress | None
+    ) -> None:
         now = given_now(now)
         store = open_to_read(archive)
-        reading = Reading(store, "snapshots", progress=progress)
+        reading = Reading(store, "snapshots", feed=feed, progress=progress)
         frames = pl.collect_all(list(reading.frames(days)))
         self._snapshots = pl.concat([SNAPSHOTS.to_frame(), *frames])
         self._unreadable = Counter(found.market_day for found in reading.skipped)
-        self._refused = _count_refused(store, days)
+        self._refused = _count_refused(store, feed, days)
         self._covered = {report.market_day: report.covered for report in Reports(store, REAL_TIME).read(days)}
         self._days = self._between(days)
         ends = self._snapshots["interval_end"].max()
@@ -155,8 +158,8 @@ def _begin(day: date) -> datetime:
     return datetime.combine(day, time(), EST)
 
 
-def _count_refused(store: Store, days: Days) -> Counter[date]:
-    folders = [day for name in store.folders(quarantine_folder(RESERVE)) if (day := day_named(name))]
+def _count_refused(store: Store, feed: Feed, days: Days) -> Counter[date]:
+    folders = [day for name in store.folders(quarantine_folder(feed)) if (day := day_named(name))]
     asked = days.among(folders)
-    names = store.names([quarantine_folder(RESERVE, day) for day in asked])
+    names = store.names([quarantine_folder(feed, day) for day in asked])
     return Counter({day: sum(map(is_refused_body, found)) for day, found in zip(asked, names, strict=True)})

@@ -12,8 +12,7 @@ from typing import Final
 import polars as pl
 
 from miso_archive.feeds.columns import SNAPSHOTS
-from miso_archive.feeds.feed import Dataset
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import ONE_DAY, days_between, market_day, month_end
 from miso_archive.reading.decode import Decoded, decode
@@ -49,13 +48,13 @@ class Reading:
         store: Store,
         table: Table,
         *,
-        dataset: Dataset = RESERVE,
+        feed: Feed,
         strict: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self._store = store
         self._table = table
-        self._dataset = dataset
+        self._feed = feed
         self._strict = strict
         self._progress = progress or (lambda _done, _total: None)
         self.skipped: list[Skipped] = []
@@ -71,7 +70,7 @@ class Reading:
         month_of = {day: month for month in months for day in month.days}
         wanted = days.all()
         if wanted is None or len(wanted) > _MOST_DAYS_UNSEEN:
-            wanted = days.among(sorted({*market_days(self._store, self._dataset), *month_of}))
+            wanted = days.among(sorted({*market_days(self._store, self._feed), *month_of}))
         for is_compacted, stretch in groupby(wanted, key=lambda day: day in month_of):
             if is_compacted:
                 asked = list(stretch)
@@ -83,7 +82,7 @@ class Reading:
     def labels(self, days: Sequence[date]) -> pl.DataFrame:
         """Return the ends of the intervals of some market days that have a readable snapshot, as ``interval_end``."""
         among = Days(min(days), max(days) + ONE_DAY, pl.col("market_day").is_in(list(days)))
-        frames = Reading(self._store, "snapshots", dataset=self._dataset).frames(among)
+        frames = Reading(self._store, "snapshots", feed=self._feed).frames(among)
         return pl.concat([SNAPSHOTS.to_frame().lazy(), *frames]).select("interval_end").collect()
 
     def raw(self, days: Sequence[date]) -> Iterator[Decoded]:
@@ -92,7 +91,7 @@ class Reading:
         with ThreadPoolExecutor(1) as thread:
             pending: deque[Future[Decoded]] = deque()
             for start in range(0, len(days), _DAYS_LISTED_TOGETHER):
-                listing = list_snapshots(self._store, self._dataset, days[start : start + _DAYS_LISTED_TOGETHER])
+                listing = list_snapshots(self._store, self._feed, days[start : start + _DAYS_LISTED_TOGETHER])
                 self._skip(listing.foreign)
                 for objects, bodies in self._batches(listing.snapshots):
                     pending.append(thread.submit(decode, objects, bodies))
@@ -104,9 +103,9 @@ class Reading:
 
     def _months(self, days: Days) -> list[_Month]:
         """Return the compacted months that may hold some of the days."""
-        found = compacted_months(self._store, self._dataset, self._table)
+        found = compacted_months(self._store, self._feed, self._table)
         months = [month for month in found if days.among(days_between(month, month_end(month)))]
-        keys = [curated_key(self._dataset, self._table, month) for month in months]
+        keys = [curated_key(self._feed, self._table, month) for month in months]
         # A file that is damaged, or of another version, is as good as none: the raw objects are kept for ever.
         return [
             _Month(file, compacted, compacted.days)

@@ -9,6 +9,8 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from miso_archive.feeds.columns import DAY_AHEAD_REPORT, LIVE, NEXT_DAY_REPORT
+from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days
 from miso_archive.reading.one_pass import Progress, Reading
 from miso_archive.reports.archived import ArchivedReport, Reports
@@ -73,7 +75,7 @@ def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a 
         UnreadableObjectError: When collected, with ``strict``: an object cannot be read.
     """
     asked = _Asked("constraints", Days.of(start, end), _known(sources), latest_only=latest_only, strict=strict)
-    return _scan(archive, asked, progress)
+    return _scan(archive, RESERVE, asked, progress)
 
 
 def scan_snapshots(  # noqa: PLR0913 - likewise
@@ -100,7 +102,7 @@ def scan_snapshots(  # noqa: PLR0913 - likewise
         A LazyFrame with the columns of ``feeds.columns.SNAPSHOTS``.
     """
     asked = _Asked("snapshots", Days.of(start, end), _known(sources), latest_only=latest_only, strict=strict)
-    return _scan(archive, asked, progress)
+    return _scan(archive, RESERVE, asked, progress)
 
 
 def warn_of_skipped(skipped: list[Skipped], location: str) -> None:
@@ -134,14 +136,14 @@ def _known(sources: Sequence[str]) -> frozenset[str]:
     return asked
 
 
-def _scan(archive: ArchiveAddress, asked: _Asked, progress: Progress | None) -> pl.LazyFrame:
+def _scan(archive: ArchiveAddress, feed: Feed, asked: _Asked, progress: Progress | None) -> pl.LazyFrame:
     store = open_to_read(archive)
     table, days = asked.table, asked.days
 
     def read(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        reading = Reading(store, table, strict=asked.strict, progress=progress)
+        reading = Reading(store, table, feed=feed, strict=asked.strict, progress=progress)
         reports = Reports(store, DAY_AHEAD if DAY_AHEAD_REPORT in asked.sources else REAL_TIME, strict=asked.strict)
         columns = with_columns or list(SCHEMAS[table])
         matching = pl.lit(value=True) if predicate is None else predicate

@@ -11,8 +11,6 @@ import polars as pl
 
 from miso_archive.contract.findings import Finding
 from miso_archive.feeds.columns import CONSTRAINTS, SNAPSHOTS
-from miso_archive.feeds.feed import Dataset
-from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import day_named
 from miso_archive.reports.workbook import RefusedReportError, Report, covered, read_report
@@ -42,28 +40,24 @@ class ArchivedReport(NamedTuple):
         return self.snapshots.filter("is_latest").select("interval_end")
 
 
-def store_report(
-    store: Keeper, report: Report, market_day: date, response: Response, dataset: Dataset = RESERVE
-) -> Stored:
+def store_report(store: Keeper, report: Report, market_day: date, response: Response) -> Stored:
     """Put a report, byte for byte, under its market day; beside it, when other bytes stand there. Safe to repeat."""
-    of_report = partial(report_key, dataset, report.name, market_day, report.file_name(market_day))
+    of_report = partial(report_key, report.feed, report.name, market_day, report.file_name(market_day))
     return put_once(store, Keys(of_report(), of_report(response.sha256)), response, provenance_of(response))
 
 
-def store_refused_report(
-    store: Keeper, report: Report, response: Response, reasons: tuple[Finding, ...], dataset: Dataset = RESERVE
-) -> str:
+def store_refused_report(store: Keeper, report: Report, response: Response, reasons: tuple[Finding, ...]) -> str:
     """Keep a refused report with its reasons, apart from the refused bodies of the feed; return its key."""
-    return store_refused(store, replace(dataset, name=f"{dataset.name}/{report.name}"), response, reasons)
+    return store_refused(store, replace(report.feed, dataset=f"{report.feed.dataset}/{report.name}"), response, reasons)
 
 
 class Reports:
     """One pass over an archive's reports of a kind. What could not be read gathers in ``skipped``."""
 
-    def __init__(self, store: Store, report: Report, *, dataset: Dataset = RESERVE, strict: bool = False) -> None:
+    def __init__(self, store: Store, report: Report, *, strict: bool = False) -> None:
         self._store = store
         self._report = report
-        self._folder = reports_folder(dataset, report.name)
+        self._folder = reports_folder(report.feed, report.name)
         self._strict = strict
         self.skipped: list[Skipped] = []
 

@@ -18,6 +18,8 @@ from miso_archive.contract.examine import MOST_BYTES
 from miso_archive.contract.findings import Finding, RefusalCode
 from miso_archive.feeds.columns import CONSTRAINTS, DAY_AHEAD_REPORT, EST_NAME, MARKET_DAY, NEXT_DAY_REPORT, TIME
 from miso_archive.feeds.constraint_name import parse_constraint_name
+from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.text import shown
 
@@ -41,11 +43,12 @@ _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep",
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One kind of report: its name in addresses and keys, its rows' source, and how it tells time.
+    """One kind of report: of which feed, its name in addresses and keys, its rows' source, and how it tells time.
 
     ``dated`` is the file's date less the market day; ``length`` how long what a row names lasts.
     """
 
+    feed: Feed
     name: str
     source: str
     dated: timedelta
@@ -64,6 +67,7 @@ class Report:
 
 
 REAL_TIME: Final = Report(
+    feed=RESERVE,
     name="rt_rpe",
     source=NEXT_DAY_REPORT,
     dated=timedelta(days=1),
@@ -74,6 +78,7 @@ REAL_TIME: Final = Report(
 """Real time, five minutes a row; the file's date is the day after the market day."""
 
 DAY_AHEAD: Final = Report(
+    feed=RESERVE,
     name="da_rpe",
     source=DAY_AHEAD_REPORT,
     dated=timedelta(days=-1),

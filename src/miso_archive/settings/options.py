@@ -113,7 +113,7 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 
 def _kafka(value: SecretStr) -> SecretStr:
-    parse_kafka_address(value.get_secret_value(), default_topic=RESERVE.name)
+    parse_kafka_address(value.get_secret_value(), default_topic=RESERVE.dataset)
     return value
 
 
@@ -232,7 +232,7 @@ class PartsSettings(ArchiveSettings):
         """The Kafka to announce in, or None."""
         if self.kafka_connection_string is None:
             return None
-        return parse_kafka_address(self.kafka_connection_string.get_secret_value(), default_topic=RESERVE.name)
+        return parse_kafka_address(self.kafka_connection_string.get_secret_value(), default_topic=RESERVE.dataset)
 
 
 class Settings(PartsSettings):

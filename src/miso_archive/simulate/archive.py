@@ -258,7 +258,7 @@ def _store_first(archive: Keeper, interval_end: datetime, body: bytes, fetched_a
     }
     label = interval_end.isoformat()
     minute = f"{label[:4]}{label[5:7]}{label[8:10]}_{label[11:13]}{label[14:16]}"
-    key = f"sourcing/{RESERVE.name}/{label[:10]}/{RESERVE.file_stem}_{minute}.json.gz"
+    key = f"sourcing/{RESERVE.dataset}/{label[:10]}/{RESERVE.file_stem}_{minute}.json.gz"
     archive.put_if_absent(key, zipped(body), provenance)
 
 

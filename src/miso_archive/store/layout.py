@@ -4,7 +4,7 @@ import re
 from datetime import date, datetime
 from typing import Final, Literal, NamedTuple
 
-from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import day_named
 from miso_archive.store.response import Response
@@ -32,13 +32,13 @@ class Keys(NamedTuple):
     revision: str
 
 
-def sourcing_folder(dataset: Dataset, day: date | None = None) -> str:
+def sourcing_folder(feed: Feed, day: date | None = None) -> str:
     """Return the folder of the snapshots whose labels have this date in EST, or that of all such folders."""
-    folder = f"sourcing/{dataset.name}"
+    folder = f"sourcing/{feed.dataset}"
     return folder if day is None else f"{folder}/{day}"
 
 
-def snapshot_key(dataset: Dataset, interval_end: datetime, revision_of: str | None = None) -> str:
+def snapshot_key(feed: Feed, interval_end: datetime, revision_of: str | None = None) -> str:
     """Return the key of a snapshot, from its own label in EST and nothing else.
 
     With the SHA-256 of a body, the key of that body as a revision: another body for an interval that is taken.
@@ -46,17 +46,17 @@ def snapshot_key(dataset: Dataset, interval_end: datetime, revision_of: str | No
     label = interval_end.astimezone(EST)
     suffix = f".{revision_of[:_DIGITS]}" if revision_of else ""
     day = label.date()
-    return f"{sourcing_folder(dataset, day)}/{snapshot_stem(dataset, day)}{label:%H%M}{suffix}.json.gz"
+    return f"{sourcing_folder(feed, day)}/{snapshot_stem(feed, day)}{label:%H%M}{suffix}.json.gz"
 
 
-def snapshot_keys(dataset: Dataset, interval_end: datetime, sha256: str) -> Keys:
+def snapshot_keys(feed: Feed, interval_end: datetime, sha256: str) -> Keys:
     """Return both keys of a snapshot whose body has this SHA-256."""
-    return Keys(snapshot_key(dataset, interval_end), snapshot_key(dataset, interval_end, sha256))
+    return Keys(snapshot_key(feed, interval_end), snapshot_key(feed, interval_end, sha256))
 
 
-def snapshot_stem(dataset: Dataset, day: date) -> str:
+def snapshot_stem(feed: Feed, day: date) -> str:
     """Return what the names of a folder's snapshots begin with; the label's time follows."""
-    return f"{dataset.file_stem}_{day:%Y%m%d}_"
+    return f"{feed.file_stem}_{day:%Y%m%d}_"
 
 
 def snapshot_minute(ending: str) -> int | None:
@@ -77,19 +77,19 @@ def provenance_key(key: str) -> str:
     return f"provenance/{key.partition('/')[2]}".removesuffix(".json.gz") + ".json"
 
 
-def quarantine_folder(dataset: Dataset, day: date | None = None) -> str:
+def quarantine_folder(feed: Feed, day: date | None = None) -> str:
     """Return the folder of the refused bodies that were fetched on a day (EST), or that of all such folders."""
-    folder = f"quarantine/{dataset.name}"
+    folder = f"quarantine/{feed.dataset}"
     return folder if day is None else f"{folder}/{day}"
 
 
-def quarantine_key(dataset: Dataset, response: Response) -> str:
+def quarantine_key(feed: Feed, response: Response) -> str:
     """Return the key of a refused body, without its ending: the day it was fetched (EST), and its own SHA-256.
 
     The same body refused again on that day is kept once.
     """
     day = response.fetched_at.astimezone(EST).date()
-    return f"{quarantine_folder(dataset, day)}/refused_{response.sha256}"
+    return f"{quarantine_folder(feed, day)}/refused_{response.sha256}"
 
 
 def refused_name(name: str) -> str | None:
@@ -103,20 +103,20 @@ def is_refused_body(name: str) -> bool:
     return name.endswith(".body.gz")
 
 
-def reports_folder(dataset: Dataset, report: str, market_day: date | None = None) -> str:
+def reports_folder(feed: Feed, report: str, market_day: date | None = None) -> str:
     """Return the folder of a market day's reports of a kind (``rt_rpe``), or that of all such folders."""
-    folder = f"reports/{dataset.name}/{report}"
+    folder = f"reports/{feed.dataset}/{report}"
     return folder if market_day is None else f"{folder}/{market_day}"
 
 
-def report_key(dataset: Dataset, report: str, market_day: date, file_name: str, revision_of: str | None = None) -> str:
+def report_key(feed: Feed, report: str, market_day: date, file_name: str, revision_of: str | None = None) -> str:
     """Return the key of a report (``rt_rpe``): in the folder of its market day, under the file's own name.
 
     With the SHA-256 of a report, the key of that report as a revision.
     """
     stem, _, ending = file_name.rpartition(".")
     suffix = f".{revision_of[:_DIGITS]}" if revision_of else ""
-    return f"{reports_folder(dataset, report, market_day)}/{stem}{suffix}.{ending}.gz"
+    return f"{reports_folder(feed, report, market_day)}/{stem}{suffix}.{ending}.gz"
 
 
 def is_report_revision(name: str, file_name: str) -> bool:
@@ -126,14 +126,14 @@ def is_report_revision(name: str, file_name: str) -> bool:
     return re.fullmatch(pattern, name, re.ASCII) is not None
 
 
-def curated_folder(dataset: Dataset, table: Table) -> str:
+def curated_folder(feed: Feed, table: Table) -> str:
     """Return the folder of a table's compacted months."""
-    return f"curated/{dataset.name}/{table}"
+    return f"curated/{feed.dataset}/{table}"
 
 
-def curated_key(dataset: Dataset, table: Table, month: date) -> str:
+def curated_key(feed: Feed, table: Table, month: date) -> str:
     """Return the key of a compacted month."""
-    return f"{curated_folder(dataset, table)}/{month:%Y-%m}.parquet"
+    return f"{curated_folder(feed, table)}/{month:%Y-%m}.parquet"
 
 
 def month_named(name: str) -> date | None:
@@ -142,9 +142,9 @@ def month_named(name: str) -> date | None:
     return None if found is None else day_named(f"{found[1]}-01")
 
 
-def unannounced_folder(dataset: Dataset, environment: str) -> str:
+def unannounced_folder(feed: Feed, environment: str) -> str:
     """Return the folder of the marks of what an environment has stored and not announced."""
-    return f"unannounced/{dataset.name}/{environment}"
+    return f"unannounced/{feed.dataset}/{environment}"
 
 
 def environment_key(name: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import ONE_DAY, day_named
 from miso_archive.store.layout import is_revision, snapshot_minute, snapshot_stem, sourcing_folder
@@ -37,34 +37,34 @@ class Listing(NamedTuple):
     foreign: list[Skipped]
 
 
-def market_days(store: Store, dataset: Dataset) -> list[date]:
+def market_days(store: Store, feed: Feed) -> list[date]:
     """Return every market day that may have a snapshot, by the archive's folders: one listing."""
-    folders = [day for name in store.folders(sourcing_folder(dataset)) if (day := day_named(name))]
+    folders = [day for name in store.folders(sourcing_folder(feed)) if (day := day_named(name))]
     # A folder is named by the labels' date, and its label 00:00 belongs to the day before.
     return sorted({*folders, *(day - ONE_DAY for day in folders)})
 
 
-def list_snapshots(store: Store, dataset: Dataset, days: Sequence[date], *, ordered: bool = True) -> Listing:
+def list_snapshots(store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True) -> Listing:
     """List the snapshots of these market days: their own folders, and the 00:00 of the folders after.
 
     When each body was fetched is asked of the archive where an interval has several; not unless ``ordered``, which
     leaves them, and their revisions, in the order of their names.
     """
-    snapshots, foreign = find_snapshots(store, dataset, days, ordered=ordered)
+    snapshots, foreign = find_snapshots(store, feed, days, ordered=ordered)
     return Listing(snapshots.frame(), foreign)
 
 
 def find_snapshots(
-    store: Store, dataset: Dataset, days: Sequence[date], *, ordered: bool = True
+    store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True
 ) -> "tuple[Snapshots, list[Skipped]]":
     """Do as ``list_snapshots`` does, without a frame."""
     wanted = set(days)
     folders = sorted(wanted | {day + ONE_DAY for day in days})
-    paths = [sourcing_folder(dataset, day) for day in folders]
+    paths = [sourcing_folder(feed, day) for day in folders]
     listed: list[_Folder] = []
     foreign: list[Skipped] = []
     for day, path, names in zip(folders, paths, store.names(paths), strict=True):
-        prefix = snapshot_stem(dataset, day)
+        prefix = snapshot_stem(feed, day)
         found, others = _recognised(prefix, names)
         if day in wanted:
             reason = "its name is not that of a snapshot there"

@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from miso_archive.feeds.columns import CONSTRAINT_COLUMNS, CONSTRAINTS, SNAPSHOT_COLUMNS, SNAPSHOTS, Column
-from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.market_days import days_between
 from miso_archive.store.layout import Table, curated_folder, month_named
 from miso_archive.store.skipped import Skipped
@@ -86,9 +86,9 @@ def months_of(days: Iterable[date]) -> list[date]:
     return sorted({day.replace(day=1) for day in days})
 
 
-def compacted_months(store: Store, dataset: Dataset, table: Table) -> list[date]:
+def compacted_months(store: Store, feed: Feed, table: Table) -> list[date]:
     """Return the months that stand compacted: one listing."""
-    [names] = store.names([curated_folder(dataset, table)])
+    [names] = store.names([curated_folder(feed, table)])
     return [month for name in names if (month := month_named(name))]
 
 

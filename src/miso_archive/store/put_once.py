@@ -6,7 +6,7 @@ import orjson
 
 from miso_archive.contract.examine import MOST_BYTES, Snapshot
 from miso_archive.contract.findings import Finding
-from miso_archive.feeds.feed import Dataset
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import as_utc
 from miso_archive.store.gzipped import zipped
 from miso_archive.store.layout import Keys, quarantine_key, snapshot_keys
@@ -48,18 +48,18 @@ def provenance_of(response: Response, environment: str | None = None) -> dict[st
 
 
 def store_snapshot(
-    store: Keeper, dataset: Dataset, snapshot: Snapshot, response: Response, environment: str | None = None
+    store: Keeper, feed: Feed, snapshot: Snapshot, response: Response, environment: str | None = None
 ) -> Stored:
     """Put a snapshot's body under its interval's key, or beside it. Safe to repeat."""
     provenance = provenance_of(response, environment) | {"ref-id": snapshot.ref_id.strip()}
-    return put_once(store, snapshot_keys(dataset, snapshot.interval_end, response.sha256), response, provenance)
+    return put_once(store, snapshot_keys(feed, snapshot.interval_end, response.sha256), response, provenance)
 
 
 def store_refused(
-    store: Keeper, dataset: Dataset, response: Response, reasons: tuple[Finding, ...], environment: str | None = None
+    store: Keeper, feed: Feed, response: Response, reasons: tuple[Finding, ...], environment: str | None = None
 ) -> str:
     """Keep a refused body and, beside it, the reasons; return the body's key."""
-    stem = quarantine_key(dataset, response)
+    stem = quarantine_key(feed, response)
     key = f"{stem}.body.gz"
     report = {
         **provenance_of(response, environment),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Days
 from miso_archive.reading.compaction import compact_month
 from miso_archive.reading.one_pass import Reading
@@ -191,7 +192,7 @@ def test_a_compaction_that_finishes_between_changes_nothing(
     options = {} if days == Days() else {"start": "2026-06-30", "end": "2026-08-02"}
     expected = frame(folder, table, **options)
     objects = Interrupted(folder, call)
-    found = pl.concat(pl.collect_all(list(Reading(objects, table).frames(days))))
+    found = pl.concat(pl.collect_all(list(Reading(objects, table, feed=RESERVE).frames(days))))
     assert found.equals(expected)
     assert objects.calls == steps
     assert not compacted(folder).written

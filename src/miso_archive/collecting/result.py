@@ -1,0 +1,49 @@
+"""What a run says it did: counts, and each failure by its code."""
+
+from pydantic import BaseModel, Field
+
+from miso_archive.contract.findings import Finding
+from miso_archive.failures import CollectionError
+
+
+class RunError(BaseModel):
+    """Why a candidate failed: a stable code, a sentence, and the place in the body when the body is at fault."""
+
+    code: str
+    message: str
+    where: str | None = None
+
+
+class RunResult(BaseModel):
+    """What a run did. Every candidate is counted once: collected, skipped or failed."""
+
+    total_candidates: int = Field(
+        default=0, description="Polls of the feed that the run made; one that was tried again counts once."
+    )
+    collected: int = Field(default=0, description="New snapshots archived, announced and registered.")
+    skipped_duplicate: int = Field(default=0, description="Snapshots that the archive held already.")
+    failed: int = Field(default=0, description="Candidates that failed; `errors` says why.")
+    errors: list[RunError] = Field(default_factory=list, description="Each with a code and a message.")
+    objects: list[str] = Field(default_factory=list, description="The keys of the objects this run wrote.")
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the result as plain JSON values."""
+        return self.model_dump(exclude_none=True)
+
+
+def failed_before_start(error: CollectionError) -> RunResult:
+    """Return the result of a run whose parts could not be opened: nothing was fetched."""
+    return RunResult(total_candidates=1, failed=1, errors=[run_error(error)])
+
+
+def run_error(error: CollectionError) -> RunError:
+    """Return a failure as the result has it."""
+    return RunError(code=error.code.value, message=error.message)
+
+
+def refusals(reasons: tuple[Finding, ...]) -> list[RunError]:
+    """Return why a body is refused, as the result has it."""
+    return [
+        RunError(code=reason.code.value, message=f"{reason.where} {reason.message}", where=reason.where)
+        for reason in reasons
+    ]

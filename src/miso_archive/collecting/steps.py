@@ -1,0 +1,99 @@
+"""What a run does to the world, step by step, as the order of a run knows it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ParamSpec, Protocol, TypeVar
+
+from miso_archive.contract.examine import Snapshot, Verdict
+from miso_archive.contract.findings import Finding
+from miso_archive.settings.options import Settings
+from miso_archive.store.put_once import Stored
+from miso_archive.store.response import Response
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One poll of the feed within a run, counted from 1."""
+
+    url: str
+    timeout: float
+    poll: int
+
+
+def generate_candidates(settings: Settings) -> list[Candidate]:
+    """Return the polls that a run is to make, at most."""
+    return [Candidate(settings.api_url, settings.timeout, poll) for poll in range(1, settings.polls + 1)]
+
+
+class Steps(Protocol):
+    """The steps of a run. Each raises CollectionError when it fails."""
+
+    @property
+    def announces(self) -> bool:
+        """Whether snapshots are announced in Kafka."""
+        ...
+
+    @property
+    def archive_is_away(self) -> bool:
+        """Whether the archive did not answer as the run began."""
+        ...
+
+    @property
+    def has_spooled(self) -> bool:
+        """Whether bodies wait in the spool."""
+        ...
+
+    def fetch(self, candidate: Candidate) -> Response | None:
+        """Ask the feed, in the run's next slot; None when the run's time is over."""
+        ...
+
+    def is_registered(self, response: Response) -> bool:
+        """Ask Redis whether the body is archived and announced."""
+        ...
+
+    def store(self, snapshot: Snapshot, response: Response) -> Stored:
+        """Put the snapshot into the archive unless it stands there."""
+        ...
+
+    def quarantine(self, response: Response, reasons: tuple[Finding, ...]) -> str:
+        """Keep a refused body with its reasons; return its key."""
+        ...
+
+    def announce(self, snapshot: Snapshot, response: Response, stored: Stored) -> None:
+        """Tell Kafka of the snapshot."""
+        ...
+
+    def register(self, snapshot: Snapshot, response: Response, stored: Stored) -> None:
+        """Remember the body in Redis, as archived and announced."""
+        ...
+
+    def catch_up(self) -> None:
+        """Announce what runs before this one stored and could not announce."""
+        ...
+
+    def store_spooled(self) -> list[tuple[Verdict, Stored]]:
+        """Archive what waits in the spool; return what stands in the archive now, each snapshot with where."""
+        ...
+
+
+class Do(Protocol):
+    """How a run takes a step: as it is, tried again where that helps, or as a task of Prefect."""
+
+    def __call__(self, step: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """Take the step."""
+        ...
+
+
+class Observer(Protocol):
+    """Who is told what a run sees. Nothing of it may fail the run."""
+
+    def seen(self, verdict: Verdict) -> None:
+        """Take note of what a fetched body was found to be."""
+        ...
+
+    def shown(self, verdict: Verdict, stored: Stored) -> None:
+        """Take note of a snapshot that stands in the archive."""
+        ...
