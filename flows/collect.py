@@ -133,7 +133,7 @@ def _described_by_settings(function: Function) -> Function:
 def _run_name() -> str:
     scheduled = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
     environment = runtime.flow_run.parameters.get("environment", "dev")
-    return name_at_start(environment, scheduled)
+    return name_at_start(RESERVE.scope(environment), scheduled)
 
 
 # The settings' options but the secrets: these come from the worker's environment (REDIS_URL,
@@ -167,19 +167,20 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     now = clock.now()
     this_run = _this_run()
     due = _due(this_run) or now
+    scope = RESERVE.scope(environment)
     try:
         settings = Settings.resolve(given, os.environ)
     except UsageError as error:
-        name_run(environment, due, FailureCode.WRONG_PARAMETERS.value)
+        name_run(scope, due, FailureCode.WRONG_PARAMETERS.value)
         reason = RunError(code=FailureCode.WRONG_PARAMETERS.value, message=str(error))
         return _failed(RunResult(total_candidates=1, failed=1, errors=[reason]))  # type: ignore[no-any-return]
     pace = Pace.of(due, now, settings.polls, settings.poll_gap)
     # A worker that was down starts its whole backlog at once: the next run of the schedule does what this one would.
     if pace.is_stale(now) and _is_sent_for_the_first_time(this_run):
-        name_run(environment, due, SKIPPED)
+        name_run(scope, due, SKIPPED)
         message = f"due at {_told(pace.due)}, started at {_told(now)}: the next run is to ask; nothing was fetched"
         return Completed(name="Skipped", message=message, data=RunResult().as_dict())  # type: ignore[return-value]
-    show = Show(settings, pace.due)
+    show = Show(RESERVE, settings, pace.due)
     result = run(settings, pace, clock, show)
     show.end(result)
     return _failed(result) if result.failed else result.as_dict()

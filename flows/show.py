@@ -28,6 +28,7 @@ from miso_archive.collecting.told import (
     stored_event,
 )
 from miso_archive.contract.examine import Snapshot, Verdict
+from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.market_days import market_day
 from miso_archive.settings.options import Settings
@@ -41,6 +42,7 @@ from miso_archive.store.store import Store
 class Show:
     """One run's record, shown as it grows."""
 
+    feed: Feed
     settings: Settings
     due: datetime
     record: RunRecord = field(default_factory=RunRecord)
@@ -52,7 +54,7 @@ class Show:
         if verdict.interval_end is not None:
             self.record.seen.append(verdict.interval_end)
         with harmless("events"):
-            for event in events_of(self.settings.environment, verdict):
+            for event in events_of(self.feed, self.settings.environment, verdict):
                 # Each poll of a run may find the same body again.
                 said = event.name + str(event.payload)
                 if said not in self._told:
@@ -67,12 +69,12 @@ class Show:
         if stored.written:
             self.record.stored.append(snapshot)
         link = object_link(self.archive.location, stored.key)
-        environment = self.settings.environment
+        scope = self.feed.scope(self.settings.environment)
         with harmless("event of the stored snapshot"):
-            _emit(stored_event(environment, snapshot, stored))
+            _emit(stored_event(self.feed, self.settings.environment, snapshot, stored))
         with harmless("table of binding constraints"):
             create_table_artifact(
-                key=f"binding-constraints-{environment}",
+                key=f"binding-constraints-{scope}",
                 table=constraint_rows(snapshot),
                 description=constraints_description(snapshot, link),
             )
@@ -82,7 +84,7 @@ class Show:
                 self.archive.location, stored.key, endpoint=endpoint, profile=self.settings.aws_profile
             )
             create_markdown_artifact(
-                key=f"latest-snapshot-{environment}",
+                key=f"latest-snapshot-{scope}",
                 markdown=snapshot_markdown(snapshot, link, command),
                 description="The newest snapshot, and a command that shows it",
             )
@@ -93,21 +95,21 @@ class Show:
         if newest is not None and self.archive is not None:
             with harmless("coverage of the market day"):
                 self._show_coverage(self.archive, newest)
-        name_run(self.settings.environment, self.due, outcome_of(result, self.record), self.record)
+        name_run(self.feed.scope(self.settings.environment), self.due, outcome_of(result, self.record), self.record)
 
     def _show_coverage(self, store: Store, newest: Snapshot) -> None:
         day = market_day(newest.interval_end)
-        snapshots, _ = find_snapshots(store, RESERVE, [day])
+        snapshots, _ = find_snapshots(store, self.feed, [day])
         keys, ends = snapshots.keys, snapshots.ends
         # The hours that are over are read once and not by each run: on S3 that would be up to 288 requests a run.
         hour = newest.interval_end.replace(minute=0)
         over = sum(end <= hour for end in ends)
         binding = read_hours_over(store, store.location, keys[:over], hour) if over else []
         binding += _binding_in(store, keys[over:])
-        environment = self.settings.environment
+        scope = self.feed.scope(self.settings.environment)
         create_markdown_artifact(
-            key=f"coverage-{environment}",
-            markdown=coverage_markdown(environment, day, zip(ends, binding, strict=True)),
+            key=f"coverage-{scope}",
+            markdown=coverage_markdown(scope, day, zip(ends, binding, strict=True)),
             description=f"Intervals collected of market day {day}",
         )
 
@@ -150,10 +152,10 @@ def _endpoint(archive: Store) -> str | None:
     return f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
 
 
-def name_run(environment: str, due: datetime, outcome: str, record: RunRecord | None = None) -> None:
+def name_run(scope: str, due: datetime, outcome: str, record: RunRecord | None = None) -> None:
     """Name the present run by its interval and outcome."""
     with harmless("name of the run"), get_client(sync_client=True) as client:
-        name = name_at_end(environment, due, record or RunRecord(), outcome)
+        name = name_at_end(scope, due, record or RunRecord(), outcome)
         client.update_flow_run(runtime.flow_run.id, name=name)
 
 

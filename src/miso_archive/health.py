@@ -190,11 +190,12 @@ def _redis(settings: PartsSettings) -> tuple[bool | None, str]:
 
 
 def _kafka(settings: PartsSettings) -> tuple[bool | None, str]:
-    if settings.kafka is None:
+    kafka = settings.kafka(RESERVE)
+    if kafka is None:
         return None, "not configured"
     from miso_archive.collecting.announce import Announcer  # noqa: PLC0415 - likewise
 
-    announcer = Announcer(settings.kafka, _KAFKA_SECONDS)
+    announcer = Announcer(kafka, _KAFKA_SECONDS)
     try:
         return True, f"answers, {counted(announcer.reach(), 'broker')}"
     finally:

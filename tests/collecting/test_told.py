@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from miso_archive.collecting.result import RunError, RunResult
 from miso_archive.collecting.told import (
-    DRIFT_LABEL,
+    DRIFT,
     DRIFTED,
     REFUSED,
     SKIPPED,
@@ -16,6 +17,7 @@ from miso_archive.collecting.told import (
     RunRecord,
     constraint_rows,
     coverage_markdown,
+    event_name,
     events_of,
     failure_message,
     name_at_end,
@@ -27,6 +29,7 @@ from miso_archive.collecting.told import (
     stored_event,
 )
 from miso_archive.contract.examine import examine
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.store.put_once import Stored
 
@@ -200,19 +203,33 @@ class TestCoverage:
 
 
 class TestEvents:
+    def test_each_feed_has_its_own(self) -> None:
+        """A sibling's events, runs and artifacts bear its name: its alarm is silenced by nothing of Reserve's."""
+        sibling = replace(RESERVE, name="fuel_mix", is_first=False)
+        ours, theirs = (events_of(feed, "dev", examine(b"{}"))[0] for feed in (RESERVE, sibling))
+        assert (ours.name, theirs.name) == ("miso-reserve.body.refused", "miso-fuel-mix.body.refused")
+        assert (ours.resource["prefect.resource.id"], theirs.resource["prefect.resource.id"]) == (
+            "miso-reserve.dev",
+            "miso-fuel-mix.dev",
+        )
+        assert theirs.resource["prefect.resource.name"] == "MISO fuel mix, dev"
+        assert (RESERVE.scope("dev"), sibling.scope("dev")) == ("dev", "fuel-mix-dev")
+
     def drifts(self, one: bytes) -> dict[str, Any]:
         """The drift events of a body, payloads by kind."""
-        events = events_of("dev", examine(one))
-        assert {event.name for event in events} <= {DRIFTED}
-        assert [event.resource[DRIFT_LABEL] for event in events] == [event.payload["kind"] for event in events]
+        events = events_of(RESERVE, "dev", examine(one))
+        assert {event.name for event in events} <= {event_name(RESERVE, DRIFTED)}
+        assert [event.resource[event_name(RESERVE, DRIFT)] for event in events] == [
+            event.payload["kind"] for event in events
+        ]
         return {event.payload["kind"]: event.payload for event in events}
 
     def test_a_stored_snapshot_says_where_it_is(self) -> None:
         """The event names the environment's resource, the interval, how many bind, and the key."""
         snapshot = examine(BINDING).snapshot
         assert snapshot is not None
-        event = stored_event("prod", snapshot, Stored("sourcing/x.json.gz", written=True))
-        assert (event.name, event.resource["prefect.resource.id"]) == (STORED, "miso-reserve.prod")
+        event = stored_event(RESERVE, "prod", snapshot, Stored("sourcing/x.json.gz", written=True))
+        assert (event.name, event.resource["prefect.resource.id"]) == (event_name(RESERVE, STORED), "miso-reserve.prod")
         assert event.payload == {
             "interval_end": "2026-07-27T08:10:00-05:00",
             "binding": 3,
@@ -222,17 +239,17 @@ class TestEvents:
 
     def test_a_refused_body_says_why(self) -> None:
         """The event lists each reason code once, the first reason in full, and the interval where one was read."""
-        (event,) = events_of("prod", examine(body(row("x"), row("y"))))
-        assert event.name == REFUSED
+        (event,) = events_of(RESERVE, "prod", examine(body(row("x"), row("y"))))
+        assert event.name == event_name(RESERVE, REFUSED)
         assert event.payload["codes"] == ["bad_price"]
         assert event.payload["first"].startswith("Constraint[0].Price 'x' is not a finite number")
         assert event.payload["interval_end"] == "2026-07-27T08:10:00-05:00"
 
     def test_a_known_body_is_no_event(self) -> None:
         """Neither what is seen in production nor a quiet body is drift."""
-        assert events_of("dev", examine(BINDING)) == []
-        assert events_of("dev", examine(body(row("-1", name="RDT_MW_SO (North_South)")))) == []
-        assert events_of("dev", examine(body(row("None", name="None")))) == []
+        assert events_of(RESERVE, "dev", examine(BINDING)) == []
+        assert events_of(RESERVE, "dev", examine(body(row("-1", name="RDT_MW_SO (North_South)")))) == []
+        assert events_of(RESERVE, "dev", examine(body(row("None", name="None")))) == []
 
     def test_a_new_field_is_drift(self) -> None:
         """A field that neither row shape has, in the row or beside it, is drift."""

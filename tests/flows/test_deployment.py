@@ -25,7 +25,8 @@ from flows.serve import app as serving
 from flows.serve import deployments as served_deployments
 from flows.sweep import sweep
 from flows.up import server_settings
-from miso_archive.collecting.told import DRIFT_LABEL, DRIFTED, STORED
+from miso_archive.collecting.told import DRIFT, DRIFTED, STORED, event_name
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.settings.options import Settings as MisoSettings
 
@@ -191,6 +192,11 @@ def test_the_automations_wait_for_the_events_that_are_sent() -> None:
     triggers = [AutomationCore.model_validate(automation).trigger for automation in automations]
     stopped, drifted = (trigger for trigger in triggers if isinstance(trigger, EventTrigger))
     assert (stopped.posture.value, stopped.within) == ("Proactive", timedelta(minutes=15))
-    assert stopped.after == stopped.expect == {STORED}
-    assert (drifted.posture.value, drifted.within, drifted.expect) == ("Reactive", timedelta(days=1), {DRIFTED})
-    assert drifted.for_each == stopped.for_each | {DRIFT_LABEL} == {"prefect.resource.id", DRIFT_LABEL}
+    assert stopped.after == stopped.expect == {event_name(RESERVE, STORED)}
+    assert (drifted.posture.value, drifted.within, drifted.expect) == (
+        "Reactive",
+        timedelta(days=1),
+        {event_name(RESERVE, DRIFTED)},
+    )
+    label = event_name(RESERVE, DRIFT)
+    assert drifted.for_each == stopped.for_each | {label} == {"prefect.resource.id", label}

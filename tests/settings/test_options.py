@@ -332,17 +332,19 @@ class TestSecrets:
             settings: Settings
 
         shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
-        assert SECRET not in shown + repr(Holder(settings=settings)) + repr(settings.kafka)
+        assert SECRET not in shown + repr(Holder(settings=settings)) + repr(settings.kafka(RESERVE))
 
     def test_secrets_are_there_for_those_who_connect(self) -> None:
         """Redis and Kafka get the password that was given."""
         settings = resolved(self.SETTINGS)
         assert settings.redis_address == f"redis://:{SECRET}@cache"
-        assert settings.kafka == KafkaAddress("broker:9092", RESERVE.dataset, "SASL_SSL", "user", SECRET, "PLAIN")
+        assert settings.kafka(RESERVE) == KafkaAddress(
+            "broker:9092", RESERVE.dataset, "SASL_SSL", "user", SECRET, "PLAIN"
+        )
 
     def test_without_a_connection_string_there_is_no_kafka(self) -> None:
         """Announcing is optional."""
-        assert resolved().kafka is None
+        assert resolved().kafka(RESERVE) is None
 
     @pytest.mark.parametrize(
         "url",

@@ -198,10 +198,11 @@ def open_parts(
         registry = Registry.connect(redis_address, settings.environment, feed)
         stack.callback(registry.close)
         announcer = None
-        if settings.kafka is not None:
+        kafka = settings.kafka(feed)
+        if kafka is not None:
             from miso_archive.collecting.announce import Announcer  # noqa: PLC0415 - Kafka's library is an extra
 
-            announcer = Announcer(settings.kafka, DELIVERY_SECONDS)
+            announcer = Announcer(kafka, DELIVERY_SECONDS)
             stack.callback(announcer.close)
         archive = store_of(settings)
         answers = enter(archive, settings.environment, simulated=settings.simulated)

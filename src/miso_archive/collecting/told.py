@@ -12,22 +12,22 @@ from miso_archive.collecting.result import RunResult
 from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.feeds.drift import drift_of
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST, INTERVAL, is_on_grid
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, market_day
 from miso_archive.store.put_once import Stored
 
-STORED: Final = "miso-reserve.snapshot.stored"
+STORED: Final = "snapshot.stored"
 """The event of a snapshot that the archive holds and this collector did not know."""
 
-REFUSED: Final = "miso-reserve.body.refused"
+REFUSED: Final = "body.refused"
 """The event of a body that the contract refuses."""
 
-DRIFTED: Final = "miso-reserve.feed.drifted"
+DRIFTED: Final = "feed.drifted"
 """The event of a feed that says something unknown in a body that is accepted all the same."""
 
-DRIFT_LABEL: Final = "miso-reserve.drift"
+DRIFT: Final = "drift"
 """The label of a drift's kind on the event's resource: an automation tells the kinds apart by it."""
-
 
 SKIPPED: Final = "skipped, too late"
 
@@ -64,16 +64,21 @@ class RunRecord:
         return max(self.seen, default=None)
 
 
-def name_at_start(environment: str, due: datetime) -> str:
+def event_name(feed: Feed, what: str) -> str:
+    """Return the name of an event of a feed, or of a label on it: ``miso-reserve.snapshot.stored``."""
+    return f"miso-{feed.name.replace('_', '-')}.{what}"
+
+
+def name_at_start(scope: str, due: datetime) -> str:
     """Name a run that has only begun by the time it was due, aware: ``collect prod due 2026-07-27 08:10:00 EST``."""
-    return f"collect {environment} due {due.astimezone(EST):%Y-%m-%d %H:%M:%S} EST"
+    return f"collect {scope} due {due.astimezone(EST):%Y-%m-%d %H:%M:%S} EST"
 
 
-def name_at_end(environment: str, due: datetime, record: RunRecord, outcome: str) -> str:
+def name_at_end(scope: str, due: datetime, record: RunRecord, outcome: str) -> str:
     """Name a run by the interval it was about, or, where it saw none, by the time it was due; and by its outcome."""
     if record.interval_end is None:
-        return f"{name_at_start(environment, due)}: {outcome}"
-    return f"collect {environment} {_told(record.interval_end)}: {outcome}"
+        return f"{name_at_start(scope, due)}: {outcome}"
+    return f"collect {scope} {_told(record.interval_end)}: {outcome}"
 
 
 def outcome_of(result: RunResult, record: RunRecord) -> str:
@@ -149,13 +154,13 @@ def show_command(location: str, key: str, *, endpoint: str | None = None, profil
     return f"{shlex.join(['aws', 's3', 'cp', *options, object_link(location, key), '-'])} | zcat"
 
 
-def coverage_markdown(environment: str, day: date, bodies: Iterable[tuple[datetime, int | None]]) -> str:
+def coverage_markdown(scope: str, day: date, bodies: Iterable[tuple[datetime, int | None]]) -> str:
     """Tell how much of a market day is collected, up to the newest interval that is, and what is missing.
 
     Counts as ``miso_archive.coverage`` does.
 
     Args:
-        environment: The environment that collects.
+        scope: The environment that collects, and the feed.
         day: The market day (EST).
         bodies: The archived bodies: the end of the interval, aware, and how many constraints bind; None where the body
             cannot be read. Of several of one interval the last readable one counts; those of other days and those off
@@ -171,7 +176,7 @@ def coverage_markdown(environment: str, day: date, bodies: Iterable[tuple[dateti
     until = f"until {_label(so_far)}" if binding else "yet"
     quiet = sum(count == 0 for count in binding.values())
     lines = [
-        f"## Market day {day} ({environment})",
+        f"## Market day {day} ({scope})",
         "",
         f"**{len(binding)} of {so_far}** intervals collected {until}, {so_far - len(binding)} missing.",
         "",
@@ -187,7 +192,7 @@ def coverage_markdown(environment: str, day: date, bodies: Iterable[tuple[dateti
     return "\n".join(lines)
 
 
-def stored_event(environment: str, snapshot: Snapshot, stored: Stored) -> Event:
+def stored_event(feed: Feed, environment: str, snapshot: Snapshot, stored: Stored) -> Event:
     """Return the event of a snapshot that the archive holds, put there by this collector or by another one."""
     payload = {
         "interval_end": snapshot.interval_end.isoformat(),
@@ -195,31 +200,31 @@ def stored_event(environment: str, snapshot: Snapshot, stored: Stored) -> Event:
         "key": stored.key,
         "written": stored.written,
     }
-    return Event(STORED, _resource(environment), payload)
+    return Event(event_name(feed, STORED), _resource(feed, environment), payload)
 
 
-def events_of(environment: str, verdict: Verdict) -> list[Event]:
+def events_of(feed: Feed, environment: str, verdict: Verdict) -> list[Event]:
     """Return the events of a body: one if it is refused, one a kind of drift if it is not."""
     interval_end = None if verdict.interval_end is None else verdict.interval_end.isoformat()
     if verdict.snapshot is None:
         codes = list(dict.fromkeys(reason.code.value for reason in verdict.reasons))
         first = f"{verdict.reasons[0].where} {verdict.reasons[0].message}"
         payload = {"codes": codes, "first": first, "interval_end": interval_end}
-        return [Event(REFUSED, _resource(environment), payload)]
+        return [Event(event_name(feed, REFUSED), _resource(feed, environment), payload)]
     return [
         Event(
-            DRIFTED,
-            _resource(environment) | {DRIFT_LABEL: kind},
+            event_name(feed, DRIFTED),
+            _resource(feed, environment) | {event_name(feed, DRIFT): kind},
             {"kind": kind, "subjects": subjects[:_MOST_SUBJECTS], "count": len(subjects), "interval_end": interval_end},
         )
         for kind, subjects in drift_of(verdict).items()
     ]
 
 
-def _resource(environment: str) -> dict[str, str]:
+def _resource(feed: Feed, environment: str) -> dict[str, str]:
     return {
-        "prefect.resource.id": f"miso-reserve.{environment}",
-        "prefect.resource.name": f"MISO reserve, {environment}",
+        "prefect.resource.id": event_name(feed, environment),
+        "prefect.resource.name": f"MISO {feed.name.replace('_', ' ')}, {environment}",
     }
 
 

@@ -15,7 +15,8 @@ class Feed:
     """One feed.
 
     ``name`` is what people type; ``dataset`` what stands in keys, Redis and Kafka; ``file_stem`` what its files begin
-    with; ``path`` where it is below the base address; ``title`` what it is called; ``examine`` its contract.
+    with; ``path`` where it is below the base address; ``title`` what it is called; ``examine`` its contract;
+    ``is_first`` marks the one whose runs and artifacts had their names before there was another.
     """
 
     name: str
@@ -24,8 +25,13 @@ class Feed:
     path: str
     title: str
     examine: Callable[[bytes], Verdict]
+    is_first: bool = False
 
     @property
     def url(self) -> str:
         """The feed's address."""
         return f"{API_BASE}/{self.path}"
+
+    def scope(self, environment: str) -> str:
+        """Return what tells its runs and artifacts from those of other feeds and environments: ``fuel-mix-prod``."""
+        return environment if self.is_first else f"{self.name.replace('_', '-')}-{environment}"

@@ -12,4 +12,5 @@ RESERVE: Final = Feed(
     path="BindingConstraints/Reserve",
     title="Reserve binding constraints",
     examine=examine,
+    is_first=True,
 )

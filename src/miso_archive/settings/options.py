@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
 )
 
+from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.polite import MOST_POLLS, POLITE_GAP
 from miso_archive.settings.kafka_address import KafkaAddress, parse_kafka_address
@@ -227,12 +228,11 @@ class PartsSettings(ArchiveSettings):
         host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
         return f"redis://{host}:{self.redis_port}/{self.redis_db}"
 
-    @property
-    def kafka(self) -> KafkaAddress | None:
-        """The Kafka to announce in, or None."""
+    def kafka(self, feed: Feed) -> KafkaAddress | None:
+        """Return the Kafka to announce a feed in, or None; the topic, unless one is named, is called as the dataset."""
         if self.kafka_connection_string is None:
             return None
-        return parse_kafka_address(self.kafka_connection_string.get_secret_value(), default_topic=RESERVE.dataset)
+        return parse_kafka_address(self.kafka_connection_string.get_secret_value(), default_topic=feed.dataset)
 
 
 class Settings(PartsSettings):
