@@ -19,16 +19,16 @@ from miso_archive.store.address import store_at, store_of
 from miso_archive.store.bucket import Bucket as S3Store
 from miso_archive.store.store import UnusableArchiveError
 from tests.services.process import free_port
-from tests.services.proxy import FaultProxy, LoopbackServer
 from tests.services.s3 import S3Endpoint, S3Proxy
+from tests.services.s3_front import ScriptedS3, error_body
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator
     from pathlib import Path
 
     from miso_archive.store.store import Store
     from tests.conftest import Bucket, Services
+    from tests.services.proxy import FaultProxy
 
 KEY = "sourcing/miso_binding_constraints_reserve/2026-07-27/binding_constraints_reserve_20260727_0810.json.gz"
 SECRET = "hunter2"  # noqa: S105 - opens nothing
@@ -40,32 +40,6 @@ def _new_clients() -> Iterator[None]:
     _get_client_cached.cache_clear()
     yield
     _get_client_cached.cache_clear()
-
-
-class ScriptedS3(LoopbackServer):
-    """Answers every request with one status and body, and remembers the requests' first lines."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.status, self.body = 200, b""
-        self.requests: list[str] = []
-
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        while True:
-            lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-            self.requests.append(lines[0])
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-            if headers.get("expect") == "100-continue":
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            await reader.readexactly(int(headers.get("content-length", "0")))
-            head = f"HTTP/1.1 {self.status} Scripted\r\nContent-Length: {len(self.body)}\r\n\r\n"
-            writer.write(head.encode() + (b"" if lines[0].startswith("HEAD") else self.body))
-
-
-def error_body(code: str, message: str = "so it is") -> bytes:
-    """An error as S3 tells it."""
-    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
 
 
 def archive_at(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from prefect_aws import AwsCredentials, S3Bucket
 
+from miso_archive.cli.app import main
 from miso_archive.failures import CollectionError
 from miso_archive.reading.compaction import months_to_compact
 from miso_archive.reading.coverage import coverage
@@ -25,12 +27,14 @@ from tests.s3_archives import block, fill, frames
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy
 from tests.services.s3 import S3Endpoint
+from tests.services.s3_front import ScriptedS3, error_body
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket, Services
 
 SECRET = "hunter2"  # noqa: S105 - opens nothing
@@ -215,3 +219,64 @@ class TestErrors:
             assert proxy.resets == 0
             proxy.resets = 1000
             assert trouble(lambda: frames(archive)).startswith(f"s3://{bucket.name}/")
+
+
+class TestSentences:
+    @pytest.fixture
+    def scripted(self, nobody: S3Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedS3]:
+        """A server that answers as it is told, which the environment names."""
+        del nobody  # it has set the environment, which is changed here
+        with ScriptedS3() as server:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.port}")
+            yield server
+
+    @pytest.mark.parametrize(
+        ("status", "body", "told"),
+        [
+            (403, error_body("AccessDenied"), "AccessDenied 'so it is'"),
+            (
+                400,
+                error_body("AuthorizationHeaderMalformed", "expecting eu-1"),
+                "AuthorizationHeaderMalformed 'exp.* eu-1'",
+            ),
+            (503, error_body("SlowDown"), "SlowDown 'so it is'"),
+            (500, b"", "500 '"),
+            (502, b"<html>Bad gateway</html>", "502 '"),
+            (403, b"<html>Forbidden</html>", "403 '"),
+            (301, error_body("PermanentRedirect"), "the server sends every request on to another region"),
+        ],
+    )
+    def test_what_s3_says_stands_in_the_error(self, scripted: ScriptedS3, status: int, body: bytes, told: str) -> None:
+        """Listing, reading and writing say the same: bucket and key, S3's own words, and whether it passes."""
+        scripted.status, scripted.body = status, body
+        store = store_at("s3://bucket/folder")
+        calls: list[Callable[[], object]] = [
+            lambda: store.names(["key"]),
+            lambda: list(store.read(["key"])),
+            lambda: store.get("key"),
+            lambda: store.put_if_absent("key", b"", {}),
+        ]
+        for call in calls:
+            with pytest.raises(ArchiveError) as caught:
+                call()
+            assert re.search(rf"s3://bucket/folder(/key)? .*{told}", caught.value.message), caught.value.message
+            assert caught.value.transient == (status >= 500)
+            assert "127.0.0.1" not in caught.value.message
+
+    def test_a_page_in_place_of_an_answer_is_not_believed(
+        self,
+        scripted: ScriptedS3,
+        feed: SimulatedFeed,
+        redis_url: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Where a portal answers a put with 200 and a page, the run fails and the body waits in the spool."""
+        scripted.body = b"<html>Please log in</html>"
+        where = ["--s3-bucket", "bucket", "--redis-url", redis_url, "--spool", str(tmp_path / "spool")]
+        assert main(["collect", *where, "--api-url", feed.url]) == 1
+        [error] = json.loads(capsys.readouterr().out)["errors"]
+        assert error["code"] == "archive_refused"
+        assert "without an ETag" in error["message"]
+        assert any(line.startswith("PUT ") and "sourcing/" in line for line in scripted.requests)
+        assert [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]

@@ -30,8 +30,11 @@ def own_stderr(arguments: Sequence[str], *, until_exit: bool) -> Iterator[None]:
     if until_exit:
         atexit.register(restore)
     try:
-        if _asks_for_json(arguments) and sys.stderr is not None:  # closed, it is None
-            _take_over(sys.stderr)
+        if sys.stderr is not None:  # closed, it is None
+            if _asks_for_json(arguments):
+                _take_over(sys.stderr)
+            else:
+                _speak_as_a_command(sys.stderr)
         yield
     except Exception:
         if not isinstance(sys.stderr, _LoggedLines):
@@ -119,6 +122,13 @@ def _take_over(stream: TextIO) -> None:
     logging.getLogger().handlers = [handler]
     logging.captureWarnings(capture=True)
     sys.stderr = _LoggedLines(_beneath(stream))
+
+
+def _speak_as_a_command(stream: TextIO) -> None:
+    """Let what a command's parts log look like what it says itself; ``collect`` has its own logs."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("miso-archive: warning: %(message)s"))
+    logging.getLogger(_OURS).handlers = [handler]
 
 
 def _remembered() -> Callable[[], None]:

@@ -1,6 +1,9 @@
 """How a bucket is reached: AWS's whole configuration, resolved once, for writing, listing and reading alike."""
 
 import os
+import re
+import tempfile
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 # One try a call: the run's own policy tries again, and says so.
 _ONE_TRY: Final = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1})
 _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
+_CERTIFICATE: Final = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,13 @@ class Access:
         if (endpoint.hostname or "").endswith(_AWS):
             return self.location
         return f"{self.location} at {endpoint.scheme}://{endpoint.netloc.rpartition('@')[2]}"
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that the client's own configuration names; those of the environment everybody finds by himself."""
+        proxies = self.client.meta.config.proxies or {}
+        proxy: str | None = proxies.get(urlsplit(self.client.meta.endpoint_url).scheme)
+        return proxy
 
     @property
     def is_signed(self) -> bool:
@@ -96,20 +107,31 @@ def _access(bucket: str, folder: str, session: Callable[[], Any], parameters: di
     try:
         opened = session()
         trusted = _trusted(opened, parameters)
-        client = opened.client("s3", **{**parameters, "verify": trusted})
+        authorities = _read_authorities(Path(trusted)) if isinstance(trusted, str) else None
+        bundle = _one_file(authorities) if authorities is not None and Path(str(trusted)).is_dir() else None
+        client = opened.client("s3", **{**parameters, "verify": bundle or trusted})
     except (BotoCoreError, ClientError, ValueError, OSError) as error:
         # Not chained: botocore repeats a proxy's password.
         raise no_client(_location(bucket, folder), error) from None
-    authorities = _read_authorities(Path(trusted)) if isinstance(trusted, str) else None
+    if bundle is not None:
+        weakref.finalize(client, os.unlink, bundle)
     return Access(bucket, folder, opened, client, authorities, verifies=trusted is not False)
+
+
+def is_segment(name: str) -> bool:
+    """Tell whether a name may stand between two slashes of a key: obstore spells no other, and lists nothing beside."""
+    return name not in {"", ".", ".."} and not any(letter < " " or letter == "\x7f" for letter in name)
 
 
 def _refuse_what_is_no_place(bucket: str, folder: str) -> None:
     if bucket.startswith("arn:"):
         message = f"{shown(bucket, 200)} is no bucket's name: give an access point by its alias, which ends in -s3alias"
         raise ArchiveError(FailureCode.ARCHIVE_REFUSED, message)
-    if folder and any(part in {"", ".", ".."} for part in folder.split("/")):
-        message = f"the folder {shown(folder, 200)} of the bucket {bucket} has an empty or dotted part: name it without"
+    if folder and not all(map(is_segment, folder.split("/"))):
+        message = (
+            f"the folder {shown(folder, 200)} of the bucket {bucket} has an empty or dotted part, or a control "
+            "character: name it without"
+        )
         raise ArchiveError(FailureCode.ARCHIVE_REFUSED, message)
 
 
@@ -126,10 +148,23 @@ def _trusted(session: Any, parameters: dict[str, Any]) -> bool | str:  # noqa: A
 def _read_authorities(place: Path) -> bytes:
     try:
         files = sorted(place.iterdir()) if place.is_dir() else [place]
-        return b"\n".join(file.read_bytes() for file in files if file.is_file() or file == place)
+        data = b"\n".join(file.read_bytes() for file in files if file.is_file() or file == place)
     except OSError as error:
         message = f"the certificates in {place} cannot be read: {error.strerror or error}. See AWS_CA_BUNDLE"
         raise ArchiveError(FailureCode.ARCHIVE_REFUSED, message) from error
+    found = dict.fromkeys(_CERTIFICATE.findall(data))
+    if not found:
+        message = f"there are no certificates in {place}: give PEM files. See AWS_CA_BUNDLE"
+        raise ArchiveError(FailureCode.ARCHIVE_REFUSED, message)
+    return b"\n".join(found) + b"\n"
+
+
+def _one_file(authorities: bytes) -> str:
+    """Write certificates to a file of their own: botocore takes no folder of them."""
+    descriptor, name = tempfile.mkstemp(prefix="authorities-", suffix=".pem")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(authorities)
+    return name
 
 
 def _location(bucket: str, folder: str) -> str:

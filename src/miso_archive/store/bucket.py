@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from miso_archive.contract.findings import FailureCode
-from miso_archive.store.access import Access
+from miso_archive.store.access import Access, is_segment
 from miso_archive.store.gzipped import sha256_unzipped
 from miso_archive.store.s3_errors import NOT_FOUND, PRECONDITION_FAILED, broken_off, of_call, says_so
 from miso_archive.store.store import ArchiveError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _FETCHED_AT: Final = "fetched-at"
 _KINDS: Final = {".json": "application/json", ".gz": "application/gzip"}
-_NO_SEGMENTS: Final = frozenset({"", ".", ".."})
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class Bucket:
         ]
 
     def _listed_among_strays(self, folder: str) -> "Listed":
-        """List a folder page by page, and leave out what no path can spell: an empty or a dotted part of a key."""
+        """List a folder page by page, and leave out what no path can spell."""
         from miso_archive.store.s3_requests import Listed  # noqa: PLC0415 - as above
 
         prefix = self._full(f"{folder}/")
@@ -68,13 +67,13 @@ class Bucket:
             page = self._call("list_objects_v2", folder, Prefix=prefix, Delimiter="/", **token)
             for item in page.get("Contents", []):
                 name = item["Key"].removeprefix(prefix)
-                if name.isprintable() and name not in _NO_SEGMENTS:
+                if is_segment(name):
                     found.objects.append(name)
                 elif name:
                     strays.append(item["Key"])
             for item in page.get("CommonPrefixes", []):
                 name = item["Prefix"].removeprefix(prefix).removesuffix("/")
-                if name.isprintable() and name not in _NO_SEGMENTS:
+                if is_segment(name):
                     found.folders.append(name)
                 else:
                     strays.append(item["Prefix"])
@@ -84,7 +83,7 @@ class Bucket:
         if strays and not self._has_told_of_strays:
             self._has_told_of_strays = True
             logger.warning(
-                "s3://%s has objects whose keys have an empty or dotted part; they are left out, as is %s",
+                "s3://%s has keys with an empty or dotted part, or a control character: they are left out, as is %s",
                 *(self._access.bucket, shown(strays[0], 500)),
             )
         return found
@@ -97,8 +96,13 @@ class Bucket:
         return None if data is None else bytes(data)
 
     def fetched_at(self, keys: Sequence[str]) -> list[str]:
-        told = self._many.metadata(keys)
-        return ["" if metadata is None else metadata.get(_FETCHED_AT, "") for metadata in told]
+        told = zip(keys, self._many.metadata(keys), strict=True)
+        return [(self._metadata(key) if metadata is None else metadata).get(_FETCHED_AT, "") for key, metadata in told]
+
+    def _metadata(self, key: str) -> Mapping[str, str]:
+        # An object in an archive storage class still says where it is from.
+        head = self._on(key, "head_object", absent_status=NOT_FOUND)
+        return {} if head is None else dict(head["Metadata"])
 
     def sha256_of(self, key: str) -> str | None:
         head = self._on(key, "head_object", absent_status=NOT_FOUND)

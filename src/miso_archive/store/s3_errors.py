@@ -25,8 +25,14 @@ _ELEMENT: Final = r"<{0}>([^<]{{1,300}})</{0}>"
 _CODE: Final = re.compile(_ELEMENT.format("Code"))
 _MESSAGE: Final = re.compile(_ELEMENT.format("Message"))
 _CLASS: Final = re.compile(_ELEMENT.format("StorageClass"))
-_UNTRUSTED: Final = re.compile(r"certificate|CERTIFICATE_VERIFY_FAILED")
-_TRUST: Final = "the server's certificate is not trusted: name its authority's file in AWS_CA_BUNDLE"
+_ANSWERED: Final = re.compile(r"status code: (\d{3}) ([\w -]*)")
+_ELSEWHERE: Final = "redirect without LOCATION"
+_OTHER_REGION: Final = "the server sends every request on to another region"
+# As OpenSSL says it, and as rustls does.
+_UNTRUSTED: Final = re.compile(
+    r"certificate verify failed: (?P<openssl>[^(]+)|InvalidCertificate\((?:\s|Other\(|OtherError\()*(?P<rustls>\w+)"
+)
+_TRUST: Final = "the server's certificate is not trusted ({}): name its authority's file in AWS_CA_BUNDLE"
 
 
 def without_credentials(location: str) -> str:
@@ -60,19 +66,19 @@ def of_call(error: Exception, method: str, location: str, key: str) -> ArchiveEr
     if isinstance(error, ClientError):
         code = _detail(error).get("Code")
         if code in _UNUSABLE_CODES:
-            message = closed(f"{location}/{key}", verb, _words(code, _detail(error).get("Message")))
+            message = closed(f"{location}/{key}", verb, _words(code, _said(error)))
             return UnusableArchiveError(FailureCode.ARCHIVE_REFUSED, message)
         return _of_one(
-            method, location, key, _words(code or "no code", _detail(error).get("Message")), transient=_passes(error)
+            method, location, key, _words(code or f"status {_status(error)}", _said(error)), transient=_passes(error)
         )
     if isinstance(error, RecursionError):
         # Sent on, botocore asks for the bucket's region; sent on from there too, it does so without end.
-        message = closed(location, verb, "the server sends every request on to another region")
+        message = closed(location, verb, _OTHER_REGION)
         return UnusableArchiveError(FailureCode.ARCHIVE_REFUSED, message)
     if isinstance(error, NoCredentialsError):
         return UnusableArchiveError(FailureCode.ARCHIVE_REFUSED, without_credentials(location))
-    if isinstance(error, SSLError) and _UNTRUSTED.search(str(error)):
-        return _of_one(method, location, key, _TRUST, transient=False)
+    if isinstance(error, SSLError) and (distrust := _distrust(str(error))):
+        return _of_one(method, location, key, distrust, transient=False)
     is_trouble = isinstance(error, (BotoConnectionError, HTTPClientError))
     return _of_one(method, location, key, shown(without_login(str(error)), 300), transient=is_trouble)
 
@@ -87,14 +93,25 @@ def of_many(error: Exception, place: str) -> ArchiveError:
     text = str(error)
     code = _CODE.search(text)
     if code is None:
-        is_untrusted = _UNTRUSTED.search(text) is not None
-        reason = _TRUST if is_untrusted else shown(without_login(text.partition("\n")[0]), 300)[1:-1]
-        return ArchiveError(FailureCode.ARCHIVE_UNREADABLE, closed(place, "read", reason), transient=not is_untrusted)
+        return _of_many_without_a_code(text, place)
     message = _MESSAGE.search(text)
     told = closed(place, "read", _words(code[1], None if message is None else message[1]))
     if code[1] in _UNUSABLE_CODES:
         return UnusableArchiveError(FailureCode.ARCHIVE_UNREADABLE, told)
     return ArchiveError(FailureCode.ARCHIVE_UNREADABLE, told, transient=code[1] in _TRANSIENT_CODES)
+
+
+def _of_many_without_a_code(text: str, place: str) -> ArchiveError:
+    if _ELSEWHERE in text:
+        return UnusableArchiveError(FailureCode.ARCHIVE_UNREADABLE, closed(place, "read", _OTHER_REGION))
+    answered, distrust = _ANSWERED.search(text), _distrust(text)
+    if answered is not None:
+        reason = _words(f"status {answered[1]}", answered[2])
+        passes = int(answered[1]) >= _SERVER_ERROR or int(answered[1]) in _TRANSIENT_STATUS
+    else:
+        reason = distrust or shown(without_login(text.partition("\n")[0]), 300)[1:-1]
+        passes = not distrust
+    return ArchiveError(FailureCode.ARCHIVE_UNREADABLE, closed(place, "read", reason), transient=passes)
 
 
 def storage_class(error: Exception) -> str | None:
@@ -103,6 +120,12 @@ def storage_class(error: Exception) -> str | None:
     if code is None or code[1] != IN_AN_ARCHIVE_CLASS:
         return None
     return "an archive storage class" if named is None else f"the storage class {shown(named[1])[1:-1]}"
+
+
+def _distrust(text: str) -> str | None:
+    """Return the sentence that the server's certificate is not trusted, and why; None of any other error."""
+    found = _UNTRUSTED.search(text)
+    return None if found is None else _TRUST.format(shown((found["openssl"] or found["rustls"]).strip(), 100)[1:-1])
 
 
 def _of_one(method: str, location: str, key: str, reason: str, *, transient: bool) -> ArchiveError:
@@ -122,6 +145,12 @@ def _passes(error: ClientError) -> bool:
 
 def _detail(error: ClientError) -> dict[str, Any]:
     return error.response.get("Error", {})  # type: ignore[no-any-return]
+
+
+def _said(error: ClientError) -> str | None:
+    """Return S3's own sentence, with the storage class that keeps an object from being read."""
+    message, held_in = _detail(error).get("Message"), _detail(error).get("StorageClass")
+    return f"{message} (it is in {held_in})" if held_in else message
 
 
 def _status(error: ClientError) -> int:

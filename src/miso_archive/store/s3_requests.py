@@ -142,4 +142,6 @@ def _client_options(access: Access) -> "ClientConfig":
         options["allow_invalid_certificates"] = True
     elif access.authorities is not None:
         options["root_certificate"] = access.authorities
+    if access.proxy is not None:
+        options["proxy_url"] = access.proxy
     return options
