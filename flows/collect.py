@@ -24,12 +24,12 @@ from miso_archive.collecting.plain import feed_retries
 from miso_archive.collecting.result import RunError, RunResult, failed_before_start
 from miso_archive.collecting.run import collect as collect_candidates
 from miso_archive.collecting.steps import Candidate, generate_candidates
-from miso_archive.collecting.told import SKIPPED, failure_message, name_at_start
+from miso_archive.collecting.told import TOO_LATE, failure_message, name_at_start
 from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.contract.findings import FailureCode, Finding
 from miso_archive.failures import ARCHIVE_RETRIES, CollectionError, Retries
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.intervals.labels import EST
+from miso_archive.intervals.labels import as_est
 from miso_archive.settings.options import Environment, Settings, UsageError, with_fields_named
 from miso_archive.store.put_once import Stored
 from miso_archive.store.response import Response
@@ -177,8 +177,9 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     pace = Pace.of(due, now, settings.polls, settings.poll_gap)
     # A worker that was down starts its whole backlog at once: the next run of the schedule does what this one would.
     if pace.is_stale(now) and _is_sent_for_the_first_time(this_run):
-        name_run(scope, due, SKIPPED)
-        message = f"due at {_told(pace.due)}, started at {_told(now)}: the next run is to ask; nothing was fetched"
+        name_run(scope, due, TOO_LATE)
+        due_at, started_at = as_est(pace.due, seconds=True), as_est(now, seconds=True)
+        message = f"due at {due_at}, started at {started_at}: the next run is to ask; nothing was fetched"
         return Completed(name="Skipped", message=message, data=RunResult().as_dict())  # type: ignore[return-value]
     show = Show(RESERVE, settings, pace.due)
     result = run(settings, pace, clock, show)
@@ -222,10 +223,6 @@ def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
             return collect_candidates(generate_candidates(settings), RESERVE, parts, _AsTasks(parts), pace, show)
     except CollectionError as error:
         return failed_before_start(error)
-
-
-def _told(time: datetime) -> str:
-    return f"{time.astimezone(EST):%Y-%m-%d %H:%M:%S} EST"
 
 
 class _AsTasks:

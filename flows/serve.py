@@ -13,12 +13,11 @@ from flows.collect import collect
 from flows.compact import compact
 from flows.gaps import gaps
 from flows.sweep import sweep
-from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.intervals.labels import EST, EST_NAME, INTERVAL
 from miso_archive.intervals.polite import MOST_POLLS, POLITE_GAP
 from miso_archive.settings.options import is_simulated
 from miso_archive.text import stripped
 
-EST_NAME = "Etc/GMT+5"
 ON_THE_GRID = datetime(2026, 1, 1, tzinfo=EST)
 
 app = App(help="Serve the deployments until interrupted. What runs need comes from the environment, as for a worker.")

@@ -83,7 +83,7 @@ def _where_it_binds(time: datetime, seed: int) -> datetime:
 
     A market that is quiet for two months is taken as it is.
     """
-    shown = time.replace(minute=time.minute - time.minute % 5, second=0, microsecond=0)
+    shown = time - (time - datetime.min.replace(tzinfo=time.tzinfo)) % INTERVAL
     binding = 0
     for number in range(_MOST_DAYS * INTERVALS_A_DAY):
         binding = 0 if is_quiet(shown + number * INTERVAL, seed=seed) else binding + 1

@@ -16,7 +16,7 @@ from miso_archive.extras import MissingExtraError
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.drift import drift_of
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.intervals.labels import EST
+from miso_archive.intervals.labels import EST, as_est
 from miso_archive.intervals.market_days import ONE_DAY, market_day
 from miso_archive.reading.coverage import coverage
 from miso_archive.settings.options import PartsSettings
@@ -214,7 +214,7 @@ def told(found: Status) -> str:
     drift = _UNKNOWN
     if found.drift is not None:
         drift = ", ".join(f"{code} {count}" for code, count in found.drift.items()) or "none"
-    oldest = "" if found.spooled_since is None else f", oldest {found.spooled_since:%Y-%m-%d %H:%M} EST"
+    oldest = "" if found.spooled_since is None else f", oldest {as_est(found.spooled_since)}"
     facts += [
         ("refused", _UNKNOWN if found.refused_today is None else refused),
         ("drift today", drift),
@@ -240,7 +240,7 @@ def _last_told(found: Status) -> str:
     if found.last_interval_end is None or found.age_minutes is None:
         return "nothing archived"
     late = ", STALE" if found.stale else ""
-    return f"{found.last_interval_end:%Y-%m-%d %H:%M} EST, {_age(found.age_minutes)}{late}"
+    return f"{as_est(found.last_interval_end)}, {_age(found.age_minutes)}{late}"
 
 
 def _age(minutes: float) -> str:

@@ -12,8 +12,8 @@ from miso_archive.collecting.told import (
     DRIFT,
     DRIFTED,
     REFUSED,
-    SKIPPED,
     STORED,
+    TOO_LATE,
     RunRecord,
     constraint_rows,
     coverage_markdown,
@@ -90,7 +90,7 @@ class TestName:
     def test_a_run_that_begins_or_is_skipped_is_named_by_its_due_time(self) -> None:
         """Before a run knows its interval its name says that the time is the due one, in EST."""
         assert name_at_start("dev", DUE) == "collect dev due 2026-07-27 08:15:00 EST"
-        assert name_at_end("dev", DUE, RunRecord(), SKIPPED).endswith("08:15:00 EST: skipped, too late")
+        assert name_at_end("dev", DUE, RunRecord(), TOO_LATE).endswith("08:15:00 EST: skipped, too late")
 
 
 def test_a_failure_says_why_on_its_first_line() -> None:

@@ -13,9 +13,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from miso_archive.contract.examine import MOST_BYTES, examine
-from miso_archive.feeds.columns import CONSTRAINTS, EST_NAME, SNAPSHOTS
+from miso_archive.feeds.columns import CONSTRAINTS, SNAPSHOTS
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.intervals.labels import EST, EST_NAME, INTERVAL
 from miso_archive.reading.scan import SkippedObjectsWarning, scan_constraints, scan_snapshots
 from miso_archive.simulate.market import documented_body, is_quiet, snapshot_body
 from miso_archive.store.folder import Folder

@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from miso_archive.analysis.observation import Frame, refuse_no_frame
-from miso_archive.feeds.columns import EST_NAME
+from miso_archive.intervals.labels import EST_NAME
 
 _JOINED_BY: Final = "+"
 _WITH_OFFSET: Final = "%Y-%m-%dT%H:%M:%S%:z"

@@ -26,8 +26,7 @@ from miso_archive.charts.drawing import (
     wall,
     with_demand_value,
 )
-from miso_archive.feeds.columns import EST_NAME
-from miso_archive.intervals.labels import INTERVAL
+from miso_archive.intervals.labels import EST_NAME, INTERVAL
 
 _MARGIN: Final = timedelta(hours=1)
 _LONGEST_CLOSE_LOOK: Final = timedelta(hours=24)

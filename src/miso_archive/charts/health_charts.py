@@ -106,7 +106,7 @@ def collection_runs(snapshots: Frame, missing: pl.DataFrame, coverage: pl.DataFr
     days = coverage.select("market_day")
     unseen = missing.select(*columns, pl.lit(NOT_COLLECTED).alias("state"))
     number = pl.col("interval_start").dt.hour().cast(pl.Int32) * _INTERVALS_AN_HOUR + (
-        pl.col("interval_start").dt.minute() // 5
+        pl.col("interval_start").dt.minute() // (INTERVAL.seconds // 60)
     )
     known = pl.concat([seen, unseen]).select("market_day", number.alias("number"), "state")
     every = days.join(pl.int_range(INTERVALS_A_DAY, dtype=pl.Int32, eager=True).alias("number").to_frame(), how="cross")

@@ -16,6 +16,7 @@ from cyclopts import Parameter
 from miso_archive.cli.streams import put
 from miso_archive.contract.examine import MOST_BYTES, Verdict, examine
 from miso_archive.contract.findings import Finding, RefusalCode
+from miso_archive.intervals.labels import as_est
 from miso_archive.settings.options import UsageError
 from miso_archive.text import counted
 
@@ -120,7 +121,7 @@ def _print_verdict(name: str, verdict: Verdict) -> None:
     else:
         count = len(verdict.snapshot.constraints)
         state = "quiet" if verdict.snapshot.quiet else counted(count, "binding constraint")
-        lines = [f"{name}: valid, interval end {verdict.snapshot.interval_end:%Y-%m-%d %H:%M} EST, {state}"]
+        lines = [f"{name}: valid, interval end {as_est(verdict.snapshot.interval_end)}, {state}"]
     lines += [f"  {reason.code.value}: {reason.where} {reason.message}" for reason in verdict.reasons]
     lines += [f"  warning {warning.code.value}: {warning.where} {warning.message}" for warning in verdict.warnings]
     put("\n".join(lines) + "\n")

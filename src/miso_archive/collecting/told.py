@@ -13,7 +13,7 @@ from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.feeds.drift import drift_of
 from miso_archive.feeds.feed import Feed
-from miso_archive.intervals.labels import EST, INTERVAL, is_on_grid
+from miso_archive.intervals.labels import EST, INTERVAL, as_est, is_on_grid
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, market_day
 from miso_archive.store.put_once import Stored
 
@@ -29,7 +29,7 @@ DRIFTED: Final = "feed.drifted"
 DRIFT: Final = "drift"
 """The label of a drift's kind on the event's resource: an automation tells the kinds apart by it."""
 
-SKIPPED: Final = "skipped, too late"
+TOO_LATE: Final = "skipped, too late"
 
 _MOST_REASONS: Final = 10
 _MOST_SUBJECTS: Final = 10
@@ -71,14 +71,14 @@ def event_name(feed: Feed, what: str) -> str:
 
 def name_at_start(scope: str, due: datetime) -> str:
     """Name a run that has only begun by the time it was due, aware: ``collect prod due 2026-07-27 08:10:00 EST``."""
-    return f"collect {scope} due {due.astimezone(EST):%Y-%m-%d %H:%M:%S} EST"
+    return f"collect {scope} due {as_est(due, seconds=True)}"
 
 
 def name_at_end(scope: str, due: datetime, record: RunRecord, outcome: str) -> str:
     """Name a run by the interval it was about, or, where it saw none, by the time it was due; and by its outcome."""
     if record.interval_end is None:
         return f"{name_at_start(scope, due)}: {outcome}"
-    return f"collect {scope} {_told(record.interval_end)}: {outcome}"
+    return f"collect {scope} {as_est(record.interval_end)}: {outcome}"
 
 
 def outcome_of(result: RunResult, record: RunRecord) -> str:
@@ -123,7 +123,7 @@ def constraint_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
 def constraints_description(snapshot: Snapshot, link: str) -> str:
     """Describe that table: of which interval it is, and where the object stands."""
     quiet = " (quiet: nothing binds)" if snapshot.quiet else ""
-    return f"Reserve binding constraints of the interval ending {_told(snapshot.interval_end)}{quiet}: `{link}`"
+    return f"Reserve binding constraints of the interval ending {as_est(snapshot.interval_end)}{quiet}: `{link}`"
 
 
 def object_link(location: str, key: str) -> str:
@@ -134,7 +134,7 @@ def object_link(location: str, key: str) -> str:
 def snapshot_markdown(snapshot: Snapshot, link: str, command: str) -> str:
     """Tell of the newest snapshot and how to look at it: a browser opens neither ``file://`` nor ``s3://``."""
     return "\n".join(
-        [f"## {_told(snapshot.interval_end)}: {_binding(snapshot)}", "", f"`{link}`", "", *_block(command)]
+        [f"## {as_est(snapshot.interval_end)}: {_binding(snapshot)}", "", f"`{link}`", "", *_block(command)]
     )
 
 
@@ -236,10 +236,6 @@ def _block(command: str) -> list[str]:
 
 def _binding(snapshot: Snapshot) -> str:
     return "quiet" if snapshot.quiet else f"{len(snapshot.constraints)} binding"
-
-
-def _told(time: datetime) -> str:
-    return f"{time.astimezone(EST):%Y-%m-%d %H:%M} EST"
 
 
 def _number(end: datetime) -> int:

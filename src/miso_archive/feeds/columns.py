@@ -4,10 +4,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from miso_archive.intervals.labels import INTERVAL
-
-EST_NAME: Final = "Etc/GMT+5"
-"""The time zone database's name of EST, UTC-5 all year (its sign is reversed). Never ``US/Eastern``."""
+from miso_archive.intervals.labels import EST_NAME, INTERVAL
 
 TIME: Final = pl.Datetime("us", EST_NAME)
 LIVE: Final = "live"

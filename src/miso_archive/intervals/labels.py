@@ -12,6 +12,9 @@ from typing import Final
 EST: Final = timezone(timedelta(hours=-5), "EST")
 """MISO's clock: UTC-5 all year, without daylight saving time."""
 
+EST_NAME: Final = "Etc/GMT+5"
+"""The same in the time-zone database, whose signs are the other way round."""
+
 INTERVAL: Final = timedelta(minutes=5)
 """The length of one interval of the feed."""
 
@@ -19,7 +22,8 @@ INTERVAL: Final = timedelta(minutes=5)
 YEARS: Final = range(2000, 2200)
 """The years a label may name; others are typing errors, and some could not be converted to UTC."""
 
-_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+"""The months as MISO spells them, in lower case; case does not matter where they are read."""
 
 _REF_ID: Final = re.compile(
     r" {0,3}(?P<day>\d{1,2})-(?P<month>[A-Za-z]{3})-(?P<year>\d{4})"
@@ -44,9 +48,9 @@ def parse_ref_id(text: str) -> datetime:
         ValueError: The text is neither, or names a time that does not exist.
     """
     match = _REF_ID.fullmatch(text)
-    if match is None or match["month"].lower() not in _MONTHS:
+    if match is None or match["month"].lower() not in MONTHS:
         raise ValueError("not of the form 'DD-Mon-YYYY - Interval HH:MM EST' or 'DD-Mon-YYYY, HH:MM EST'")
-    month = _MONTHS.index(match["month"].lower()) + 1
+    month = MONTHS.index(match["month"].lower()) + 1
     return _plausible(
         datetime(int(match["year"]), month, int(match["day"]), int(match["hour"]), int(match["minute"]), tzinfo=EST)
     )
@@ -75,7 +79,12 @@ def _plausible(time: datetime) -> datetime:
 
 def is_on_grid(interval_end: datetime) -> bool:
     """Tell whether a label stands on the five-minute grid of the market day."""
-    return interval_end.minute % 5 == 0 and interval_end.second == 0 and interval_end.microsecond == 0
+    return (interval_end - interval_end.replace(hour=0, minute=0, second=0, microsecond=0)) % INTERVAL == timedelta(0)
+
+
+def as_est(time: datetime, *, seconds: bool = False) -> str:
+    """Spell an aware time for people: ``2026-07-27 08:10 EST``."""
+    return f"{time.astimezone(EST):{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}} EST"
 
 
 def as_utc(time: datetime) -> str:

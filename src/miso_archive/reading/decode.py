@@ -26,7 +26,7 @@ from miso_archive.contract.examine import (
 from miso_archive.feeds.columns import CONSTRAINTS, INTERVAL_START, LIVE, MARKET_DAY, OBJECTS, SNAPSHOTS
 from miso_archive.feeds.constraint_name import ConstraintName, parse_constraint_name
 from miso_archive.intervals.market_days import market_day
-from miso_archive.store.skipped import Skipped
+from miso_archive.store.unreadable import Unreadable
 from miso_archive.text import shown
 
 _DOCUMENTED: Final = ("reserve_type", "direction", "quantity", "override", "bp1", "pc1", "bp2", "pc2")
@@ -59,7 +59,7 @@ class Decoded(NamedTuple):
 
     constraints: pl.DataFrame
     snapshots: pl.DataFrame
-    skipped: list[Skipped]
+    skipped: list[Unreadable]
 
 
 def decode(objects: pl.DataFrame, bodies: Sequence[bytes]) -> Decoded:
@@ -68,7 +68,7 @@ def decode(objects: pl.DataFrame, bodies: Sequence[bytes]) -> Decoded:
     All bodies of an interval belong into one call: the last that can be read is its latest.
     """
     read, rows = _usual(_parsed_together(bodies), objects)
-    skipped: list[Skipped] = []
+    skipped: list[Unreadable] = []
     if len(read) < len(bodies):
         odd = sorted(set(range(len(bodies))) - set(read["body"]))
         odd_read, odd_rows, skipped = _by_contract(odd, objects, bodies)
@@ -218,15 +218,15 @@ def _label_texts(labels: pl.Series) -> pl.DataFrame:
 
 def _by_contract(
     numbers: list[int], objects: pl.DataFrame, bodies: Sequence[bytes]
-) -> tuple[pl.DataFrame, pl.DataFrame, list[Skipped]]:
+) -> tuple[pl.DataFrame, pl.DataFrame, list[Unreadable]]:
     keys, labels = objects["object_key"], objects["interval_end"]
     read: list[tuple[int, str]] = []
     rows: list[tuple[Any, ...]] = []
-    skipped: list[Skipped] = []
+    skipped: list[Unreadable] = []
     for number in numbers:
         snapshot = _snapshot(bodies[number], labels[number])
         if isinstance(snapshot, str):
-            skipped.append(Skipped(keys[number], market_day(labels[number]), snapshot))
+            skipped.append(Unreadable(keys[number], market_day(labels[number]), snapshot))
             continue
         read.append((number, snapshot.ref_id))
         rows += [

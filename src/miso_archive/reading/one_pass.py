@@ -20,8 +20,8 @@ from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import Table, curated_key
 from miso_archive.store.listing import list_snapshots, market_days
 from miso_archive.store.months import Compacted, compacted_months
-from miso_archive.store.skipped import Skipped
 from miso_archive.store.store import Store, UnreadableObjectError
+from miso_archive.store.unreadable import Unreadable
 
 Progress = Callable[[int, int], None]
 """Called with how many market days have been read from raw objects, and how many are to be."""
@@ -57,7 +57,7 @@ class Reading:
         self._feed = feed
         self._strict = strict
         self._progress = progress or (lambda _done, _total: None)
-        self.skipped: list[Skipped] = []
+        self.skipped: list[Unreadable] = []
 
     def frames(self, days: Days) -> Iterator[pl.LazyFrame]:
         """Yield the frames of the days in time order, one or more a stretch of days read alike.
@@ -135,7 +135,7 @@ class Reading:
                 body = unzipped(data)
             except (zlib.error, OSError) as error:
                 self._skip(
-                    [Skipped(keys[row], market_day(snapshots["interval_end"][row]), f"it cannot be read: {error}")]
+                    [Unreadable(keys[row], market_day(snapshots["interval_end"][row]), f"it cannot be read: {error}")]
                 )
                 continue
             rows.append(row)
@@ -148,7 +148,7 @@ class Reading:
         self._skip(decoded.skipped)
         return decoded
 
-    def _skip(self, skipped: list[Skipped]) -> None:
+    def _skip(self, skipped: list[Unreadable]) -> None:
         if skipped and self._strict:
             raise UnreadableObjectError(f"{self._store.location}/{skipped[0].object_key}: {skipped[0].reason}")
         self.skipped += skipped

@@ -18,7 +18,7 @@ from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.layout import Table
 from miso_archive.store.months import SCHEMAS
-from miso_archive.store.skipped import Skipped
+from miso_archive.store.unreadable import Unreadable
 from miso_archive.text import shown
 
 _MOST_NAMED = 20
@@ -105,7 +105,7 @@ def scan_snapshots(  # noqa: PLR0913 - likewise
     return _scan(archive, RESERVE, asked, progress)
 
 
-def warn_of_skipped(skipped: list[Skipped], location: str) -> None:
+def warn_of_skipped(skipped: list[Unreadable], location: str) -> None:
     """Warn of the objects that were left out, all in one warning."""
     if skipped:
         named = "; ".join(f"{found.object_key} ({found.reason})" for found in skipped[:_MOST_NAMED])

@@ -18,8 +18,8 @@ from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import Keys, is_report_revision, report_key, reports_folder
 from miso_archive.store.put_once import Stored, provenance_of, put_once, store_refused
 from miso_archive.store.response import Response
-from miso_archive.store.skipped import Skipped
 from miso_archive.store.store import Keeper, Store, UnreadableObjectError
+from miso_archive.store.unreadable import Unreadable
 from miso_archive.text import shown
 
 
@@ -59,7 +59,7 @@ class Reports:
         self._report = report
         self._folder = reports_folder(report.feed, report.name)
         self._strict = strict
-        self.skipped: list[Skipped] = []
+        self.skipped: list[Unreadable] = []
 
     def read(self, days: Days) -> Iterator[ArchivedReport]:
         """Yield the market days with a readable report, in time order.
@@ -133,4 +133,4 @@ class Reports:
     def _skip(self, key: str, day: date, reason: str) -> None:
         if self._strict:
             raise UnreadableObjectError(f"{self._store.location}/{key}: {reason}")
-        self.skipped.append(Skipped(key, day, reason))
+        self.skipped.append(Unreadable(key, day, reason))

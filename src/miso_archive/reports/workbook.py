@@ -16,11 +16,11 @@ import polars as pl
 
 from miso_archive.contract.examine import MOST_BYTES
 from miso_archive.contract.findings import Finding, RefusalCode
-from miso_archive.feeds.columns import CONSTRAINTS, DAY_AHEAD_REPORT, EST_NAME, MARKET_DAY, NEXT_DAY_REPORT, TIME
+from miso_archive.feeds.columns import CONSTRAINTS, DAY_AHEAD_REPORT, MARKET_DAY, NEXT_DAY_REPORT, TIME
 from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.intervals.labels import EST, EST_NAME, INTERVAL, MONTHS
 from miso_archive.text import shown
 
 _OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -38,7 +38,6 @@ _DATES: Final = (
     re.compile(r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})", re.ASCII),
     re.compile(r"(?P<name>[A-Za-z]{3})[a-z]*\.? (?P<day>\d{1,2}),? (?P<year>\d{4})", re.ASCII),
 )
-_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +234,7 @@ def _date(text: str) -> date | None:
             continue
         parts = match.groupdict()
         try:
-            month = int(parts["month"]) if "month" in parts else _MONTHS.index(parts["name"].lower()) + 1
+            month = int(parts["month"]) if "month" in parts else MONTHS.index(parts["name"].lower()) + 1
             return date(int(parts["year"]), month, int(parts["day"]))
         except ValueError:
             return None

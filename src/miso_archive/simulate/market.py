@@ -17,14 +17,13 @@ from typing import NamedTuple
 
 import orjson
 
-from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.intervals.labels import EST, INTERVAL, MONTHS
 from miso_archive.intervals.market_days import INTERVALS_A_DAY
 
 # Labels name an interval's end, so the first interval of a market day is the one that ends at 00:05.
 _FIRST_END = datetime(2000, 1, 1, 0, 5, tzinfo=EST)
 
 # Spelled out because strftime's month names follow the locale.
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _SOUTH_TO_NORTH = "RDT_SO_MW (South_North)"
 _NORTH_TO_SOUTH = "RDT_MW_SO (North_South)"
@@ -164,7 +163,7 @@ def interval_number(interval_end: datetime) -> int:
 
 
 def _date(label: datetime) -> str:
-    return f"{label.day:02}-{_MONTHS[label.month - 1]}-{label.year:04}"
+    return f"{label.day:02}-{MONTHS[label.month - 1].title()}-{label.year:04}"
 
 
 def _placeholder(number: int, seed: int, period: str) -> list[dict[str, str]]:

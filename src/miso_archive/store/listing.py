@@ -10,8 +10,8 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import ONE_DAY, day_named
 from miso_archive.store.layout import is_revision, snapshot_minute, snapshot_stem, sourcing_folder
-from miso_archive.store.skipped import Skipped
 from miso_archive.store.store import Store
+from miso_archive.store.unreadable import Unreadable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,7 +34,7 @@ class Listing(NamedTuple):
     """The snapshots of some market days, as ``columns.OBJECTS``, in time order, and what else lies among them."""
 
     snapshots: "pl.DataFrame"
-    foreign: list[Skipped]
+    foreign: list[Unreadable]
 
 
 def market_days(store: Store, feed: Feed) -> list[date]:
@@ -56,19 +56,19 @@ def list_snapshots(store: Store, feed: Feed, days: Sequence[date], *, ordered: b
 
 def find_snapshots(
     store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True
-) -> "tuple[Snapshots, list[Skipped]]":
+) -> "tuple[Snapshots, list[Unreadable]]":
     """Do as ``list_snapshots`` does, without a frame."""
     wanted = set(days)
     folders = sorted(wanted | {day + ONE_DAY for day in days})
     paths = [sourcing_folder(feed, day) for day in folders]
     listed: list[_Folder] = []
-    foreign: list[Skipped] = []
+    foreign: list[Unreadable] = []
     for day, path, names in zip(folders, paths, store.names(paths), strict=True):
         prefix = snapshot_stem(feed, day)
         found, others = _recognised(prefix, names)
         if day in wanted:
             reason = "its name is not that of a snapshot there"
-            foreign += [Skipped(f"{path}/{_printable(name)}", day, reason) for name in others]
+            foreign += [Unreadable(f"{path}/{_printable(name)}", day, reason) for name in others]
         else:
             found = [snapshot for snapshot in found if snapshot[0] == 0]
         if day - ONE_DAY not in wanted:

@@ -14,8 +14,8 @@ from miso_archive.feeds.columns import CONSTRAINT_COLUMNS, CONSTRAINTS, SNAPSHOT
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.market_days import days_between
 from miso_archive.store.layout import Table, curated_folder, month_named
-from miso_archive.store.skipped import Skipped
 from miso_archive.store.store import Store
+from miso_archive.store.unreadable import Unreadable
 
 SCHEMAS: Final[dict[Table, pl.Schema]] = {"constraints": CONSTRAINTS, "snapshots": SNAPSHOTS}
 _COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {
@@ -48,7 +48,7 @@ class Compacted(BaseModel):
     objects: str
     snapshots: int
     constraints: int
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[Unreadable, ...]
 
     @property
     def days(self) -> list[date]:

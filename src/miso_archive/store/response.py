@@ -3,9 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Response:
     """One answer of the feed with status 200: the body as sent, when (UTC) and where from.
 
@@ -19,7 +20,7 @@ class Response:
     content_type: str
     content_encoding: str = ""
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The SHA-256 of the body, in hexadecimal: the identity of what the feed said."""
         return hashlib.sha256(self.body).hexdigest()

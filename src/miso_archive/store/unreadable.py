@@ -4,7 +4,7 @@ from datetime import date
 from typing import NamedTuple
 
 
-class Skipped(NamedTuple):
+class Unreadable(NamedTuple):
     """An object that cannot be read as a snapshot, the market day it would belong to, and why."""
 
     object_key: str
