@@ -26,10 +26,12 @@ from flows.simulated_time import SimulatedTime
 from miso_archive.collecting.embedded_valkey import embedded_valkey
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.health import Status, status
-from miso_archive.intervals.labels import INTERVAL
+from miso_archive.health import glance
+from miso_archive.intervals.labels import INTERVAL, as_est
 from miso_archive.intervals.polite import POLITE_GAP
 from miso_archive.settings.options import Settings, environment_variable
+from miso_archive.store.folder import Folder
+from miso_archive.store.store import ArchiveError
 
 _START_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 5.0
@@ -158,7 +160,7 @@ class _Up:
         say(f"logs      {self._own}/*.log; stop with Ctrl-C")
         if clock is not None:
             self._run_at_once(f"{address}/api", [server, runs])
-        self._watch(Settings(local=self._folder, redis_url=redis_url), clock, [server, runs])
+        self._watch(Folder(self._folder), clock, [server, runs])
 
     def _started(self, name: str, module: tuple[str, ...], environment: Mapping[str, str]) -> Child:
         self._signals.check()
@@ -207,7 +209,7 @@ class _Up:
 
         self._signals.wait(is_made, _START_SECONDS)
 
-    def _watch(self, settings: Settings, clock: SimulatedTime | None, children: list[Child]) -> None:
+    def _watch(self, archive: Folder, clock: SimulatedTime | None, children: list[Child]) -> None:
         """Show a status line until something ends."""
         shown = ""
         while True:
@@ -215,7 +217,7 @@ class _Up:
                 child.check()
                 child.bound_log()
             now = datetime.now(UTC)
-            line = _line(status(settings, stale_after=3 * INTERVAL, now=now if clock is None else clock.at(now)))
+            line = _line(archive, now if clock is None else clock.at(now))
             if line != shown:
                 _show(line)
                 shown = line
@@ -260,13 +262,17 @@ def _free(port: int) -> int:
     raise UpError("this machine has no free port")
 
 
-def _line(found: Status) -> str:
-    if found.last_interval_end is None or found.today is None:
+def _line(archive: Folder, now: datetime) -> str:
+    try:
+        found = glance(archive, stale_after=3 * INTERVAL, now=now)
+    except ArchiveError as error:
+        return error.message
+    if found.last_interval_end is None:
         return "nothing archived yet"
     stale = ", STALE" if found.stale else ""
     return (
-        f"last interval {found.last_interval_end:%Y-%m-%d %H:%M} EST{stale}; market day {found.today.market_day}: "
-        f"{found.today.collected} of {found.today.expected} collected; {found.refused_today} refused"
+        f"last interval {as_est(found.last_interval_end)}{stale}; market day {found.market_day}: "
+        f"{found.collected} of {found.expected} collected; {found.refused_today} refused"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,18 @@ from miso_archive.cli.app import main
 from miso_archive.collecting.outbox import Outbox
 from miso_archive.contract.examine import examine
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.health import Status, status, told
+from miso_archive.health import Status, glance, status, told
 from miso_archive.intervals.labels import EST
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import documented_body, snapshot_body
 from miso_archive.store.folder import Folder
 from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
+from tests.counted_archive import odd_minute
 from tests.services.process import free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.conftest import Bucket, Services
@@ -138,6 +141,64 @@ class TestLooking:
         today = looked_at(tmp_path).today
         assert today is not None
         assert (today.collected, today.missing) == (0, 98)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each object of a folder was read."""
+    counted: Counter[str] = Counter()
+    read = Folder.read
+
+    def counting(self: Folder, keys: Sequence[str]) -> Iterator[bytes | OSError]:
+        counted.update(keys)
+        return read(self, keys)
+
+    monkeypatch.setattr(Folder, "read", counting)
+    return counted
+
+
+class TestReads:
+    def test_each_body_of_the_day_is_read_once(self, tmp_path: Path, reads: Counter[str]) -> None:
+        """Coverage and drift are of one pass, over a revision and a damaged body too; the day before is not read."""
+        last = ends("08:10")[0]
+        midnight = last.replace(hour=0, minute=0)
+        for end in (*ends("07:55", "08:00", "08:05"), last, midnight, midnight - 5 * MINUTE):
+            keep(tmp_path, snapshot_body(end, seed=1))
+        keep(tmp_path, snapshot_body(last, seed=1, revision=1))
+        (damaged,) = (tmp_path / "sourcing").rglob("*0755.json.gz")
+        damaged.write_bytes(damaged.read_bytes()[:20])
+        reads.clear()
+        found = looked_at(tmp_path)
+        assert found.today is not None
+        assert (found.today.collected, found.drift) == (3, {})
+        bodies = {key: count for key, count in reads.items() if key.startswith("sourcing/")}
+        assert sorted(key[-12:-8] for key in bodies if key.count(".") == 2) == ["0755", "0800", "0805", "0810"]
+        assert len(bodies) == 5
+        assert set(bodies.values()) == {1}
+
+    def test_a_glance_reads_nothing(self, tmp_path: Path, reads: Counter[str]) -> None:
+        """What the names tell is what the status tells, and no object is read for it."""
+        for end in (*ends("07:00", "07:02", "08:05", "08:10"), datetime(2099, 1, 1, tzinfo=EST)):
+            keep(tmp_path, snapshot_body(end, seed=1) if end.minute % 5 == 0 else odd_minute(end))
+        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1, revision=1))
+        for number, days in enumerate((0, 0, 3)):
+            keep(tmp_path, b'{"error":"%d"}' % number, NOW - timedelta(days=days))
+        reads.clear()
+        seen = glance(Folder(tmp_path), stale_after=3 * MINUTE, now=NOW)
+        assert not reads
+        found = status(Settings(local=tmp_path), stale_after=3 * MINUTE, now=NOW)
+        today = found.today
+        assert today is not None
+        assert (
+            (seen.last_interval_end, seen.stale) == (found.last_interval_end, found.stale) == (ends("08:10")[0], True)
+        )
+        assert (seen.market_day, seen.expected, seen.collected) == (today.market_day, today.expected, today.collected)
+        assert (seen.collected, seen.refused_today, found.refused_today) == (3, 2, 2)
+
+    def test_a_glance_at_nothing(self, tmp_path: Path) -> None:
+        """An archive that is not begun is stale, with nothing collected of what is expected."""
+        seen = glance(Folder(tmp_path), stale_after=MINUTE, now=NOW)
+        assert (seen.last_interval_end, seen.stale, seen.collected, seen.expected) == (None, True, 0, 98)
 
 
 class TestParts:

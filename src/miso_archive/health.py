@@ -1,9 +1,7 @@
 """How the collection stands: the last interval, the day's coverage, what was refused, and whether the parts answer."""
 
-import zlib
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import inf
@@ -16,16 +14,15 @@ from miso_archive.extras import MissingExtraError
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.drift import drift_of
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.intervals.labels import EST, as_est
-from miso_archive.intervals.market_days import ONE_DAY, market_day
-from miso_archive.reading.coverage import coverage
+from miso_archive.intervals.labels import EST, as_est, is_on_grid
+from miso_archive.intervals.market_days import ONE_DAY, intervals_ended, market_day
+from miso_archive.reading.coverage import coverage_of_day
 from miso_archive.settings.options import PartsSettings
 from miso_archive.store.address import standing, store_of
 from miso_archive.store.environments import writers
 from miso_archive.store.folder import folder_identity
-from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import is_refused_body, quarantine_folder, unannounced_folder
-from miso_archive.store.listing import list_snapshots, market_days
+from miso_archive.store.listing import find_snapshots, market_days
 from miso_archive.store.store import Store
 from miso_archive.text import counted, in_utf8
 
@@ -88,7 +85,7 @@ class Status(BaseModel):
 def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | None = None) -> Status:
     """Look at an archive and at the parts around it; nothing is asked of the feed.
 
-    Reads the present market day's bodies twice. What cannot be looked at stays None.
+    Reads each body of the present market day once. What cannot be looked at stays None.
     """
     now = (now or datetime.now(UTC)).astimezone(EST)
     parts = [_answer("redis", _redis, settings), _answer("kafka", _kafka, settings)]
@@ -98,7 +95,7 @@ def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | N
         store = standing(store_of(settings))
         identity = store.identity
         found["archive"] = store.location
-        for look in (_last, _today, _refused, _drift, _unannounced, _written_by):
+        for look in (_last, _today, _refused, _unannounced, _written_by):
             found |= look(store, _Asked(now, stale_after, settings.environment))
         archive = Part(name="archive", answers=True, detail=store.location)
     except CollectionError as error:
@@ -107,6 +104,38 @@ def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | N
         spool = Spool(settings.spool, identity, RESERVE, settings.environment)
         found |= {"spooled": spool.count(), "spooled_since": spool.oldest()}
     return Status.model_validate({"at": now, **found, "parts": [archive, *parts]})
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What the names of an archive's objects tell of its present market day, in EST."""
+
+    last_interval_end: datetime | None
+    stale: bool
+    market_day: date
+    expected: int
+    collected: int
+    refused_today: int
+
+
+def glance(store: Store, *, stale_after: timedelta, now: datetime) -> Glance:
+    """Look at the names in an archive, as often as one likes: no body is read, and a damaged one counts as collected.
+
+    Raises:
+        ArchiveError: The archive fails.
+    """
+    now = now.astimezone(EST)
+    last = _last_interval_end(store, now)
+    day = market_day(now)
+    ends = find_snapshots(store, RESERVE, [day], ordered=False)[0].ends
+    return Glance(
+        last_interval_end=last,
+        stale=last is None or now - last > stale_after,
+        market_day=day,
+        expected=intervals_ended(day, max([now, *ends])),
+        collected=len({end for end in ends if is_on_grid(end)}),
+        refused_today=_refused_on(store, [now.date()])[0],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,34 +159,32 @@ def _last(store: Store, asked: _Asked) -> dict[str, object]:
 def _last_interval_end(store: Store, now: datetime) -> datetime | None:
     """Return the newest label; one far in the future is a mistake of somebody's clock and does not hide a gap."""
     days = [day for day in market_days(store, RESERVE) if day <= now.date()]
-    labels: list[datetime] = (
-        list_snapshots(store, RESERVE, days[-2:], ordered=False).snapshots["interval_end"].to_list()
-    )
-    newest = max((label for label in labels if label <= now + _CLOCKS_APART), default=None)
-    return None if newest is None else newest.astimezone(EST)
+    ends = find_snapshots(store, RESERVE, days[-2:], ordered=False)[0].ends
+    return max((end for end in ends if end <= now + _CLOCKS_APART), default=None)
 
 
 def _today(store: Store, asked: _Asked) -> dict[str, object]:
     day = market_day(asked.now)
+    drift: Counter[str] = Counter()
+
+    def seen(body: bytes) -> None:
+        drift.update(drift_of(RESERVE.examine(body)).keys())
+
     # A clock that was never set shows a day before any archive; there is nothing to tell of that.
-    rows = coverage(store, start=day, end=day + ONE_DAY, now=asked.now).to_dicts()
-    return {"today": {name: rows[0][name] for name in Today.model_fields} if rows else None}
+    rows = coverage_of_day(store, RESERVE, day, now=asked.now, seen=seen).to_dicts()
+    today = {name: rows[0][name] for name in Today.model_fields} if rows else None
+    return {"today": today, "drift": dict(sorted(drift.items()))}
 
 
 def _refused(store: Store, asked: _Asked) -> dict[str, object]:
     days = [asked.now.date() - ONE_DAY * number for number in range(_DAYS_OF_REFUSALS)]
-    folders = store.names([quarantine_folder(RESERVE, day) for day in days])
-    refused = [sum(map(is_refused_body, names)) for names in folders]
+    refused = _refused_on(store, days)
     return {"refused_today": refused[0], "refused_7_days": sum(refused)}
 
 
-def _drift(store: Store, asked: _Asked) -> dict[str, object]:
-    snapshots = list_snapshots(store, RESERVE, [market_day(asked.now)], ordered=False).snapshots
-    found: Counter[str] = Counter()
-    for data in store.read(snapshots["object_key"].to_list()):
-        with suppress(zlib.error, OSError):  # coverage counts it
-            found.update(drift_of(RESERVE.examine(unzipped(data))).keys())
-    return {"drift": dict(sorted(found.items()))}
+def _refused_on(store: Store, days: list[date]) -> list[int]:
+    folders = store.names([quarantine_folder(RESERVE, day) for day in days])
+    return [sum(map(is_refused_body, names)) for names in folders]
 
 
 def _unannounced(store: Store, asked: _Asked) -> dict[str, object]:

@@ -21,12 +21,15 @@ import requests
 from flows.folder_lock import folder_lock
 from flows.processes import MARK, Child, PartError, child_process
 from flows.simulated_time import SimulatedTime
-from flows.up import app, server_settings
+from flows.up import _line, app, server_settings
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.reading.coverage import coverage, missing_intervals
 from miso_archive.reading.scan import scan_constraints, scan_snapshots
 from miso_archive.simulate import is_quiet
+from miso_archive.simulate.archive import write_archive
+from miso_archive.store.folder import Folder
+from miso_archive.store.layout import quarantine_folder
 from tests.waiting import until as wait_until
 
 if TYPE_CHECKING:
@@ -279,6 +282,25 @@ def test_its_runs_know_of_its_own_parts_alone(
     assert environment["PREFECT_API_URL"] == f"http://127.0.0.1:{port}/api"
     assert server_settings().items() <= started["server"][1].items()
     assert started["begin"][0] == ("flows.server_side", "begin")
+
+
+def test_its_line_is_made_of_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at every five seconds reads no object, and tells of an archive that cannot be looked at."""
+    folder = tmp_path / "day"
+    now = datetime(2001, 1, 1, 23, 59, tzinfo=EST)
+    write_archive(folder, days=1, seed=1)
+    day = coverage(folder, now=now).row(0, named=True)
+    assert day["collected"] > 200
+    read: list[str] = []
+    monkeypatch.setattr(Folder, "read", lambda _self, keys: read.extend(keys))
+    counts = f"{day['collected']} of {day['expected']} collected; {day['refused']} refused"
+    assert _line(Folder(folder), now) == f"last interval 2001-01-02 00:00 EST; market day 2001-01-01: {counts}"
+    assert read == []
+    assert _line(Folder(tmp_path), now) == "nothing archived yet"
+    refused = tmp_path / quarantine_folder(RESERVE, now.date())
+    refused.parent.mkdir(parents=True)
+    refused.symlink_to(refused.name)
+    assert _line(Folder(tmp_path), now).startswith(f"{refused} cannot be listed")
 
 
 @pytest.mark.usefixtures("_signals_as_before")

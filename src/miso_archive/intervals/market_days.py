@@ -1,6 +1,6 @@
 """Market days: which one an interval belongs to, which are closed. Pure."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
 
 from miso_archive.intervals.labels import EST, INTERVAL, YEARS
@@ -28,6 +28,16 @@ def market_day(interval_end: datetime) -> date:
     The label ``00:00`` ends the last interval of the day before.
     """
     return (interval_end.astimezone(EST) - timedelta(microseconds=1)).date()
+
+
+def day_begins(day: date) -> datetime:
+    """Return the time at which a market day begins."""
+    return datetime.combine(day, time(), EST)
+
+
+def intervals_ended(day: date, by: datetime) -> int:
+    """Return how many intervals of a market day have ended by a time, aware."""
+    return min(max((by - day_begins(day)) // INTERVAL, 0), INTERVALS_A_DAY)
 
 
 def open_day(now: datetime) -> date:

@@ -1,7 +1,8 @@
 """What was collected and what was not: a gap is never passed off as a quiet market."""
 
 from collections import Counter
-from datetime import date, datetime, time
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Final
 
 import polars as pl
@@ -10,9 +11,9 @@ from miso_archive.feeds.columns import COVERAGE, INTERVAL_START, SNAPSHOTS, TIME
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_now
-from miso_archive.intervals.labels import EST, INTERVAL
-from miso_archive.intervals.market_days import INTERVALS_A_DAY, ONE_DAY, day_named
-from miso_archive.reading.one_pass import Progress, Reading
+from miso_archive.intervals.labels import INTERVAL
+from miso_archive.intervals.market_days import ONE_DAY, day_begins, day_named, intervals_ended
+from miso_archive.reading.one_pass import Progress, Reading, Seen
 from miso_archive.reports.archived import Reports
 from miso_archive.reports.workbook import REAL_TIME
 from miso_archive.store.address import ArchiveAddress, open_to_read
@@ -51,7 +52,7 @@ def coverage(
         ValueError: The days are no days, or end before they start; ``now`` is no time or has no zone; or the archive is
             of a kind that is not known.
     """
-    return _Coverage(archive, RESERVE, Days.of(start, end), now, progress).frame()
+    return _whole(archive, start, end, now, progress).frame()
 
 
 def missing_intervals(
@@ -71,21 +72,36 @@ def missing_intervals(
         MISO's next-day report covers the interval, archived and readable. What the report says is not what the live
         feed said: a healed interval stays missing.
     """
-    return _Coverage(archive, RESERVE, Days.of(start, end), now, progress).missing()
+    return _whole(archive, start, end, now, progress).missing()
+
+
+def coverage_of_day(store: Store, feed: Feed, day: date, *, now: datetime, seen: Seen) -> pl.DataFrame:
+    """Count a market day as ``coverage`` does, from its raw objects: each is read once, and its body seen.
+
+    Raises:
+        ArchiveError: The archive fails.
+    """
+    reading = Reading(store, "snapshots", feed=feed)
+    snapshots = [decoded.snapshots for decoded in reading.raw([day], seen)]
+    return _Coverage(reading, Days(day, day + ONE_DAY), now, snapshots).frame()
+
+
+def _whole(
+    archive: ArchiveAddress, start: Day | None, end: Day | None, now: datetime | None, progress: Progress | None
+) -> "_Coverage":
+    days, now = Days.of(start, end), given_now(now)
+    reading = Reading(open_to_read(archive), "snapshots", feed=RESERVE, progress=progress)
+    return _Coverage(reading, days, now, pl.collect_all(list(reading.frames(days))))
 
 
 class _Coverage:
-    def __init__(
-        self, archive: ArchiveAddress, feed: Feed, days: Days, now: datetime | None, progress: Progress | None
-    ) -> None:
-        now = given_now(now)
-        store = open_to_read(archive)
-        reading = Reading(store, "snapshots", feed=feed, progress=progress)
-        frames = pl.collect_all(list(reading.frames(days)))
-        self._snapshots = pl.concat([SNAPSHOTS.to_frame(), *frames])
+    """Counts of what was read of some days, by what else the archive knows of them."""
+
+    def __init__(self, reading: Reading, days: Days, now: datetime, snapshots: Sequence[pl.DataFrame]) -> None:
+        self._snapshots = pl.concat([SNAPSHOTS.to_frame(), *snapshots])
         self._unreadable = Counter(found.market_day for found in reading.skipped)
-        self._refused = _count_refused(store, feed, days)
-        self._covered = {report.market_day: report.covered for report in Reports(store, REAL_TIME).read(days)}
+        self._refused = _count_refused(reading.store, reading.feed, days)
+        self._covered = {report.market_day: report.covered for report in Reports(reading.store, REAL_TIME).read(days)}
         self._days = self._between(days)
         ends = self._snapshots["interval_end"].max()
         self._horizon = max(now, ends) if isinstance(ends, datetime) else now
@@ -124,7 +140,9 @@ class _Coverage:
 
     def _missing(self, days: list[date]) -> pl.DataFrame:
         seen = self._snapshots.select("interval_end")
-        ends = [(day, _begin(day) + INTERVAL * number) for day in days for number in range(1, self._expected(day) + 1)]
+        ends = [
+            (day, day_begins(day) + INTERVAL * number) for day in days for number in range(1, self._expected(day) + 1)
+        ]
         expected = pl.DataFrame(ends, {"market_day": pl.Date, "interval_end": TIME}, orient="row")
         absent = expected.join(seen, on="interval_end", how="anti", maintain_order="left")
         covered = pl.concat([SNAPSHOTS.to_frame().select("interval_end"), *self._covered.values()])["interval_end"]
@@ -133,8 +151,7 @@ class _Coverage:
         )
 
     def _expected(self, day: date) -> int:
-        ended = (self._horizon - _begin(day)) // INTERVAL
-        return min(max(ended, 0), INTERVALS_A_DAY)
+        return intervals_ended(day, self._horizon)
 
     def _between(self, days: Days) -> list[date]:
         """Return every day asked for, or from the first to the last of which the archive knows anything."""
@@ -152,10 +169,6 @@ class _Coverage:
 def _on_grid() -> pl.Expr:
     five_minutes = int(INTERVAL.total_seconds()) * 1_000_000
     return pl.col("interval_end").to_physical() % five_minutes == 0
-
-
-def _begin(day: date) -> datetime:
-    return datetime.combine(day, time(), EST)
 
 
 def _count_refused(store: Store, feed: Feed, days: Days) -> Counter[date]:

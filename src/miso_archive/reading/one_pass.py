@@ -26,6 +26,9 @@ from miso_archive.store.unreadable import Unreadable
 Progress = Callable[[int, int], None]
 """Called with how many market days have been read from raw objects, and how many are to be."""
 
+Seen = Callable[[bytes], None]
+"""Called with each body that was read and unzipped."""
+
 _DAYS_LISTED_TOGETHER: Final = 31
 # Beyond this it is asked first which days there are: each costs a listing.
 _MOST_DAYS_UNSEEN: Final = 400
@@ -52,9 +55,9 @@ class Reading:
         strict: bool = False,
         progress: Progress | None = None,
     ) -> None:
-        self._store = store
+        self.store = store
         self._table = table
-        self._feed = feed
+        self.feed = feed
         self._strict = strict
         self._progress = progress or (lambda _done, _total: None)
         self.skipped: list[Unreadable] = []
@@ -70,7 +73,7 @@ class Reading:
         month_of = {day: month for month in months for day in month.days}
         wanted = days.all()
         if wanted is None or len(wanted) > _MOST_DAYS_UNSEEN:
-            wanted = days.among(sorted({*market_days(self._store, self._feed), *month_of}))
+            wanted = days.among(sorted({*market_days(self.store, self.feed), *month_of}))
         for is_compacted, stretch in groupby(wanted, key=lambda day: day in month_of):
             if is_compacted:
                 asked = list(stretch)
@@ -82,18 +85,18 @@ class Reading:
     def labels(self, days: Sequence[date]) -> pl.DataFrame:
         """Return the ends of the intervals of some market days that have a readable snapshot, as ``interval_end``."""
         among = Days(min(days), max(days) + ONE_DAY, pl.col("market_day").is_in(list(days)))
-        frames = Reading(self._store, "snapshots", feed=self._feed).frames(among)
+        frames = Reading(self.store, "snapshots", feed=self.feed).frames(among)
         return pl.concat([SNAPSHOTS.to_frame().lazy(), *frames]).select("interval_end").collect()
 
-    def raw(self, days: Sequence[date]) -> Iterator[Decoded]:
-        """Yield what the raw objects of some market days hold, batch after batch."""
+    def raw(self, days: Sequence[date], seen: Seen | None = None) -> Iterator[Decoded]:
+        """Yield what the raw objects of some market days hold, batch after batch; a body that can be read is seen."""
         # Files are read and unzipped here while the batch before is decoded there.
         with ThreadPoolExecutor(1) as thread:
             pending: deque[Future[Decoded]] = deque()
             for start in range(0, len(days), _DAYS_LISTED_TOGETHER):
-                listing = list_snapshots(self._store, self._feed, days[start : start + _DAYS_LISTED_TOGETHER])
+                listing = list_snapshots(self.store, self.feed, days[start : start + _DAYS_LISTED_TOGETHER])
                 self._skip(listing.foreign)
-                for objects, bodies in self._batches(listing.snapshots):
+                for objects, bodies in self._batches(listing.snapshots, seen):
                     pending.append(thread.submit(decode, objects, bodies))
                     if len(pending) > 1:
                         yield self._checked(pending.popleft().result())
@@ -103,13 +106,13 @@ class Reading:
 
     def _months(self, days: Days) -> list[_Month]:
         """Return the compacted months that may hold some of the days."""
-        found = compacted_months(self._store, self._feed, self._table)
+        found = compacted_months(self.store, self.feed, self._table)
         months = [month for month in found if days.among(days_between(month, month_end(month)))]
-        keys = [curated_key(self._feed, self._table, month) for month in months]
+        keys = [curated_key(self.feed, self._table, month) for month in months]
         # A file that is damaged, or of another version, is as good as none: the raw objects are kept for ever.
         return [
             _Month(file, compacted, compacted.days)
-            for file in self._store.read(keys)
+            for file in self.store.read(keys)
             if isinstance(file, bytes) and (compacted := Compacted.of(file)) is not None
         ]
 
@@ -120,14 +123,14 @@ class Reading:
         whole = len(asked) == sum(len(month.days) for month in months)
         return frame if whole else frame.filter(pl.col("market_day").is_in(asked))
 
-    def _batches(self, snapshots: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, list[bytes]]]:
+    def _batches(self, snapshots: pl.DataFrame, seen: Seen | None) -> Iterator[tuple[pl.DataFrame, list[bytes]]]:
         """Read and unzip the objects; the bodies of one interval come in one batch."""
         keys = snapshots["object_key"].to_list()
         intervals = snapshots["interval_end"].to_physical().to_list()
         rows: list[int] = []
         bodies: list[bytes] = []
         size = 0
-        for row, data in enumerate(self._store.read(keys)):
+        for row, data in enumerate(self.store.read(keys)):
             if (len(bodies) >= _MOST_BODIES or size >= _MOST_BYTES_TOGETHER) and intervals[row] != intervals[row - 1]:
                 yield snapshots[rows], bodies
                 rows, bodies, size = [], [], 0
@@ -138,6 +141,8 @@ class Reading:
                     [Unreadable(keys[row], market_day(snapshots["interval_end"][row]), f"it cannot be read: {error}")]
                 )
                 continue
+            if seen is not None:
+                seen(body)
             rows.append(row)
             bodies.append(body)
             size += len(body)
@@ -150,5 +155,5 @@ class Reading:
 
     def _skip(self, skipped: list[Unreadable]) -> None:
         if skipped and self._strict:
-            raise UnreadableObjectError(f"{self._store.location}/{skipped[0].object_key}: {skipped[0].reason}")
+            raise UnreadableObjectError(f"{self.store.location}/{skipped[0].object_key}: {skipped[0].reason}")
         self.skipped += skipped
