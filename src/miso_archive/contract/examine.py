@@ -25,20 +25,12 @@ from miso_archive.text import shown
 LIVE_FIELDS: Final = ("Name", "Period", "Price", "Description")
 """The four fields of a row as the live feed sends it."""
 
-DOCUMENTED_FIELDS: Final = (
-    *("Name", "Period", "Price", "ReserveType", "Direction", "Quantity"),
-    *("OVERRIDE", "BP1", "PC1", "BP2", "PC2"),
-)
-"""The eleven fields of a row as the contract documents it."""
-
 MOST_BYTES: Final = 5 * 1024 * 1024
 """The largest body that is read, in bytes after decompression; a live one has a few thousand."""
 
 RESERVE_TYPES: Final = frozenset({"SPIN", "NSPIN", "REG_UP", "REG_DOWN", "SUPPL"})
 DIRECTIONS: Final = frozenset({"UP", "DOWN", "BOTH"})
 
-_ONLY_DOCUMENTED: Final = frozenset(DOCUMENTED_FIELDS) - frozenset(LIVE_FIELDS)
-_KNOWN_FIELDS: Final = frozenset(DOCUMENTED_FIELDS) | frozenset(LIVE_FIELDS)
 PLACEHOLDER_NAMES: Final = frozenset({"none", "none - none"})
 _PLACEHOLDER_PRICES: Final = re.compile(r"(?:none|0+(?:\.0*)?)?", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -129,6 +121,15 @@ class BindingConstraint(BaseModel):
     pc1: _BreakPoint = Field(default=None, alias="PC1")
     bp2: _BreakPoint = Field(default=None, alias="BP2")
     pc2: _BreakPoint = Field(default=None, alias="PC2")
+
+
+_FIELDS: Final = tuple(field.alias or name for name, field in BindingConstraint.model_fields.items())
+
+DOCUMENTED_FIELDS: Final = tuple(field for field in _FIELDS if field != "Description")
+"""The eleven fields of a row as the contract documents it."""
+
+_KNOWN_FIELDS: Final = frozenset(_FIELDS)
+_ONLY_DOCUMENTED: Final = frozenset(DOCUMENTED_FIELDS) - frozenset(LIVE_FIELDS)
 
 
 class Placeholder(BaseModel):

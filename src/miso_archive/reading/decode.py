@@ -20,6 +20,7 @@ from miso_archive.contract.examine import (
     LIVE_FIELDS,
     MOST_BYTES,
     PLACEHOLDER_NAMES,
+    BindingConstraint,
     Snapshot,
     examine,
 )
@@ -29,8 +30,8 @@ from miso_archive.intervals.market_days import market_day
 from miso_archive.store.unreadable import Unreadable
 from miso_archive.text import shown
 
-_DOCUMENTED: Final = ("reserve_type", "direction", "quantity", "override", "bp1", "pc1", "bp2", "pc2")
-_FROM_CONTRACT: Final = ("description", "shadow_price", *_DOCUMENTED)
+_FROM_CONTRACT: Final = tuple(name for name in BindingConstraint.model_fields if name not in {"name", "period"})
+_DOCUMENTED: Final = tuple(name for name in _FROM_CONTRACT if name not in {"description", "shadow_price"})
 _ROW_COLUMNS: Final = ("constraint_name", *_FROM_CONTRACT)
 _ROWS: Final = pl.Schema([("body", pl.UInt32()), *((name, CONSTRAINTS[name]) for name in _ROW_COLUMNS)])
 _READ: Final = pl.Schema({"body": pl.UInt32, "ref_id": pl.String})
