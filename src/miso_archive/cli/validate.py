@@ -1,7 +1,5 @@
 """The command on payloads: ``miso-archive validate``."""
 
-import gzip
-import io
 import os
 import sys
 import zlib
@@ -14,6 +12,7 @@ import orjson
 from cyclopts import Parameter
 
 from miso_archive.cli.streams import put
+from miso_archive.contract.content_encoding import gunzipped
 from miso_archive.contract.examine import MOST_BYTES, Verdict, examine
 from miso_archive.contract.findings import Finding, RefusalCode
 from miso_archive.intervals.labels import as_est
@@ -97,10 +96,7 @@ def _read(name: str) -> bytes:
     """Read a body, gzipped or not, as far as it takes to see that it is too large."""
     with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
         body = file.read(MOST_BYTES + 1)
-        if not body.startswith(_GZIP_MAGIC):
-            return body
-    with gzip.GzipFile(fileobj=io.BytesIO(body)) as unzipped:
-        return unzipped.read(MOST_BYTES + 1)
+    return gunzipped(body, MOST_BYTES + 1) if body.startswith(_GZIP_MAGIC) else body
 
 
 def _summary(verdict: Verdict) -> dict[str, object]:

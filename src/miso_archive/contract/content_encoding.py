@@ -55,7 +55,12 @@ def decoded(body: bytes, header: str) -> bytes:
     return body[:last]
 
 
-def _unzipped(body: bytes, most: int) -> bytes:
+def gunzipped(body: bytes, most: int) -> bytes:
+    """Unzip as far as so many bytes.
+
+    Raises:
+        gzip.BadGzipFile, zlib.error, EOFError: It is damaged before that.
+    """
     with gzip.GzipFile(fileobj=io.BytesIO(body)) as unzipped:
         return unzipped.read(most)
 
@@ -91,7 +96,7 @@ def _is_plain(body: bytes) -> bool:
 
 
 _UNDO: Final[Mapping[str, Callable[[bytes, int], bytes]]] = {
-    "gzip": _unzipped,
-    "x-gzip": _unzipped,
+    "gzip": gunzipped,
+    "x-gzip": gunzipped,
     "deflate": _inflated,
 }
