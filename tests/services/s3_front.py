@@ -73,3 +73,23 @@ class ScriptedS3(LoopbackServer):
 def error_body(code: str, message: str = "so it is") -> bytes:
     """An error as S3 tells it."""
     return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+
+
+class OtherRegion(S3Front):
+    """A front of an S3 server whose buckets are in another region: who asks in his own is told which, as AWS does."""
+
+    region = "eu-west-1"
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection; one on which the wrong region is asked for is closed."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head.decode())
+        if f"/{self.region}/s3/".encode() not in head:
+            body = b"" if head.startswith(b"HEAD") else error_body("PermanentRedirect")
+            told = f"x-amz-bucket-region: {self.region}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            writer.write(b"HTTP/1.1 301 Moved Permanently\r\n" + told.encode() + body)
+            await writer.drain()
+            return
+        async with connection(*self._upstream) as (upstream_reader, upstream_writer):
+            upstream_writer.write(head)
+            await both(copy(reader, upstream_writer), copy(upstream_reader, writer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from miso_archive.settings.options import ArchiveSettings
 from miso_archive.store.address import store_at, store_of
 from miso_archive.store.store import ArchiveError, UnusableArchiveError
 from tests.services.certificates import tls_of_own_ca
-from tests.services.s3_front import S3Front
+from tests.services.s3_front import OtherRegion, S3Front
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -244,6 +245,21 @@ class TestAddresses:
         monkeypatch.setenv("AWS_PROFILE", "own")
         use_both_sides(opened("name", bucket.name, services.s3))
         assert front.heads
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_bucket_in_another_region_is_found(
+        self, services: Services, bucket: Bucket, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where AWS's configuration names no region or a wrong one, both sides go to the one that S3 tells."""
+        if not is_moto(services.s3):
+            pytest.skip("this server takes no region but its own")
+        name, place = f"{bucket.name}-eu", {"LocationConstraint": OtherRegion.region}
+        abroad = replace(services.s3, region=OtherRegion.region).client()
+        abroad.create_bucket(Bucket=name, CreateBucketConfiguration=place)
+        with OtherRegion(services.s3) as elsewhere:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", elsewhere.url)
+            use_both_sides(opened(kind, name, services.s3, elsewhere.url))
+        assert any("list-type=2" in head and "/eu-west-1/" in head for head in elsewhere.heads)
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_login_in_the_address_is_told_nowhere(

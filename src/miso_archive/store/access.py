@@ -60,6 +60,15 @@ class Access:
         proxy: str | None = proxies.get(urlsplit(self.client.meta.endpoint_url).scheme)
         return proxy
 
+    def region_found(self) -> str | None:
+        """Return the bucket's own region, which S3 tells who asks in another; None where it tells none."""
+        try:
+            answer = self.client.head_bucket(Bucket=self.bucket)
+        except (BotoCoreError, ClientError, RecursionError):
+            return None
+        headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+        return headers.get("x-amz-bucket-region")
+
     @property
     def is_signed(self) -> bool:
         """Whether requests carry credentials."""

@@ -19,6 +19,7 @@ _SERVER_ERROR: Final = 500
 _TRANSIENT_STATUS: Final = frozenset({408, 409, 429})
 _TRANSIENT_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "Throttling", "InternalError"})
 _UNUSABLE_CODES: Final = frozenset({"NoSuchBucket", "InvalidBucketName", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+_ELSEWHERE_CODES: Final = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _WRITING: Final = frozenset({"put_object", "delete_object"})
 
 _ELEMENT: Final = r"<{0}>([^<]{{1,300}})</{0}>"
@@ -33,6 +34,10 @@ _UNTRUSTED: Final = re.compile(
     r"certificate verify failed: (?P<openssl>[^(]+)|InvalidCertificate\((?:\s|Other\(|OtherError\()*(?P<rustls>\w+)"
 )
 _TRUST: Final = "the server's certificate is not trusted ({}): name its authority's file in AWS_CA_BUNDLE"
+
+
+class OtherRegionError(UnusableArchiveError):
+    """The bucket is in another region than the one that was asked."""
 
 
 def without_credentials(location: str) -> str:
@@ -96,6 +101,8 @@ def of_many(error: Exception, place: str) -> ArchiveError:
         return _of_many_without_a_code(text, place)
     message = _MESSAGE.search(text)
     told = closed(place, "read", _words(code[1], None if message is None else message[1]))
+    if code[1] in _ELSEWHERE_CODES:
+        return OtherRegionError(FailureCode.ARCHIVE_UNREADABLE, told)
     if code[1] in _UNUSABLE_CODES:
         return UnusableArchiveError(FailureCode.ARCHIVE_UNREADABLE, told)
     return ArchiveError(FailureCode.ARCHIVE_UNREADABLE, told, transient=code[1] in _TRANSIENT_CODES)
@@ -103,7 +110,7 @@ def of_many(error: Exception, place: str) -> ArchiveError:
 
 def _of_many_without_a_code(text: str, place: str) -> ArchiveError:
     if _ELSEWHERE in text:
-        return UnusableArchiveError(FailureCode.ARCHIVE_UNREADABLE, closed(place, "read", _OTHER_REGION))
+        return OtherRegionError(FailureCode.ARCHIVE_UNREADABLE, closed(place, "read", _OTHER_REGION))
     answered, distrust = _ANSWERED.search(text), _distrust(text)
     if answered is not None:
         reason = _words(f"status {answered[1]}", answered[2])

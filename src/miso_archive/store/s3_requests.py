@@ -14,7 +14,7 @@ from obstore.store import S3Store
 
 from miso_archive.contract.findings import FailureCode
 from miso_archive.store.access import Access
-from miso_archive.store.s3_errors import no_client, of_many, storage_class, without_credentials
+from miso_archive.store.s3_errors import OtherRegionError, no_client, of_many, storage_class, without_credentials
 from miso_archive.store.store import ArchiveError, UnusableArchiveError
 
 if TYPE_CHECKING:
@@ -47,15 +47,21 @@ class ManyRequests:
     """Requests to one bucket, some at once; answers come in the order of what was asked for."""
 
     def __init__(self, access: Access) -> None:
+        self._access = access
         self._location = access.location
+        self._region = access.client.meta.region_name or "us-east-1"
+        self._store = self._opened()
+
+    def _opened(self) -> S3Store:
+        access = self._access
         try:
             if access.is_signed and access.session.get_credentials() is None:
                 raise UnusableArchiveError(FailureCode.ARCHIVE_UNREADABLE, without_credentials(access.location))
             endpoint, is_virtual = access.address()
-            self._store = S3Store(
+            return S3Store(
                 access.bucket,
                 prefix=access.folder or None,
-                region=access.client.meta.region_name or "us-east-1",
+                region=self._region,
                 virtual_hosted_style_request=is_virtual,
                 client_options=_client_options(access),
                 retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=60)},
@@ -112,6 +118,18 @@ class ManyRequests:
         return None if isinstance(found, OSError) else found.metadata
 
     def _run(self, ask: Callable[[str], Coroutine[Any, Any, T]], keys: Sequence[str]) -> list[T]:
+        try:
+            return self._asked(ask, keys)
+        except OtherRegionError:
+            # botocore goes there by itself.
+            region = self._access.region_found()
+            if region in {None, self._region}:
+                raise
+            self._region = region
+            self._store = self._opened()
+            return self._asked(ask, keys)
+
+    def _asked(self, ask: Callable[[str], Coroutine[Any, Any, T]], keys: Sequence[str]) -> list[T]:
         # In a thread of its own: in Jupyter this one has a loop running.
         with ThreadPoolExecutor(1) as thread:
             try:
