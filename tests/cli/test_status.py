@@ -1,0 +1,74 @@
+"""The command that tells how the collection stands."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from miso_archive.cli.app import main
+from miso_archive.health import Status
+from miso_archive.simulate import snapshot_body
+from tests.test_health import ends, keep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class TestCommand:
+    def test_one_screen(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """The screen names what matters, and the exit code of a stale archive is 1."""
+        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
+        assert main(["status", "--local", str(tmp_path)]) == 1
+        screen = capsys.readouterr().out
+        for fact in (
+            "2026-07-27 08:10 EST",
+            "STALE",
+            "refused",
+            "drift",
+            "not announced",
+            "embedded",
+            "not configured",
+        ):
+            assert fact in screen
+
+    def test_json_for_monitors(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """One JSON object with the same facts; a fresh archive exits with 0."""
+        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
+        ten_years = str(60 * 24 * 3650)
+        assert main(["status", "--local", str(tmp_path), "--stale-after", ten_years, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["last_interval_end"] == "2026-07-27T08:10:00-05:00"
+        assert set(found) == set(Status.model_fields)
+
+    def test_json_of_a_folder_whose_name_is_no_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A folder may be named by any bytes, JSON is UTF-8: such a name is escaped."""
+        assert main(["status", "--local", f"{tmp_path}/d\udcff", "--json"]) == 1
+        found = json.loads(capsys.readouterr().out)
+        assert found["archive"] == f"{tmp_path}/d\\udcff"
+        assert f"there is no folder {found['archive']}" in found["parts"][0]["detail"]
+
+    @pytest.mark.parametrize(
+        "option", ["--api-url", "--timeout", "--polls", "--poll-gap", "--log-level", "--log-format"]
+    )
+    def test_no_option_of_the_feed(self, option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """What only a collecting run needs is no option of it."""
+        assert main(["status", "--local", str(tmp_path), option, "1"]) == 2
+        assert option in capsys.readouterr().err
+
+    def test_the_feed_s_environment_does_not_concern_it(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A wrong address or time-out of the feed in the environment does not keep it from looking."""
+        monkeypatch.setenv("MISO_API_URL", "no address")
+        monkeypatch.setenv("MISO_TIMEOUT", "soon")
+        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
+        assert main(["status", "--local", str(tmp_path)]) == 1
+        assert "2026-07-27 08:10 EST" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("minutes", ["0", "nan", "inf", "1e300"])
+    def test_wrong_usage(self, minutes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A limit that is no number of minutes is wrong usage."""
+        assert main(["status", "--local", str(tmp_path), "--stale-after", minutes]) == 2
+        assert "stale-after" in capsys.readouterr().err
