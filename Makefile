@@ -21,7 +21,7 @@ SOAK ?=
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo collect up notebook notebooks jitter soak test test-services test-lowest base check format lock bench readme clean
+.PHONY: help install setup demo collect up notebook notebooks jitter soak test quick test-services test-lowest base check format lock bench readme clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ notebooks: setup ## Run the notebooks on simulated data; write their outputs and
 
 test: setup check ## Check types and style, run the tests on embedded services, hold the coverage
 	$(BIN)/python -m pytest -m "not services" --cov --cov-report=term --durations=15
+
+quick: setup ## Run, within two minutes, the tests that take neither Prefect's engine, servers, notebooks nor patience
+	$(BIN)/python -m pytest -q -m "not (services or engine or servers or notebooks or slow)"
 
 test-services: setup ## Run the second tier on real servers (tests/services/install-services.sh installs them)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group services

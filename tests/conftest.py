@@ -39,6 +39,14 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes Prefect's engine, or servers, by the fixture that starts it: `make quick` leaves it out."""
+    for item in items:
+        for fixture, mark in (("prefect_server", pytest.mark.engine), ("services", pytest.mark.servers)):
+            if isinstance(item, pytest.Function) and fixture in item.fixturenames:
+                item.add_marker(mark)
+
+
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Prefect server of its own; yields the variables by which another process finds it and its results."""

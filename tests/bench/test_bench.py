@@ -15,6 +15,8 @@ from tests.bench import start as bench_start
 from tests.bench.read_table import Result, table, targets_are_met
 from tests.bench.start_runs import BenchError, Cost, Side, after_which_it_stands, in_folder
 
+pytestmark = pytest.mark.slow("measures starts")
+
 
 @pytest.mark.parametrize(
     ("reader", "peak", "scan", "met"),

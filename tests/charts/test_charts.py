@@ -25,6 +25,8 @@ from tests.frames import FIVE_MINUTES, binding, bound, label, labels, seen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.notebooks
+
 SOURCE = "made by hand"
 DAY = "2026-07-27"
 

@@ -178,6 +178,7 @@ class TestSecrets:
         """A misspelt or doubled option, a stray word or another wrong value does not bring a password on the screen."""
         assert SECRET not in wrong_usage(capsys, "collect", "--local", NOWHERE, *arguments)
 
+    @pytest.mark.slow("runs a command for each of many texts")
     @given(st.text("ab:@/?#[]%,&= -\u2100", max_size=8))
     @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
     def test_no_kind_of_mistake_shows_a_password(self, capsys: pytest.CaptureFixture[str], around: str) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow("waits until Kafka's time is up")
+
 SECRET = "hunter2 & 'more'"  # noqa: S105 - opens nothing
 ANNOUNCEMENT = Announcement(
     dataset="miso_binding_constraints_reserve",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow("waits for servers to start and to go")
+
 USER = """if True:
     import sys
     from pathlib import Path

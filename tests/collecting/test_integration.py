@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket, Services
 
+pytestmark = pytest.mark.slow("makes whole runs")
+
 SEED = 307
 QUIET = datetime(2001, 1, 2, 7, 5, tzinfo=EST)
 BINDING = QUIET + timedelta(minutes=10)

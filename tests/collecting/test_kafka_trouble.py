@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from miso_archive.simulate import SimulatedFeed
 
+pytestmark = pytest.mark.slow("waits until Kafka's time is up")
+
 TOPIC = "snapshots"
 
 

@@ -2,6 +2,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -9,6 +10,8 @@ from miso_archive.contract.examine import DIRECTIONS, DOCUMENTED_FIELDS, LIVE_FI
 from miso_archive.contract.findings import MOST_FINDINGS
 from miso_archive.intervals.labels import EST, INTERVAL
 from tests.contract.test_examine import DOCUMENTED_ROW, LIVE_ROW, REF_ID, without
+
+pytestmark = pytest.mark.slow("tries many bodies")
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

@@ -241,6 +241,7 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell a process's peak so")
+@pytest.mark.slow("takes the largest bodies there are")
 class TestMemory:
     """A child's own peak, from /proc: its ru_maxrss begins with that of the process that started it."""
 

@@ -27,6 +27,8 @@ from tests.hostile.texts import NAMES, PERIODS, PRICES, REF_IDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow("tries many bodies")
+
 any_text = st.sampled_from([text for texts in (PRICES, PERIODS, REF_IDS, NAMES) for text in texts])
 harmless_values = st.sampled_from(
     [json.dumps(value) for row in (LIVE_ROW, DOCUMENTED_ROW, PLACEHOLDER) for value in row.values()]

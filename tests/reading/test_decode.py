@@ -134,6 +134,7 @@ def check(ends: list[datetime], bodies: list[bytes]) -> Decoded:
     return decoded
 
 
+@pytest.mark.slow("tries many bodies")
 @given(st.data())
 def test_bodies_are_read_as_the_contract_reads_them(data: st.DataObject) -> None:
     """Odd bodies among usual ones are read or skipped, row by row and bit by bit, as the contract has it."""
@@ -149,6 +150,7 @@ def test_bodies_are_read_as_the_contract_reads_them(data: st.DataObject) -> None
     check(ends, bodies)
 
 
+@pytest.mark.slow("tries many bodies")
 @given(
     st.lists(st.integers(0, len(ENDS) - 1).flatmap(lambda number: st.tuples(st.just(number), odd_bodies(ENDS[number]))))
 )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow("waits for servers to start")
+
 
 def test_moto_refuses_a_second_put_if_none_match() -> None:
     """A conditional put that finds its key taken answers 412 and leaves the object as it was."""

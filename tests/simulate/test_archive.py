@@ -98,6 +98,7 @@ def missing_runs(archived: list[Body]) -> list[int]:
     return [len(list(run)) for is_present, run in groupby(ends, lambda end: end in present) if not is_present]
 
 
+@pytest.mark.slow("writes two months anew")
 def test_the_folder_equals_one_that_the_archive_itself_writes(
     season: tuple[Path, ArchiveSummary], archived: list[Body], tmp_path: Path
 ) -> None:

@@ -30,6 +30,8 @@ from tests.soak.roll_call import plan, roll_call
 if TYPE_CHECKING:
     from tests.soak.plan import Collector, Run
 
+pytestmark = pytest.mark.slow("makes many runs")
+
 SMALL = 40
 """Fewer runs than it takes to meet each kind of fault once: no more than that is done."""
 

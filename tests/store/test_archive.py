@@ -114,7 +114,14 @@ class InBucket:
         return dict(self.client.head_object(Bucket=self.name, Key=key)["Metadata"])
 
 
-@pytest.fixture(scope="module", params=["folder", "moto", pytest.param("real S3", marks=pytest.mark.services)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "folder",
+        pytest.param("moto", marks=pytest.mark.servers),
+        pytest.param("real S3", marks=pytest.mark.services),
+    ],
+)
 def endpoint(request: pytest.FixtureRequest) -> Iterator[S3Endpoint | None]:
     """An S3 server, or none: the archive is a folder."""
     if request.param == "moto":

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket, Services
 
+pytestmark = pytest.mark.slow("waits until S3's time is up")
+
 SECRET = "hunter2"  # noqa: S105 - opens nothing
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from nbformat import NotebookNode
 
+pytestmark = pytest.mark.notebooks
+
 CHARTS = {"shadow_prices": 8, "archive_health": 4}
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
     from miso_archive.store.response import Response
 
+pytestmark = pytest.mark.slow("waits for deadlines")
+
 
 @contextmanager
 def full_listener() -> Iterator[str]:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from miso_archive.store.layout import Table
 
+pytestmark = pytest.mark.slow("kills a process at each step")
+
 
 _COMPACT_AND_DIE = """
 import os, signal, sys
