@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 JULY = date(2026, 7, 1)
 AFTER = datetime(2026, 8, 3, 12, 0, tzinfo=EST)
-DAY = f"sourcing/{RESERVE.name}/2026-07-30"
+DAY = f"sourcing/{RESERVE.dataset}/2026-07-30"
 COMMANDS = ("read", "coverage", "status", "replay", "backfill")
 STRAYS = {
     f"{DAY}//notes.txt": {"read", "coverage", "backfill"},
     f"{DAY}/./x": {"read", "coverage", "backfill"},
     f"{DAY}/../y": {"read", "coverage", "backfill"},
     f"{DAY}/tab\there": {"read", "coverage", "backfill"},
-    f"sourcing/{RESERVE.name}//x": {"read", "coverage", "status"},
-    f"sourcing/{RESERVE.name}/tab\there/x": {"read", "coverage", "status"},
+    f"sourcing/{RESERVE.dataset}//x": {"read", "coverage", "status"},
+    f"sourcing/{RESERVE.dataset}/tab\there/x": {"read", "coverage", "status"},
     "sourcing//x": set(),  # nobody lists the datasets
-    f"quarantine/{RESERVE.name}//x": {"coverage", "replay", "status", "backfill"},
-    f"curated/{RESERVE.name}/constraints/../x": {"read"},
-    f"curated/{RESERVE.name}/snapshots//x": {"coverage", "status", "backfill"},
-    f"reports/{RESERVE.name}/rt_rpe//x": {"coverage", "status", "backfill"},
+    f"quarantine/{RESERVE.dataset}//x": {"coverage", "replay", "status", "backfill"},
+    f"curated/{RESERVE.dataset}/constraints/../x": {"read"},
+    f"curated/{RESERVE.dataset}/snapshots//x": {"coverage", "backfill"},
+    f"reports/{RESERVE.dataset}/rt_rpe//x": {"coverage", "status", "backfill"},
     "environments//x": {"coverage", "status"},
-    f"unannounced/{RESERVE.name}/dev/./x": {"status"},
+    f"unannounced/{RESERVE.dataset}/dev/./x": {"status"},
 }
 """Keys, and which commands list the folder that each is in."""
 
@@ -77,7 +77,9 @@ def test_a_stray_stops_nothing_and_is_told_once(
         for command in commands:
             code, printed, lines = answer(command, bucket, nothing_published, capsys)
             assert (code, printed) == before[command][:2], (key, command)
-            [warned] = lines - before[command][2]
+            found = lines - before[command][2]
+            assert len(found) == 1, (key, command, found)
+            [warned] = found
             assert warned.startswith(f"{told}they are left out, as is ")
             assert key.startswith(ast.literal_eval(warned.partition("as is ")[2])), (key, command)
         bucket.client.delete_object(Bucket=bucket.name, Key=key)
@@ -118,7 +120,7 @@ def test_a_run_logs_it_as_json(
     bucket: Bucket, feed: SimulatedFeed, redis_url: str, kafka_topic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A run with JSON logs, which looks at the marks of what is not announced, tells of a stray there in one object."""
-    bucket.client.put_object(Bucket=bucket.name, Key=f"unannounced/{RESERVE.name}/dev//x", Body=b"")
+    bucket.client.put_object(Bucket=bucket.name, Key=f"unannounced/{RESERVE.dataset}/dev//x", Body=b"")
     where = ["--s3-bucket", bucket.name, "--redis-url", redis_url, "--kafka-connection-string", kafka_topic]
     assert main(["collect", *where, "--api-url", feed.url, "--log-format", "json"]) == 0
     told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
