@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket
 
+pytestmark = pytest.mark.slow("starts many commands")
+
 
 def sentence(told: str) -> str:
     """What is told of a missing extra, whose name stands last, with the command that installs it."""

@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket
+
+pytestmark = pytest.mark.slow("starts many commands")
 
 
 def imported(code: str, *modules: str, **environment: str) -> set[str]:
