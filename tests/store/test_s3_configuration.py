@@ -332,6 +332,25 @@ class TestRequests:
         assert len(puts) == 3
         assert all("\r\nx-amz-checksum-crc32: " in head for head in puts)
 
+    @pytest.mark.parametrize("asked", ["when_supported", "when_required"])
+    def test_over_tls_it_is_a_header_too(  # noqa: PLR0913, PLR0917 - fixtures
+        self,
+        services: Services,
+        bucket: Bucket,
+        tls: S3Front,
+        tmp_path: Path,
+        asked: str,
+        monkeypatch: Any,  # noqa: ANN401 - pytest's
+    ) -> None:
+        """Not in pieces with the checksum behind them, which older servers refuse or store as they come."""
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+        monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", asked)
+        use_both_sides(opened("name", bucket.name, services.s3))
+        puts = [head.lower() for head in tls.heads if head.startswith("PUT")]
+        assert len(puts) == 3
+        assert all("\r\nx-amz-checksum-crc32: " in head for head in puts)
+        assert not any("aws-chunked" in head or "x-amz-trailer" in head for head in puts)
+
 
 class TestWhatIsNoPlace:
     @pytest.mark.parametrize("folder", ["x//y", "a/./b", "a/../b", "..", "a\x01b"])

@@ -1,6 +1,8 @@
 """The archive in an S3 bucket, or in a folder of it."""
 
 import logging
+import zlib
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -126,8 +128,9 @@ class Bucket:
             key,
             "put_object",
             Body=data,
-            # A bucket with Object Lock takes nothing without, whatever is configured.
-            ChecksumAlgorithm="CRC32",
+            # A bucket with Object Lock takes nothing without, whatever is configured. Over TLS botocore would send its
+            # own behind a body in pieces, which not every S3 server understands.
+            ChecksumCRC32=b64encode(zlib.crc32(data).to_bytes(4)).decode(),
             **_content_type(key),
             **arguments,
         )
