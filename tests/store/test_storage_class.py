@@ -37,8 +37,7 @@ def freeze(bucket: Bucket, key: str, storage_class: str) -> None:
         pytest.skip("this server has no archive storage class")
 
 
-@pytest.mark.parametrize("kind", ["address", "block"])
-@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+@pytest.mark.parametrize(("storage_class", "kind"), [("GLACIER", "address"), ("DEEP_ARCHIVE", "block")])
 def test_one_is_unreadable_and_stops_nothing(services: Services, bucket: Bucket, storage_class: str, kind: str) -> None:
     """Reading, raw and compacted, leaves it out and names it with its class; counting and compacting count it."""
     archive = f"s3://{bucket.name}" if kind == "address" else block(services.s3, bucket.name)
