@@ -127,6 +127,7 @@ def _take_over(stream: TextIO) -> None:
 def _speak_as_a_command(stream: TextIO) -> None:
     """Let what a command's parts log look like what it says itself; ``collect`` has its own logs."""
     handler = logging.StreamHandler(stream)
+    handler.addFilter(lambda record: record.levelno < logging.ERROR)  # what fails is told by the command, once
     handler.setFormatter(logging.Formatter("miso-archive: warning: %(message)s"))
     logging.getLogger(_OURS).handlers = [handler]
 

@@ -188,7 +188,7 @@ def _kept(store: Store, report: Report, error: CollectionError) -> str | None:
     try:
         return ARCHIVE_RETRIES.call(keep)
     except CollectionError as failed:
-        logger.error("what came of it is lost: %s", failed)  # noqa: TRY400 - likewise
+        logger.warning("what came of it is lost: %s", failed)
         return None
 
 
