@@ -2,8 +2,9 @@
 
 Prints one Markdown table, by default of a year. Each contestant (``tests.bench.read_contestants``) reads in a process
 of its own, so that its peak memory is its own; its imports and a small reading come before its time runs. Contestants
-take turns, and medians count; slow rivals take fewer turns. Who reads the same must find the same rows and the same
-sum of prices, or the bench fails. S3 is ``tests.bench.read_s3``, 20 ms away.
+take turns, and medians count; slow rivals take fewer turns. This reader reads beside that of ``tests.bench.earlier``,
+each what it has compacted itself. Who reads the same must find the same rows and the same sum of prices, or the bench
+fails. S3 is ``tests.bench.read_s3``, 20 ms away.
 """
 
 from __future__ import annotations
@@ -25,7 +26,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from tests.bench.read_table import COMPACTED, MONTH_DAYS, RAW, S3, YEAR_DAYS, Entry, Result, table, targets_are_met
+from tests.bench.earlier import EARLIER, KEPT, NOW, Installed, earlier_installed
+from tests.bench.read_table import (
+    MONTH_DAYS,
+    RECORD,
+    STAGES,
+    YEAR_DAYS,
+    Entry,
+    Result,
+    as_record,
+    documented,
+    targets_are_met,
+)
 from tests.services.process import free_port, listening, running
 
 if TYPE_CHECKING:
@@ -37,13 +49,18 @@ ROUNDS: Final = 5
 WRITE: Final = """
 import sys
 from pathlib import Path
-import miso_archive as mr
 from miso_archive.simulate.archive import write_archive
 base, days, month = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 for name, length in (("year", days), ("month", month), ("warm-up", 1)):
     print(write_archive(base / name, days=length, seed=1))
+"""
+COMPACT: Final = """
+import sys
+from importlib import import_module
+from pathlib import Path
+base, mr, ending = Path(sys.argv[1]), import_module(sys.argv[2]), sys.argv[3]
 for name in ("year", "warm-up"):
-    compacted = base / f"{name}-compacted"
+    compacted = base / f"{name}-{ending}"
     compacted.mkdir()
     for part in ("sourcing", "provenance"):
         (compacted / part).symlink_to(base / name / part)
@@ -55,14 +72,16 @@ for name in ("year", "warm-up"):
 class Contestant:
     """An entry's process, which reads when it is told to."""
 
-    def __init__(self, entry: Entry, base: Path) -> None:
+    def __init__(self, entry: Entry, base: Path, installed: Installed) -> None:
         self.entry = entry
-        warm_up = "warm-up-compacted" if entry.archive.endswith("-compacted") else "warm-up"
+        _, compacted, whose = entry.archive.partition("-compacted")
+        warm_up = f"warm-up{compacted}{whose}"
         roots = [
             f"s3://{warm_up}" if entry.archive.startswith("s3://") else f"{base}/{warm_up}",
             entry.archive if entry.archive.startswith("s3://") else f"{base}/{entry.archive}",
         ]
-        command = [sys.executable, "-m", "tests.bench.read_contestants", entry.contestant, *roots, str(entry.days)]
+        told = [entry.contestant, installed.package, *roots, str(entry.days)]
+        command = [str(installed.python), "-m", "tests.bench.read_contestants", *told]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def wait(self) -> None:
@@ -117,22 +136,32 @@ class RequestCount:
         return int(answer)
 
 
+def write(base: Path, days: int, before: Installed) -> None:
+    """Write the archives that are not there yet: the raw ones, and what each side compacts of them."""
+    if not (base / "year").exists():
+        month = min(MONTH_DAYS, days)
+        subprocess.run([sys.executable, "-c", WRITE, base, str(days), str(month)], check=True, stdout=2)
+    for side, ending in ((NOW, "compacted"), (before, f"compacted-{EARLIER}")):
+        if not (base / f"year-{ending}").exists():
+            subprocess.run([side.python, "-c", COMPACT, base, side.package, ending], check=True, stdout=2)
+
+
 def measured(
-    entries: Mapping[str, Entry], base: Path, rounds: int, requests: RequestCount | None = None
+    entries: Mapping[str, Entry], base: Path, rounds: int, before: Installed, requests: RequestCount | None = None
 ) -> dict[str, Result]:
-    """Let the entries read in turn, round after round."""
+    """Let the entries read in turn, round after round, every other round backwards: no one is always the first."""
     results = {name: Result(entry.days) for name, entry in entries.items()}
     with ExitStack() as stack:
         contestants = {}
         for name, entry in entries.items():
-            contestants[name] = Contestant(entry, base)
+            contestants[name] = Contestant(entry, base, before if entry.is_earlier else NOW)
             stack.callback(contestants[name].end)
         for contestant in contestants.values():
             contestant.wait()
         for number in range(rounds):
             sys.stderr.write(f"round {number + 1} of {rounds}: {', '.join(entries)}\n")
             warm_files(base / "year" / "sourcing")
-            for name, entry in entries.items():
+            for name, entry in list(entries.items())[:: -1 if number % 2 else 1]:
                 for _ in range(entry.repeats if number < entry.most_rounds else 0):
                     contestants[name].read(results[name], requests)
     return results
@@ -184,32 +213,46 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {load}; Python {python}, {packages}; {datetime.now(UTC):%F}"
 
 
+def stages(given: str) -> list[str]:
+    """Take the stages that are asked for."""
+    asked = given.split(",")
+    if unknown := set(asked) - set(STAGES):
+        raise argparse.ArgumentTypeError(f"no stage is {', '.join(sorted(unknown))}: there are {', '.join(STAGES)}")
+    return asked
+
+
 def main() -> int:
     """Write the archive, measure, print the table; return 1 when a target is not met."""
     parser = argparse.ArgumentParser(description="Measure the reader beside its references and rivals.")
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("BENCH_ROUNDS", str(ROUNDS))))
     parser.add_argument("--days", type=int, default=YEAR_DAYS, help="fewer, to try the bench itself")
-    parser.add_argument("--only", choices=("raw", "compacted", "s3"))
+    parser.add_argument("--only", type=stages, default=list(STAGES), help=",".join(STAGES))
     parser.add_argument("--folder", type=Path, help="where the archives are, or are to be written and kept")
+    parser.add_argument(
+        "--record", action="store_true", help="keep the figures for the documentation; then make readme"
+    )
     given = parser.parse_args()
     with TemporaryDirectory(prefix="bench-read-") as temporary:
         base = given.folder or Path(temporary)
-        if not (base / "year").exists():
-            month = min(MONTH_DAYS, given.days)
-            subprocess.run([sys.executable, "-c", WRITE, base, str(given.days), str(month)], check=True, stdout=2)
+        before = earlier_installed(KEPT)
+        write(base, given.days, before)
         entries: dict[str, Entry] = {}
         results: dict[str, Result] = {}
-        for stage, asked in (("raw", RAW), ("compacted", COMPACTED), ("s3", S3)):
-            if given.only not in {None, stage}:
-                continue
+        for stage in given.only:
             with ExitStack() as stack:
                 requests = stack.enter_context(s3_server(base)) if stage == "s3" else None
-                fitting = {name: replace(entry, days=min(entry.days, given.days)) for name, entry in asked.items()}
+                fitting = {
+                    name: replace(entry, days=min(entry.days, given.days)) for name, entry in STAGES[stage].items()
+                }
                 entries |= fitting
-                results |= measured(fitting, base, given.rounds, requests)
+                results |= measured(fitting, base, given.rounds, before, requests)
         check_same(entries, results)
         objects = sum(len(names) for _, _, names in os.walk(base / "year" / "sourcing"))
-        sys.stdout.write(f"{machine()}; {objects:,} objects in {given.days} days\n\n{table(results)}")
+    told = f"{machine()}; {objects:,} objects in {given.days} days; medians of {given.rounds} rounds in turn."
+    record = as_record(told, results)
+    sys.stdout.write(documented(record))
+    if given.record:
+        RECORD.write_text(f"{record}\n", encoding="utf-8")
     return 0 if targets_are_met(results) else 1
 
 

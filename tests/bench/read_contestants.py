@@ -5,6 +5,8 @@ rows have beside. They are spared what this reader does besides: names taken apa
 body held against the contract.
 
 Left out, for they take minutes over S3: DuckDB's ``read_json``, and boto3 in a loop.
+
+The earlier commit's Python runs this file, too: it imports nothing of ours but what is named to it, by its public API.
 """
 
 # ruff: noqa: PLC0415 - who imports only what it reads with shows its own memory alone
@@ -19,15 +21,15 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from functools import partial
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from miso_archive.feeds.reserve import RESERVE
-from miso_archive.simulate.archive import FIRST_DAY
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import ModuleType
 
     import pandas as pd  # type: ignore[import-untyped]
     import polars as pl
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
 Read: TypeAlias = "pl.DataFrame | pd.DataFrame | int"
 """What was read: a frame, or from who decodes nothing how many objects."""
 
-_FOLDER: Final = f"sourcing/{RESERVE.dataset}"
-_CURATED: Final = f"curated/{RESERVE.dataset}"
+_DATASET: Final = "miso_binding_constraints_reserve"
+_FIRST_DAY: Final = date(2001, 1, 1)
+_FOLDER: Final = f"sourcing/{_DATASET}"
+_CURATED: Final = f"curated/{_DATASET}"
 _GZIP: Final = 31
 _GETS_AT_ONCE: Final = 128
 _THREADS: Final = 32
@@ -49,7 +53,7 @@ _turn: Final = count()
 
 def _folders(days: int) -> list[str]:
     """Name the folders that hold the first market days: one more, for the last day's label 00:00."""
-    return [f"{_FOLDER}/{FIRST_DAY + timedelta(days=day)}" for day in range(days + 1)]
+    return [f"{_FOLDER}/{_FIRST_DAY + timedelta(days=day)}" for day in range(days + 1)]
 
 
 def _files(root: str) -> list[str]:
@@ -59,16 +63,7 @@ def _files(root: str) -> list[str]:
 
 
 def floor(root: str, _days: int) -> int:
-    """List, read and unzip, and nothing else."""
-    files = _files(root)
-    for path in files:
-        with open(path, "rb") as file:  # noqa: PTH123 - likewise
-            zlib.decompress(file.read(), _GZIP)
-    return len(files)
-
-
-def floor_by_descriptors(root: str, _days: int) -> int:
-    """Do the same with the system's own calls, which are faster than files as Python has them."""
+    """List, read and unzip, and nothing else: with the system's own calls, for files as Python has them are slower."""
     files = _files(root)
     for path in files:
         descriptor = os.open(path, os.O_RDONLY)
@@ -77,40 +72,35 @@ def floor_by_descriptors(root: str, _days: int) -> int:
     return len(files)
 
 
-def reader(root: str, _days: int) -> pl.DataFrame:
+def reader(package: ModuleType, root: str, _days: int) -> pl.DataFrame:
     """Read a whole archive."""
-    from miso_archive.reading.scan import scan_constraints
-
-    return scan_constraints(root, latest_only=False).collect()
+    return _collected(package.scan_constraints(root, latest_only=False))
 
 
-def reader_latest(root: str, _days: int) -> pl.DataFrame:
+def reader_latest(package: ModuleType, root: str, _days: int) -> pl.DataFrame:
     """Read a whole archive by the defaults: superseded bodies are left out."""
-    from miso_archive.reading.scan import scan_constraints
-
-    return scan_constraints(root).collect()
+    return _collected(package.scan_constraints(root))
 
 
-def reader_snapshots(root: str, _days: int) -> pl.DataFrame:
+def reader_snapshots(package: ModuleType, root: str, _days: int) -> pl.DataFrame:
     """Read a whole archive's snapshots."""
-    from miso_archive.reading.scan import scan_snapshots
-
-    return scan_snapshots(root, latest_only=False).collect()
+    return _collected(package.scan_snapshots(root, latest_only=False))
 
 
-def reader_days(root: str, days: int) -> pl.DataFrame:
+def reader_days(package: ModuleType, root: str, days: int) -> pl.DataFrame:
     """Read the first market days."""
-    from miso_archive.reading.scan import scan_constraints
+    end = _FIRST_DAY + timedelta(days=days)
+    return _collected(package.scan_constraints(root, start=_FIRST_DAY, end=end, latest_only=False))
 
-    return scan_constraints(root, end=FIRST_DAY + timedelta(days=days), latest_only=False, start=FIRST_DAY).collect()
 
-
-def reader_day(root: str, days: int) -> pl.DataFrame:
+def reader_day(package: ModuleType, root: str, days: int) -> pl.DataFrame:
     """Read one market day, another each time."""
-    from miso_archive.reading.scan import scan_constraints
+    start = _FIRST_DAY + timedelta(days=next(_turn) * 7 % days)
+    return _collected(package.scan_constraints(root, start=start, end=start + timedelta(days=1), latest_only=False))
 
-    start: date = FIRST_DAY + timedelta(days=next(_turn) * 7 % days)
-    return scan_constraints(root, start=start, end=start + timedelta(days=1), latest_only=False).collect()
+
+def _collected(scan: pl.LazyFrame) -> pl.DataFrame:
+    return scan.collect()
 
 
 def python_rows(root: str, _days: int) -> pd.DataFrame:
@@ -277,16 +267,15 @@ def boto3_threads(root: str, days: int) -> pd.DataFrame:
         return _pandas(threads.map(got, keys))
 
 
-CONTESTANTS: Final[dict[str, Callable[[str, int], Read]]] = {
-    contestant.__name__: contestant
-    for contestant in (
+READERS: Final[dict[str, Callable[[ModuleType, str, int], Read]]] = {
+    read.__name__: read for read in (reader, reader_latest, reader_snapshots, reader_days, reader_day)
+}
+"""This reader, of now or of the earlier commit."""
+
+OTHERS: Final[dict[str, Callable[[str, int], Read]]] = {
+    other.__name__: other
+    for other in (
         floor,
-        floor_by_descriptors,
-        reader,
-        reader_latest,
-        reader_snapshots,
-        reader_days,
-        reader_day,
         python_rows,
         polars_scan,
         duckdb_json,
@@ -308,9 +297,11 @@ def summary(read: Read) -> tuple[int, float]:
     return len(read), float(read["shadow_price" if "shadow_price" in read.columns else "constraints"].sum())
 
 
-def main(name: str, warm_up: str, root: str, days: int) -> None:
+def main(name: str, package: str, warm_up: str, root: str, days: int) -> None:
     """Read a small archive, then the real one once a line of input; say each time how long it took."""
-    read = CONTESTANTS[name]
+    read: Callable[[str, int], Read] = (
+        partial(READERS[name], import_module(package)) if name in READERS else OTHERS[name]
+    )
     read(warm_up, 1)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -326,4 +317,4 @@ def main(name: str, warm_up: str, root: str, days: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tests.bench.earlier import EARLIER
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 YEAR_DAYS: Final = 365
 MONTH_DAYS: Final = 30
+RECORD: Final = Path("tests/bench/read.json")
+"""What the documentation shows."""
+
+NOT_SLOWER: Final = 1.05
+"""The largest ratio of this reader's time to that of the earlier commit's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class Entry:
         same: entries with the same word must read the same.
         most_rounds: a slow one takes no more.
         repeats: a quick one reads so often a round.
+        is_earlier: it reads in the earlier commit's Python.
     """
 
     contestant: str
@@ -32,6 +42,7 @@ class Entry:
     same: str
     most_rounds: int = 1000
     repeats: int = 1
+    is_earlier: bool = False
 
 
 @dataclass(slots=True)
@@ -52,7 +63,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. The ratio is to the reference's time; with ``per_day`` both are divided by their days."""
+    """One line of the table.
+
+    The ratio is to the reference's time; with ``per_day`` both are divided by their days. ``before`` names the same
+    reading by the earlier commit's reader.
+    """
 
     what: str
     by: str
@@ -63,16 +78,19 @@ class Row:
     most_seconds: float | None = None
     most_memory: float | None = None
     per_day: bool = False
+    before: str | None = None
 
     def line(self, results: Mapping[str, Result]) -> str:
         """Write the line: seconds, ratio, memory, and whether the targets are met."""
         result = results[self.entry]
         if not result.seconds:
-            return f"| {self.what} | {self.by} | over 600 s | | | | |"
+            return f"| {self.what} | {self.by} | over 600 s | | | | | |"
         seconds = self._seconds(result)
         ratio = "" if self.reference is None else f"{_figures(self._ratio(results))} x {self.reference}"
         targets = self.targets(results)
-        cells = [self.what, self._who(result), _figures(seconds), ratio, f"{result.peak:.0f}"]
+        slower = self._slower(results)
+        before = "" if slower is None else f"{slower:.2f}"
+        cells = [self.what, self._who(result), _figures(seconds), ratio, before, f"{result.peak:.0f}"]
         cells.append("; ".join(target for target, _ in targets))
         cells.append("; ".join("yes" if met else "**no**" for _, met in targets))
         return f"| {' | '.join(cells)} |"
@@ -90,6 +108,9 @@ class Row:
                 targets.append((f"ratio ≤ {self.at_most:g}", ratio <= self.at_most))
             if self.at_least is not None:
                 targets.append((f"ratio ≥ {self.at_least:g}", ratio >= self.at_least))
+        slower = self._slower(results)
+        if slower is not None:
+            targets.append((f"≤ {NOT_SLOWER:g} x {EARLIER}", slower <= NOT_SLOWER))
         if self.most_seconds is not None:
             targets.append((f"≤ {self.most_seconds:g} s", seconds <= self.most_seconds))
         if self.most_memory is not None:
@@ -99,6 +120,11 @@ class Row:
     def _ratio(self, results: Mapping[str, Result]) -> float:
         assert self.reference is not None
         return self._seconds(results[self.entry]) / self._seconds(results[self.reference])
+
+    def _slower(self, results: Mapping[str, Result]) -> float | None:
+        """Return the ratio to the earlier commit's time, if it was measured."""
+        before = results.get(self.before or "")
+        return results[self.entry].median / before.median if before and before.seconds else None
 
     def _seconds(self, result: Result) -> float:
         return result.median / result.days if self.per_day else result.median
@@ -113,10 +139,24 @@ def _figures(number: float) -> str:
     return f"{number:.3g}" if number < 100 else f"{number:.0f}"
 
 
-RAW: Final = {
+def _earlier(name: str) -> str:
+    return f"{name}, {EARLIER}"
+
+
+def _in_turn(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Put the earlier commit's reader behind each of this one; each reads the months that it has compacted itself."""
+    beside: dict[str, Entry] = {}
+    for name, entry in entries.items():
+        beside[name] = entry
+        if entry.contestant.startswith("reader"):
+            archive = f"{entry.archive}-{EARLIER}" if entry.archive.endswith("-compacted") else entry.archive
+            beside[_earlier(name)] = replace(entry, archive=archive, is_earlier=True)
+    return beside
+
+
+_RAW: Final = {
     "floor": Entry("floor", "year", YEAR_DAYS, "files of the year"),
     "reader": Entry("reader", "year", YEAR_DAYS, "rows of the year"),
-    "floor by descriptors": Entry("floor_by_descriptors", "year", YEAR_DAYS, "files of the year"),
     "reader, 30 days": Entry("reader_days", "year", MONTH_DAYS, "rows of 30 days", repeats=3),
     "reader, a day": Entry("reader_day", "year", YEAR_DAYS, "", repeats=9),
     "pandas": Entry("python_rows", "year", YEAR_DAYS, "rows of the year", most_rounds=2),
@@ -124,7 +164,7 @@ RAW: Final = {
     "DuckDB on JSON": Entry("duckdb_json", "year", YEAR_DAYS, "rows of the year", most_rounds=1),
     "DuckDB on JSON, detected": Entry("duckdb_json_detected", "year", YEAR_DAYS, "rows of the year", most_rounds=1),
 }
-COMPACTED: Final = {
+_COMPACTED: Final = {
     "bare polars": Entry("bare_parquet", "year-compacted", YEAR_DAYS, "rows of the year", repeats=5),
     "compacted": Entry("reader", "year-compacted", YEAR_DAYS, "rows of the year", repeats=5),
     "compacted, latest": Entry("reader_latest", "year-compacted", YEAR_DAYS, "latest rows of the year", repeats=5),
@@ -137,19 +177,32 @@ COMPACTED: Final = {
         "duckdb_parquet_snapshots", "year-compacted", YEAR_DAYS, "snapshots of the year", repeats=5
     ),
 }
-S3: Final = {
+_S3: Final = {
     "bare obstore": Entry("bare_obstore", "s3://month", MONTH_DAYS, "objects of 30 days"),
     "reader on S3": Entry("reader_days", "s3://month", MONTH_DAYS, "rows of 30 days"),
     "polars scan on S3": Entry("polars_scan", "s3://month", MONTH_DAYS, "rows of 30 days", most_rounds=3),
     "boto3 in threads": Entry("boto3_threads", "s3://month", MONTH_DAYS, "rows of 30 days", most_rounds=1),
     "compacted on S3": Entry("reader", "s3://year-compacted", YEAR_DAYS, "rows of the year"),
 }
+STAGES: Final = {"raw": _in_turn(_RAW), "compacted": _in_turn(_COMPACTED), "s3": _in_turn(_S3)}
 
 _READER: Final = "**this reader**"
-ROWS: Final = (
-    Row("raw year", "the floor: list, read and unzip", "floor"),
-    Row("raw year", "the same by file descriptors, a lower floor", "floor by descriptors", "floor"),
-    Row("raw year", _READER, "reader", "floor", at_most=1.2, most_memory=300),
+
+
+def _before_and_now(rows: tuple[Row, ...]) -> Iterator[Row]:
+    """Put a line of the earlier commit's reader before each of this one's, which is held to it."""
+    for row in rows:
+        if not row.by.startswith(_READER) or row.per_day:
+            yield row
+            continue
+        before = _earlier(row.entry)
+        yield Row(row.what, row.by.replace(_READER, f"this reader at {EARLIER}"), before)
+        yield replace(row, before=before)
+
+
+_ROWS: Final = (
+    Row("raw year", "the floor: list, read by file descriptors, unzip", "floor"),
+    Row("raw year", _READER, "reader", "floor", at_most=2.1, most_memory=300),
     Row("raw year", "`json` rows to pandas", "pandas", "reader"),
     Row("raw year", "polars `scan_ndjson`", "polars scan", "reader", at_least=10),
     Row("raw year", "DuckDB `read_json`", "DuckDB on JSON", "reader", at_least=25),
@@ -177,11 +230,13 @@ ROWS: Final = (
     Row("30 raw days on S3", "boto3 in 32 threads", "boto3 in threads", "bare obstore"),
     Row("compacted year on S3", _READER, "compacted on S3"),
 )
+ROWS: Final = tuple(_before_and_now(_ROWS))
 
 
 def table(results: Mapping[str, Result]) -> str:
     """Write the whole table, as Markdown."""
-    head = "| What is read | By whom | Median s | Ratio | Peak MB | Target | Met |\n|---|---|--:|--:|--:|---|---|\n"
+    heads = ("What is read", "By whom", "Median s", "Ratio", f"x {EARLIER}", "Peak MB", "Target", "Met")
+    head = f"| {' | '.join(heads)} |\n|---|---|--:|--:|--:|--:|---|---|\n"
     return head + "".join(f"{row.line(results)}\n" for row in ROWS if row.entry in results)
 
 
@@ -190,3 +245,14 @@ def targets_are_met(results: Mapping[str, Result]) -> bool:
     ours = (row for row in ROWS if row.entry in results and _READER in row.by)
     rivals = (row for row in ROWS if row.entry in results and _READER not in row.by and results[row.entry].seconds)
     return all(met for row in (*ours, *rivals) for _, met in row.targets(results))
+
+
+def as_record(told: str, results: Mapping[str, Result]) -> str:
+    """Write what was measured, and on what, as JSON: what ``documented`` takes."""
+    return json.dumps({"told": told, "results": {name: asdict(result) for name, result in results.items()}})
+
+
+def documented(record: str) -> str:
+    """Return a record as the documentation shows it."""
+    read = json.loads(record)
+    return f"{read['told']}\n\n{table({name: Result(**result) for name, result in read['results'].items()})}"

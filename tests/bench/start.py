@@ -1,17 +1,15 @@
 """Measure what a start costs, beside an earlier commit in turn: ``python -m tests.bench.start``.
 
 Prints one Markdown table: seconds on the clock and of processors, user and system, of a process and its children. An
-embedded Valkey, which makes itself a daemon, is in neither side's figures. The earlier commit comes out of this
-repository's history, with an environment of its own, which its own Makefile makes of its own lock: once, in ``.bench``.
-Both read the same simulated day, and collect from the same simulated feed; a run counts only if its snapshot stands in
-the archive behind it. S3 is moto, or the server that TEST_S3_ENDPOINT_URL names.
+embedded Valkey, which makes itself a daemon, is in neither side's figures. The earlier commit is that of
+``tests.bench.earlier``. Both read the same simulated day, and collect from the same simulated feed; a run counts only
+if its snapshot stands in the archive behind it. S3 is moto, or the server that TEST_S3_ENDPOINT_URL names.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
 import sys
 import uuid
 from contextlib import ExitStack
@@ -23,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from miso_archive.simulate import SimulatedFeed
 from miso_archive.simulate.archive import FIRST_DAY, write_archive
+from tests.bench.earlier import EARLIER, KEPT, NOW, ROOT, BenchError, earlier
 from tests.bench.read import machine
 from tests.bench.start_runs import (
-    BenchError,
     Cost,
     Side,
     after_which_it_stands,
@@ -42,9 +40,6 @@ if TYPE_CHECKING:
 
     from tests.services.s3 import S3Endpoint
 
-ROOT: Final = Path.cwd()
-EARLIER: Final = "f41ecfa"
-KEPT: Final = ROOT / ".bench"
 RECORD: Final = Path("tests/bench/start.md")
 """What the documentation shows."""
 
@@ -71,21 +66,6 @@ STAGES: Final = (tuple(LINES)[:-2], ("served",), ("worker",))
 
 Costs = dict[str, dict[str, list[Cost]]]
 """By line and side, what each round cost."""
-
-
-def earlier(folder: Path) -> Path:
-    """Check the earlier commit out and make its environment, unless they are there; return the checkout."""
-    checkout = folder / EARLIER
-    if not (checkout / "Makefile").exists():
-        archived = subprocess.run(["git", "archive", EARLIER], cwd=ROOT, capture_output=True, check=False)
-        if archived.returncode:
-            raise BenchError(f"{EARLIER} is not in this repository's history: a whole clone is needed")
-        checkout.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["tar", "-x"], cwd=checkout, input=archived.stdout, check=True)
-    if not (checkout / ".venv" / ".ready").exists():
-        sys.stderr.write(f"installing what {EARLIER} locks into {checkout / '.venv'}, once\n")
-        subprocess.run(["make", "--silent", "setup", f"PYTHON={sys.executable}"], cwd=checkout, check=True, stdout=2)
-    return checkout
 
 
 class Bench:
@@ -220,7 +200,7 @@ def main() -> int:
         checkout = earlier(KEPT)
         sides = [
             Side(EARLIER, checkout, checkout / ".venv" / "bin" / "python", Path(scratch, EARLIER)),
-            Side("now", ROOT, Path(sys.executable), Path(scratch, "now")),
+            Side("now", ROOT, NOW.python, Path(scratch, "now")),
         ]
         costs = measured(sides, given.only, given.rounds)
     goals = ", ".join(f"{LINES[line]} {most:g}" for line, most in GOALS.items())

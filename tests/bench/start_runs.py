@@ -19,6 +19,7 @@ import yaml
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
+from tests.bench.earlier import BenchError
 from tests.services.process import free_port, running, tail
 from tests.waiting import until
 
@@ -32,10 +33,6 @@ BODIES: Final = "sourcing/"
 LONGEST: Final = 180.0  # seconds that a run may take
 FLOW: Final = "collect"
 DEPLOYED: Final = "reserve-staging"
-
-
-class BenchError(RuntimeError):
-    """What was measured did not do its work: no figure counts."""
 
 
 class Cost(NamedTuple):

@@ -4,51 +4,109 @@ from __future__ import annotations
 
 import gzip
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import requests
 
 from miso_archive.simulate import SimulatedFeed
+from tests.bench import read as bench_read
 from tests.bench import start as bench_start
-from tests.bench.read_table import Result, table, targets_are_met
-from tests.bench.start_runs import BenchError, Cost, Side, after_which_it_stands, in_folder
+from tests.bench.earlier import NOW, BenchError
+from tests.bench.read_table import ROWS, STAGES, Result, as_record, documented, table, targets_are_met
+from tests.bench.start_runs import Cost, Side, after_which_it_stands, in_folder
 
-pytestmark = pytest.mark.slow("measures starts")
+pytestmark = pytest.mark.slow("measures starts and readings")
 
 
 @pytest.mark.parametrize(
-    ("reader", "peak", "scan", "met"),
+    ("reader", "peak", "scan", "before", "met"),
     [
-        ([1.1], 200.0, [20.0], True),
-        ([1.3], 200.0, [20.0], False),
-        ([1.1], 400.0, [20.0], False),
-        ([1.1], 200.0, [2.0], False),
-        ([1.1], 200.0, [], True),
-        ([], 0.0, [20.0], False),
+        ([2.0], 200.0, [40.0], [2.0], True),
+        ([2.2], 200.0, [40.0], [2.2], False),
+        ([2.0], 200.0, [40.0], [1.9], False),
+        ([2.0], 200.0, [40.0], [], True),
+        ([2.0], 400.0, [40.0], [2.0], False),
+        ([2.0], 200.0, [4.0], [2.0], False),
+        ([2.0], 200.0, [], [2.0], True),
+        ([], 0.0, [40.0], [2.0], False),
     ],
     ids=[
         "all met",
         "too slow",
+        "slower than before",
+        "a reader of before that never ended",
         "too much memory",
         "a rival as fast",
         "a rival that never ended",
         "a reader that did not",
     ],
 )
-def test_a_target_that_is_not_met_counts(reader: list[float], peak: float, scan: list[float], *, met: bool) -> None:
+def test_a_target_that_is_not_met_counts(
+    reader: list[float], peak: float, scan: list[float], before: list[float], *, met: bool
+) -> None:
     """One ratio, one time or one peak that misses its target makes the bench end with 1, as the table says no."""
     results = {
         "floor": Result(365, [1.0]),
         "reader": Result(365, reader, peak=peak),
-        "reader, 30 days": Result(30, [0.11]),
+        "reader, f41ecfa": Result(365, before),
+        "reader, 30 days": Result(30, [0.2]),
     }
     if reader:
         results["polars scan"] = Result(365, scan)
     assert targets_are_met(results) is met
     if reader:
         assert ("**no**" in table(results)) is not met
+
+
+def test_readers_are_measured_in_turn(tmp_path: Path) -> None:
+    """A tiny round reads raw and compacted days on both sides, finds the same, and is shown as it was recorded."""
+    bench_read.write(tmp_path, 2, NOW)
+    asked = {**STAGES["raw"], **STAGES["compacted"]}
+    names = ("reader", "reader, f41ecfa", "compacted", "compacted, f41ecfa")
+    entries = {name: replace(asked[name], days=2) for name in ("floor", "reader, 30 days", "bare polars", *names)}
+    results = bench_read.measured(entries, tmp_path, 1, before=NOW)
+    bench_read.check_same(entries, results)
+    assert {name: len(result.seconds) for name, result in results.items()} == {
+        name: entry.repeats for name, entry in entries.items()
+    }
+    assert len({result.read for name, result in results.items() if name in names}) == 1
+    assert (tmp_path / "year-compacted-f41ecfa" / "curated").is_dir()
+    lines = documented(as_record("A machine.", results)).splitlines()
+    assert [cell for line in lines[4:] if (cell := line.split(" | ")[4])] == [
+        f"{results[name].median / results[f'{name}, f41ecfa'].median:.2f}" for name in ("reader", "compacted")
+    ]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_reader_has_one_of_before_beside_it(stage: str) -> None:
+    """None is left out of the comparison, and who reads compacted months reads those of its own side."""
+    entries = STAGES[stage]
+    ours = {name: entry for name, entry in entries.items() if "reader" in entry.contestant and not entry.is_earlier}
+    assert ours
+    for name, entry in ours.items():
+        before = entries[f"{name}, f41ecfa"]
+        assert before.is_earlier
+        assert (before.archive == entry.archive) is ("compacted" not in entry.archive)
+        assert [row.before for row in ROWS if row.entry == name and not row.per_day] == [f"{name}, f41ecfa"]
+
+
+def test_a_reader_that_finds_other_rows_is_not_compared() -> None:
+    """Rows or prices that differ from those of before end the bench, and name both."""
+    entries = {name: STAGES["raw"][name] for name in ("reader", "reader, f41ecfa")}
+    results = {name: Result(365, [1.0], read=(9, price)) for name, price in zip(entries, (1.5, 1.6), strict=True)}
+    with pytest.raises(RuntimeError, match=r"rows of the year: reader, f41ecfa finds \(9, 1.6\), reader finds"):
+        bench_read.check_same(entries, results)
+
+
+def test_a_stage_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A word that is no stage ends the bench before anything is written, and those that there are are named."""
+    with patch("sys.argv", ["read", "--only", "raw,s4"]), pytest.raises(SystemExit):
+        bench_read.main()
+    assert "no stage is s4: there are raw, compacted, s3" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -35,6 +35,8 @@ from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
 from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
+from tests.bench.read_table import RECORD as READING
+from tests.bench.read_table import documented
 from tests.bench.start import RECORD as STARTS
 from tests.soak.outcome import RECORD, Outcome
 
@@ -344,6 +346,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/codes.md", "failures"): lambda: codes(FailureCode),
     ("docs/measured.md", "soak"): lambda: outcome().as_markdown(),
     ("docs/measured.md", "starts"): lambda: (PROJECT / STARTS).read_text(encoding="utf-8"),
+    ("docs/measured.md", "reading"): lambda: documented((PROJECT / READING).read_text(encoding="utf-8")),
     ("docs/design.md", "rooms"): rooms,
     ("docs/design.md", "layers"): layers,
     ("docs/design.md", "flows"): flows,
