@@ -82,7 +82,7 @@ def open_to_read(archive: ArchiveAddress) -> Store:
 
 def refuse_no_archive(store: Store) -> None:
     """Raise ArchiveError where nothing of an archive is in a folder. S3 is not asked: a scan of it is lazy."""
-    if isinstance(store, Folder) and not any(store.folders(f"{room}/{RESERVE.dataset}") for room in ROOMS):
+    if isinstance(store, Folder) and not any(store.has_folders(f"{room}/{RESERVE.dataset}") for room in ROOMS):
         message = f"{store.location} is no archive: nothing was collected into it"
         raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 

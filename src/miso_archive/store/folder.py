@@ -48,12 +48,19 @@ class Folder:
             raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 
     def folders(self, under: str) -> list[str]:
+        return sorted(self._folders(under))
+
+    def has_folders(self, under: str) -> bool:
+        """Tell whether a folder has one in it, without listing it to its end."""
+        return any(self._folders(under))
+
+    def _folders(self, under: str) -> Iterator[str]:
         path = self._root / under
         try:
             with os.scandir(path) as entries:
-                return sorted(entry.name for entry in entries if _is_folder(entry))
+                yield from (entry.name for entry in entries if _is_folder(entry))
         except FileNotFoundError:
-            return []
+            return
         except OSError as error:
             raise _failed("listed", path, error) from error
 
