@@ -149,7 +149,7 @@ def write(base: Path, days: int, before: Installed) -> None:
 def measured(
     entries: Mapping[str, Entry], base: Path, rounds: int, before: Installed, requests: RequestCount | None = None
 ) -> dict[str, Result]:
-    """Let the entries read in turn, round after round, every other round backwards: no one is always the first."""
+    """Let the entries read in turn, round after round, every other turn backwards: no one is always the first."""
     results = {name: Result(entry.days) for name, entry in entries.items()}
     with ExitStack() as stack:
         contestants = {}
@@ -161,9 +161,11 @@ def measured(
         for number in range(rounds):
             sys.stderr.write(f"round {number + 1} of {rounds}: {', '.join(entries)}\n")
             warm_files(base / "year" / "sourcing")
-            for name, entry in list(entries.items())[:: -1 if number % 2 else 1]:
-                for _ in range(entry.repeats if number < entry.most_rounds else 0):
-                    contestants[name].read(results[name], requests)
+            turn = [(name, entry) for name, entry in entries.items() if number < entry.most_rounds]
+            for repeat in range(max(entry.repeats for entry in entries.values())):
+                for name, entry in turn[:: -1 if (number + repeat) % 2 else 1]:
+                    if repeat < entry.repeats:
+                        contestants[name].read(results[name], requests)
     return results
 
 
