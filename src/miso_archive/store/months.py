@@ -94,5 +94,11 @@ def compacted_months(store: Store, feed: Feed, table: Table) -> list[date]:
 
 def _is_sealed(file: bytes, seal: str) -> bool:
     # The metadata stand at the file's end.
-    before, _, after = file.rpartition(seal.encode() or _UNSEALED.encode())
-    return hashlib.sha256(before + _UNSEALED.encode() + after).hexdigest() == seal
+    place = file.rfind(seal.encode() or _UNSEALED.encode())
+    if place < 0:
+        return False
+    parts = memoryview(file)
+    digest = hashlib.sha256(parts[:place])
+    digest.update(_UNSEALED.encode())
+    digest.update(parts[place + len(seal) :])
+    return digest.hexdigest() == seal
