@@ -309,7 +309,7 @@ class TestCredentials:
         server.client().create_bucket(Bucket=name)
         error = trouble(archive_at(replace(server, secret_key=SECRET), name))
         assert (error.code, error.transient) == (FailureCode.ARCHIVE_REFUSED, False)
-        assert error.message.startswith(f"s3://{name}/{KEY} cannot be written: SignatureDoesNotMatch ")
+        assert error.message.startswith(f"s3://{name}/{KEY} cannot be written: SignatureDoesNotMatch")
         assert SECRET not in repr(error)
 
 
@@ -328,7 +328,7 @@ class TestBucket:
         name = f"bucket-{uuid.uuid4()}"
         error = trouble(archive_at(services.s3, name))
         assert error.code == FailureCode.ARCHIVE_REFUSED
-        assert error.message.startswith(f"s3://{name}/{KEY} cannot be written: NoSuchBucket ")
+        assert error.message.startswith(f"s3://{name}/{KEY} cannot be written: NoSuchBucket")
 
     @pytest.mark.parametrize(
         ("key", "content_type"), [(KEY, "application/gzip"), ("quarantine/x.reasons.json", "application/json")]

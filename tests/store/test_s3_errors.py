@@ -90,13 +90,13 @@ class TestErrors:
         del bucket  # it has set the environment
         name = f"bucket-{uuid.uuid4()}"
         address = f"s3://{name}/folder"
-        told = rf"{address}/\S+ cannot be read: NoSuchBucket '.*'\. Check bucket"
+        told = rf"{address}/\S+ cannot be read: NoSuchBucket( '.+')?\. Check bucket"
         assert re.match(told, trouble(lambda: scan_constraints(address).collect()))
         assert re.match(told, trouble(lambda: coverage(address)))
         assert re.match(told, trouble(lambda: months_to_compact(address)))
         assert re.match(told, trouble(lambda: store_at(block(services.s3, name, "folder")).folders("x")))
         written = trouble(lambda: store_at(address).replace("key", b"data"))
-        assert re.match(rf"{address}/key cannot be written: NoSuchBucket '.*'\. Check bucket", written)
+        assert re.match(rf"{address}/key cannot be written: NoSuchBucket( '.+')?\. Check bucket", written)
 
     def test_a_refused_connection(self, nobody: S3Endpoint) -> None:
         """Where nobody listens the error comes within seconds and names the bucket."""
@@ -168,7 +168,7 @@ class TestErrors:
         archive = block(replace(server, **{wrong: SECRET}), name)
         told = trouble(lambda: scan_constraints(archive).collect())
         code = {"secret_key": "SignatureDoesNotMatch", "access_key": "InvalidAccessKeyId"}[wrong]
-        assert re.match(rf"s3://{name}/\S+ cannot be read: {code} ", told)
+        assert re.match(rf"s3://{name}/\S+ cannot be read: {code}\b", told)
         assert server.secret_key not in told
 
     @pytest.mark.services

@@ -165,4 +165,4 @@ def _status(error: ClientError) -> int:
 
 
 def _words(code: str, message: str | None) -> str:
-    return f"{shown(code)[1:-1]} {shown(message or '', 200)}"
+    return " ".join([shown(code)[1:-1], *([shown(message, 200)] if message else [])])  # Ceph sends none with some
