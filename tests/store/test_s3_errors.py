@@ -242,9 +242,9 @@ class TestSentences:
                 "AuthorizationHeaderMalformed 'exp.* eu-1'",
             ),
             (503, error_body("SlowDown"), "SlowDown 'so it is'"),
-            (500, b"", "500 '"),
-            (502, b"<html>Bad gateway</html>", "502 '"),
-            (403, b"<html>Forbidden</html>", "403 '"),
+            (500, b"", r"\b500\b"),
+            (502, b"<html>Bad gateway</html>", r"\b502\b"),
+            (403, b"<html>Forbidden</html>", r"\b403\b"),
             (301, error_body("PermanentRedirect"), "the server sends every request on to another region"),
         ],
     )
