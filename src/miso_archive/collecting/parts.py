@@ -15,7 +15,7 @@ from miso_archive.collecting.outbox import Outbox
 from miso_archive.collecting.pace import Clock, Pace, SystemClock, await_slot
 from miso_archive.collecting.registry import Registration, Registry
 from miso_archive.collecting.spool import Spool, default_folder
-from miso_archive.collecting.steps import Candidate
+from miso_archive.collecting.steps import Candidate, is_known
 from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.contract.findings import Finding
 from miso_archive.failures import CollectionError
@@ -139,7 +139,7 @@ class Parts:
                 if verdict.snapshot is None:
                     logger.info("refused, of the spool, kept as %s", self.quarantine(response, verdict.reasons))
                     continue
-                if self._is_known(response):
+                if is_known(self.is_registered, response):
                     self.spool.remove(path)
                     continue
                 stored = self.store(verdict.snapshot, response)
@@ -152,13 +152,6 @@ class Parts:
         if failures:
             logger.warning("%s", failures[0])
         return stands
-
-    def _is_known(self, response: Response) -> bool:
-        try:
-            return self.is_registered(response)
-        except CollectionError as error:
-            logger.warning("%s; archived all the same", error)
-            return False
 
     def _is_announced(self, snapshot: Snapshot, response: Response, stored: Stored) -> bool:
         try:

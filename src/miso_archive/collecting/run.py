@@ -13,7 +13,7 @@ from datetime import datetime
 from miso_archive.collecting.fetch import UndecodedError
 from miso_archive.collecting.pace import Pace
 from miso_archive.collecting.result import RunResult, refusals, run_error
-from miso_archive.collecting.steps import Candidate, Do, Observer, Steps
+from miso_archive.collecting.steps import Candidate, Do, Observer, Steps, is_known
 from miso_archive.contract.findings import Finding
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.feed import Feed
@@ -75,7 +75,7 @@ class _Run:
             self.result.errors.extend(refusals(verdict.reasons))
             self._quarantine(response, verdict.reasons)
             return None
-        if self._is_known(response):
+        if is_known(lambda body: self.do(self.steps.is_registered, body), response):
             logger.info("%s is archived and announced already", snapshot.ref_id)
             self.result.skipped_duplicate += 1
             return snapshot.interval_end
@@ -118,11 +118,3 @@ class _Run:
         except CollectionError as error:
             # This run's own snapshots are not concerned, and the marks stay for the next one.
             logger.warning("%s; what is still to be announced waits for the next run", error)
-
-    def _is_known(self, response: Response) -> bool:
-        try:
-            return self.do(self.steps.is_registered, response)
-        except CollectionError as error:
-            # The body is here, and the put is conditional: archive it now, and let the registration say what Redis is.
-            logger.warning("%s; archived all the same", error)
-            return False

@@ -1,17 +1,21 @@
 """What a run does to the world, step by step, as the order of a run knows it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
 from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.contract.findings import Finding
+from miso_archive.failures import CollectionError
 from miso_archive.settings.options import Settings
 from miso_archive.store.put_once import Stored
 from miso_archive.store.response import Response
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +101,13 @@ class Observer(Protocol):
     def shown(self, verdict: Verdict, stored: Stored) -> None:
         """Take note of a snapshot that stands in the archive."""
         ...
+
+
+def is_known(is_registered: Callable[[Response], bool], response: Response) -> bool:
+    """Ask whether a body is archived and announced; without an answer it counts as new."""
+    try:
+        return is_registered(response)
+    except CollectionError as error:
+        # The body is here, and the put is conditional: archive it now, and let the registration say what Redis is.
+        logger.warning("%s; archived all the same", error)
+        return False
