@@ -67,7 +67,7 @@ test: setup check ## Check types and style, run the tests on embedded services, 
 	$(BIN)/python -m pytest -m "not services" --cov --cov-report=term --durations=15
 
 quick: setup ## Run, within two minutes, the tests that take neither Prefect's engine, servers, notebooks nor patience
-	$(BIN)/python -m pytest -q -m "not (services or engine or servers or notebooks or slow)"
+	$(BIN)/python -m pytest -q -n auto -m "not (services or engine or servers or notebooks or slow)"
 
 test-services: setup ## Run the second tier on real servers (tests/services/install-services.sh installs them)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group services

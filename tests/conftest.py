@@ -6,7 +6,7 @@ import os
 import uuid
 from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import hypothesis
 import pytest
@@ -23,6 +23,9 @@ from tests.services.valkey import embedded_valkey
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+_LONG_FOR_A_NAME: Final = 16
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, mark in (("prefect_server", pytest.mark.engine), ("services", pytest.mark.servers)):
             if isinstance(item, pytest.Function) and fixture in item.fixturenames:
                 item.add_marker(mark)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a body by its size: gzip's has the time in it, and the workers of one run must find the same tests."""
+    return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) and len(val) > _LONG_FOR_A_NAME else None
 
 
 @pytest.fixture(scope="session")

@@ -147,7 +147,9 @@ class TestDays:
 @pytest.mark.parametrize("name", OF_ARCHIVES)
 class TestArchives:
     @pytest.mark.parametrize(
-        "given", [None, "", b"data", ["data"], 5, {"a": 1}, object(), pl.DataFrame({"a": 1})], ids=str
+        "given",
+        [None, "", b"data", ["data"], 5, {"a": 1}, object(), pl.DataFrame({"a": 1})],
+        ids=lambda given: type(given).__name__,
     )
     def test_what_is_no_address_is_told(self, name: str, given: object) -> None:
         """Nothing, bytes, a list and the like raise at the call, with what an archive is."""
