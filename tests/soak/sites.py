@@ -85,8 +85,9 @@ class Site(ABC):
         return {"KAFKA_CONNECTION_STRING": address, **spool, **self._places(collector)}
 
     def spooled(self) -> list[str]:
-        """What waits for the archive still."""
-        return [path.name for path in self._spools.rglob("*") if path.is_file()]
+        """What waits for the archive still; not the Valkey that stood in here while the archive's disk was full."""
+        waiting = (path for path in self._spools.rglob("*") if ".valkey" not in path.relative_to(self._spools).parts)
+        return [path.name for path in waiting if path.is_file()]
 
     def strike(self, fault: ServiceFault, collector: Collector) -> None:
         """Let a fault begin, where this collector meets it."""
