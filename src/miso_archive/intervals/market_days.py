@@ -47,7 +47,7 @@ def open_day(now: datetime) -> date:
 
 def days_between(first: date, last: date) -> list[date]:
     """Return the days from the first to the last, both included."""
-    return [first + ONE_DAY * number for number in range((last - first).days + 1)]
+    return [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
 
 
 def month_end(month: date) -> date:

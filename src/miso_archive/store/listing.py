@@ -113,8 +113,9 @@ class Snapshots:
 
         from miso_archive.feeds.columns import OBJECTS  # noqa: PLC0415 - likewise
 
-        columns = {"object_key": self.keys, "interval_end": self.labels, "revision": self.revisions}
-        return pl.DataFrame(columns, schema_overrides={"revision": pl.Int32}).cast(OBJECTS)
+        # A series is cast at once, a frame through the query engine: a millisecond a listing.
+        labels = pl.Series("interval_end", self.labels, pl.Int64).cast(OBJECTS["interval_end"])
+        return pl.DataFrame({"object_key": self.keys, "interval_end": labels, "revision": self.revisions}, OBJECTS)
 
 
 def _recognised(prefix: str, names: list[str]) -> tuple[list[_Found], list[str]]:
