@@ -26,7 +26,7 @@ from flows.simulated_time import SimulatedTime
 from miso_archive.collecting.embedded_valkey import embedded_valkey
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.health import glance
+from miso_archive.health.glance import glance
 from miso_archive.intervals.labels import INTERVAL, as_est
 from miso_archive.intervals.polite import POLITE_GAP
 from miso_archive.settings.options import Settings, environment_variable
@@ -264,7 +264,7 @@ def _free(port: int) -> int:
 
 def _line(archive: Folder, now: datetime) -> str:
     try:
-        found = glance(archive, stale_after=3 * INTERVAL, now=now)
+        found = glance(archive, RESERVE, stale_after=3 * INTERVAL, now=now)
     except ArchiveError as error:
         return error.message
     if found.last_interval_end is None:

@@ -58,6 +58,11 @@ def test_collecting_starts_light() -> None:
     assert imported("import miso_archive.collecting.plain", "requests", *HEAVY) == {"requests"}
 
 
+def test_watching_starts_light() -> None:
+    """What runs the whole system looks at the names in its archive, and holds no library of frames for days."""
+    assert imported("import flows.up", "redis", *HEAVY) == {"redis"}
+
+
 def test_the_program_s_help_starts_light() -> None:
     """The program lists its commands without importing what they need; a command's own help does."""
     rooms = ("miso_archive.reading", "miso_archive.simulate", "miso_archive.collecting", "polars", "requests")

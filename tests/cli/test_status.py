@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miso_archive.cli.app import main
-from miso_archive.health import Status
+from miso_archive.health.status import Status
 from miso_archive.simulate import snapshot_body
-from tests.test_health import ends, keep
+from tests.health.collected import ends, keep
 
 if TYPE_CHECKING:
     from pathlib import Path

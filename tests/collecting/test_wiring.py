@@ -293,7 +293,7 @@ class TestStatus:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         """A fresh archive and parts that answer are 0; any one part that does not answer makes it 1."""
-        monkeypatch.setattr("miso_archive.health._KAFKA_SECONDS", 0.5 if silent == "kafka" else 10.0)
+        monkeypatch.setattr("miso_archive.health.status._KAFKA_SECONDS", 0.5 if silent == "kafka" else 10.0)
         away = f"127.0.0.1:{free_port()}"
         options = {
             "--local": str(archive / "nowhere" if silent == "archive" else archive),

@@ -10,10 +10,10 @@ import pytest
 from miso_archive.cli.app import main
 from miso_archive.collecting.parts import open_parts
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.health import told
+from miso_archive.health.status import told
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import Reply, snapshot_body
-from tests.test_health import ends, keep, looked_at
+from tests.health.collected import ends, keep, looked_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,7 +27,7 @@ from miso_archive.contract.examine import DOCUMENTED_FIELDS, LIVE_FIELDS, Bindin
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
 from miso_archive.feeds.columns import CONSTRAINT_COLUMNS, COVERAGE_COLUMNS, SNAPSHOT_COLUMNS, Column
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.health import status, told
+from miso_archive.health.status import status, told
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.settings.options import PartsSettings, Settings, environment_variable, option_name
 from miso_archive.simulate import snapshot_body
@@ -194,7 +194,7 @@ def status_screen() -> str:
             else:
                 store_snapshot(archive, RESERVE, verdict.snapshot, response)
         settings = PartsSettings.resolve({"local": folder, "spool": Path(scratch, "spool")}, {})
-        found = status(settings, stale_after=timedelta(minutes=15), now=STATUS_AT)
+        found = status(settings, RESERVE, stale_after=timedelta(minutes=15), now=STATUS_AT)
     shown = told(found.model_copy(update={"archive": "file:///home/me/data"}))
     return f"```console\n$ miso-archive status --local data\n{shown}```\n"
 

@@ -8,8 +8,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from miso_archive.cli.streams import put
-from miso_archive.health import status as look
-from miso_archive.health import told
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.health.status import status as look
+from miso_archive.health.status import told
 from miso_archive.settings.options import PartsSettings, given_in
 
 _LONGEST = 100 * 366 * 24 * 60.0  # minutes: what is longer is no time that Python can hold
@@ -28,6 +29,7 @@ def status(
         stale_after: Minutes after its end at which the last interval is too old.
         json: Print one JSON object instead, for monitors.
     """
-    found = look(PartsSettings.resolve(given_in(settings), os.environ), stale_after=timedelta(minutes=stale_after))
+    resolved = PartsSettings.resolve(given_in(settings), os.environ)
+    found = look(resolved, RESERVE, stale_after=timedelta(minutes=stale_after))
     put(found.model_dump_json() + "\n" if json else told(found))
     return 0 if found.healthy else 1

@@ -1,4 +1,4 @@
-"""How the collection stands: the last interval, the day's coverage, what was refused, and whether the parts answer."""
+"""The status of a collection: what its archive tells, what its parts answer, and all of it on one screen."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -13,20 +13,19 @@ from miso_archive.collecting.spool import Spool
 from miso_archive.extras import MissingExtraError
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.drift import drift_of
-from miso_archive.feeds.reserve import RESERVE
-from miso_archive.intervals.labels import EST, as_est, is_on_grid
-from miso_archive.intervals.market_days import ONE_DAY, intervals_ended, market_day
+from miso_archive.feeds.feed import Feed
+from miso_archive.health.glance import count_refused, newest_interval_end
+from miso_archive.intervals.labels import EST, as_est
+from miso_archive.intervals.market_days import ONE_DAY, market_day
 from miso_archive.reading.coverage import coverage_of_day
 from miso_archive.settings.options import PartsSettings
 from miso_archive.store.address import standing, store_of
 from miso_archive.store.environments import writers
 from miso_archive.store.folder import folder_identity
-from miso_archive.store.layout import is_refused_body, quarantine_folder, unannounced_folder
-from miso_archive.store.listing import find_snapshots, market_days
+from miso_archive.store.layout import unannounced_folder
 from miso_archive.store.store import Store
 from miso_archive.text import counted, in_utf8
 
-_CLOCKS_APART: Final = timedelta(hours=1)
 _DAYS_OF_REFUSALS: Final = 7
 _KAFKA_SECONDS: Final = 5.0
 _Told = Annotated[str, AfterValidator(in_utf8)]
@@ -82,13 +81,13 @@ class Status(BaseModel):
         return self.stale is False and all(part.answers is not False for part in self.parts)
 
 
-def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | None = None) -> Status:
-    """Look at an archive and at the parts around it; nothing is asked of the feed.
+def status(settings: PartsSettings, feed: Feed, *, stale_after: timedelta, now: datetime | None = None) -> Status:
+    """Look at an archive, at what it holds of a feed, and at the parts around it; the feed itself is not asked.
 
     Reads each body of the present market day once. What cannot be looked at stays None.
     """
     now = (now or datetime.now(UTC)).astimezone(EST)
-    parts = [_answer("redis", _redis, settings), _answer("kafka", _kafka, settings)]
+    parts = [_answer("redis", _redis, settings, feed), _answer("kafka", _kafka, settings, feed)]
     found: dict[str, object] = {"archive": str(settings.local or settings.s3_bucket or settings.s3_block)}
     identity = None if settings.local is None else folder_identity(settings.local)
     try:
@@ -96,59 +95,28 @@ def status(settings: PartsSettings, *, stale_after: timedelta, now: datetime | N
         identity = store.identity
         found["archive"] = store.location
         for look in (_last, _today, _refused, _unannounced, _written_by):
-            found |= look(store, _Asked(now, stale_after, settings.environment))
+            found |= look(store, _Asked(feed, now, stale_after, settings.environment))
         archive = Part(name="archive", answers=True, detail=store.location)
     except CollectionError as error:
         archive = Part(name="archive", answers=False, detail=error.message)
     if identity is not None:
-        spool = Spool(settings.spool, identity, RESERVE, settings.environment)
+        spool = Spool(settings.spool, identity, feed, settings.environment)
         found |= {"spooled": spool.count(), "spooled_since": spool.oldest()}
     return Status.model_validate({"at": now, **found, "parts": [archive, *parts]})
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """What the names of an archive's objects tell of its present market day, in EST."""
-
-    last_interval_end: datetime | None
-    stale: bool
-    market_day: date
-    expected: int
-    collected: int
-    refused_today: int
-
-
-def glance(store: Store, *, stale_after: timedelta, now: datetime) -> Glance:
-    """Look at the names in an archive, as often as one likes: no body is read, and a damaged one counts as collected.
-
-    Raises:
-        ArchiveError: The archive fails.
-    """
-    now = now.astimezone(EST)
-    last = _last_interval_end(store, now)
-    day = market_day(now)
-    ends = find_snapshots(store, RESERVE, [day], ordered=False)[0].ends
-    return Glance(
-        last_interval_end=last,
-        stale=last is None or now - last > stale_after,
-        market_day=day,
-        expected=intervals_ended(day, max([now, *ends])),
-        collected=len({end for end in ends if is_on_grid(end)}),
-        refused_today=_refused_on(store, [now.date()])[0],
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is asked of an archive, and when (EST)."""
+    """What is asked of an archive, of which feed, and when (EST)."""
 
+    feed: Feed
     now: datetime
     stale_after: timedelta
     environment: str
 
 
 def _last(store: Store, asked: _Asked) -> dict[str, object]:
-    last = _last_interval_end(store, asked.now)
+    last = newest_interval_end(store, asked.feed, asked.now)
     if last is None:
         return {"stale": True}
     age = asked.now - last
@@ -156,39 +124,27 @@ def _last(store: Store, asked: _Asked) -> dict[str, object]:
     return {"last_interval_end": last, "age_minutes": minutes, "stale": age > asked.stale_after}
 
 
-def _last_interval_end(store: Store, now: datetime) -> datetime | None:
-    """Return the newest label; one far in the future is a mistake of somebody's clock and does not hide a gap."""
-    days = [day for day in market_days(store, RESERVE) if day <= now.date()]
-    ends = find_snapshots(store, RESERVE, days[-2:], ordered=False)[0].ends
-    return max((end for end in ends if end <= now + _CLOCKS_APART), default=None)
-
-
 def _today(store: Store, asked: _Asked) -> dict[str, object]:
     day = market_day(asked.now)
     drift: Counter[str] = Counter()
 
     def seen(body: bytes) -> None:
-        drift.update(drift_of(RESERVE.examine(body)).keys())
+        drift.update(drift_of(asked.feed.examine(body)).keys())
 
     # A clock that was never set shows a day before any archive; there is nothing to tell of that.
-    rows = coverage_of_day(store, RESERVE, day, now=asked.now, seen=seen).to_dicts()
+    rows = coverage_of_day(store, asked.feed, day, now=asked.now, seen=seen).to_dicts()
     today = {name: rows[0][name] for name in Today.model_fields} if rows else None
     return {"today": today, "drift": dict(sorted(drift.items()))}
 
 
 def _refused(store: Store, asked: _Asked) -> dict[str, object]:
     days = [asked.now.date() - ONE_DAY * number for number in range(_DAYS_OF_REFUSALS)]
-    refused = _refused_on(store, days)
+    refused = count_refused(store, asked.feed, days)
     return {"refused_today": refused[0], "refused_7_days": sum(refused)}
 
 
-def _refused_on(store: Store, days: list[date]) -> list[int]:
-    folders = store.names([quarantine_folder(RESERVE, day) for day in days])
-    return [sum(map(is_refused_body, names)) for names in folders]
-
-
 def _unannounced(store: Store, asked: _Asked) -> dict[str, object]:
-    return {"unannounced": len(store.names([unannounced_folder(RESERVE, asked.environment)])[0])}
+    return {"unannounced": len(store.names([unannounced_folder(asked.feed, asked.environment)])[0])}
 
 
 def _written_by(store: Store, _asked: _Asked) -> dict[str, object]:
@@ -196,10 +152,13 @@ def _written_by(store: Store, _asked: _Asked) -> dict[str, object]:
 
 
 def _answer(
-    name: Literal["redis", "kafka"], ask: Callable[[PartsSettings], tuple[bool | None, str]], settings: PartsSettings
+    name: Literal["redis", "kafka"],
+    ask: Callable[[PartsSettings, Feed], tuple[bool | None, str]],
+    settings: PartsSettings,
+    feed: Feed,
 ) -> Part:
     try:
-        answers, detail = ask(settings)
+        answers, detail = ask(settings, feed)
     except CollectionError as error:
         return Part(name=name, answers=False, detail=error.message)
     except MissingExtraError as error:
@@ -207,17 +166,17 @@ def _answer(
     return Part(name=name, answers=answers, detail=detail)
 
 
-def _redis(settings: PartsSettings) -> tuple[bool | None, str]:
+def _redis(settings: PartsSettings, feed: Feed) -> tuple[bool | None, str]:
     if settings.embeds_valkey:
         return None, "embedded: it comes with each run"
     from miso_archive.collecting.registry import Registry  # noqa: PLC0415 - an extra brings its library
 
-    Registry.connect(settings.redis_address, settings.environment, RESERVE).close()
+    Registry.connect(settings.redis_address, settings.environment, feed).close()
     return True, "answers"
 
 
-def _kafka(settings: PartsSettings) -> tuple[bool | None, str]:
-    kafka = settings.kafka(RESERVE)
+def _kafka(settings: PartsSettings, feed: Feed) -> tuple[bool | None, str]:
+    kafka = settings.kafka(feed)
     if kafka is None:
         return None, "not configured"
     from miso_archive.collecting.announce import Announcer  # noqa: PLC0415 - likewise

@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from miso_archive.collecting.outbox import Outbox
 from miso_archive.contract.examine import examine
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.health import Status, glance, status, told
+from miso_archive.health.status import status, told
 from miso_archive.intervals.labels import EST
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import documented_body, snapshot_body
 from miso_archive.store.folder import Folder
-from miso_archive.store.put_once import store_refused, store_snapshot
-from miso_archive.store.response import Response
-from tests.counted_archive import odd_minute
+from tests.health.collected import MINUTE, NOW, ends, keep, looked_at
 from tests.services.process import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections import Counter
     from pathlib import Path
 
     from tests.conftest import Bucket, Services
-
-NOW = datetime(2026, 7, 27, 8, 14, tzinfo=EST)
-MINUTE = timedelta(minutes=1)
-
-
-def keep(folder: Path, body: bytes, fetched_at: datetime = NOW) -> Response:
-    """Store or refuse a body in a folder, as a run does."""
-    response = Response(body, fetched_at, "http://feed.test/", "application/json")
-    verdict = examine(body)
-    archive = Folder(folder)
-    if verdict.snapshot is None:
-        store_refused(archive, RESERVE, response, verdict.reasons)
-    else:
-        store_snapshot(archive, RESERVE, verdict.snapshot, response)
-    return response
-
-
-def looked_at(folder: Path, *, now: datetime = NOW, **given: Any) -> Status:  # noqa: ANN401 - the settings' own
-    """The status of a folder, stale after 15 minutes."""
-    return status(Settings(local=folder, **given), stale_after=15 * MINUTE, now=now)
-
-
-def ends(*clock: str) -> list[datetime]:
-    """Interval ends of the day, by the clock."""
-    return [datetime.combine(NOW.date(), datetime.strptime(time, "%H:%M").time(), EST) for time in clock]  # noqa: DTZ007 - a time of day
 
 
 class TestLooking:
@@ -142,20 +114,6 @@ class TestLooking:
         assert (today.collected, today.missing) == (0, 98)
 
 
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each object of a folder was read."""
-    counted: Counter[str] = Counter()
-    read = Folder.read
-
-    def counting(self: Folder, keys: Sequence[str]) -> Iterator[bytes | OSError]:
-        counted.update(keys)
-        return read(self, keys)
-
-    monkeypatch.setattr(Folder, "read", counting)
-    return counted
-
-
 class TestReads:
     def test_each_body_of_the_day_is_read_once(self, tmp_path: Path, reads: Counter[str]) -> None:
         """Coverage and drift are of one pass, over a revision and a damaged body too; the day before is not read."""
@@ -175,36 +133,12 @@ class TestReads:
         assert len(bodies) == 5
         assert set(bodies.values()) == {1}
 
-    def test_a_glance_reads_nothing(self, tmp_path: Path, reads: Counter[str]) -> None:
-        """What the names tell is what the status tells, and no object is read for it."""
-        for end in (*ends("07:00", "07:02", "08:05", "08:10"), datetime(2099, 1, 1, tzinfo=EST)):
-            keep(tmp_path, snapshot_body(end, seed=1) if end.minute % 5 == 0 else odd_minute(end))
-        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1, revision=1))
-        for number, days in enumerate((0, 0, 3)):
-            keep(tmp_path, b'{"error":"%d"}' % number, NOW - timedelta(days=days))
-        reads.clear()
-        seen = glance(Folder(tmp_path), stale_after=3 * MINUTE, now=NOW)
-        assert not reads
-        found = status(Settings(local=tmp_path), stale_after=3 * MINUTE, now=NOW)
-        today = found.today
-        assert today is not None
-        assert (
-            (seen.last_interval_end, seen.stale) == (found.last_interval_end, found.stale) == (ends("08:10")[0], True)
-        )
-        assert (seen.market_day, seen.expected, seen.collected) == (today.market_day, today.expected, today.collected)
-        assert (seen.collected, seen.refused_today, found.refused_today) == (3, 2, 2)
-
-    def test_a_glance_at_nothing(self, tmp_path: Path) -> None:
-        """An archive that is not begun is stale, with nothing collected of what is expected."""
-        seen = glance(Folder(tmp_path), stale_after=MINUTE, now=NOW)
-        assert (seen.last_interval_end, seen.stale, seen.collected, seen.expected) == (None, True, 0, 98)
-
 
 class TestParts:
     def test_parts_that_answer(self, services: Services, bucket: Bucket, redis_url: str, kafka_topic: str) -> None:
         """Archive, Redis and Kafka are asked, and answer."""
         settings = Settings(s3_bucket=bucket.name, redis_url=redis_url, kafka_connection_string=kafka_topic)
-        found = status(settings, stale_after=MINUTE)
+        found = status(settings, RESERVE, stale_after=MINUTE)
         assert services.s3.url
         assert [(part.name, part.answers) for part in found.parts] == [
             ("archive", True),

@@ -1,0 +1,1 @@
+"""How the collection stands: the last interval, the day's coverage, what was refused, and whether the parts answer."""

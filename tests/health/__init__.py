@@ -1,0 +1,1 @@
+"""The status and the glance, promise by promise."""
