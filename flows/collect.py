@@ -218,9 +218,9 @@ def _is_sent_for_the_first_time(this_run: FlowRun | None) -> bool:
 def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
     """Run the library's steps as tasks, within a flow run."""
     try:
-        with open_parts(settings, RESERVE, pace=pace, clock=clock) as parts:
+        with open_parts(settings, show.feed, pace=pace, clock=clock) as parts:
             show.archive = parts.archive
-            return collect_candidates(generate_candidates(settings), RESERVE, parts, _AsTasks(parts), pace, show)
+            return collect_candidates(generate_candidates(settings), show.feed, parts, _AsTasks(parts), pace, show)
     except CollectionError as error:
         return failed_before_start(error)
 

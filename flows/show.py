@@ -29,7 +29,6 @@ from miso_archive.collecting.told import (
 )
 from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.market_days import market_day
 from miso_archive.settings.options import Settings
 from miso_archive.store.gzipped import unzipped
@@ -104,8 +103,8 @@ class Show:
         # The hours that are over are read once and not by each run: on S3 that would be up to 288 requests a run.
         hour = newest.interval_end.replace(minute=0)
         over = sum(end <= hour for end in ends)
-        binding = read_hours_over(store, store.location, keys[:over], hour) if over else []
-        binding += _binding_in(store, keys[over:])
+        binding = read_hours_over(self.feed, store, store.location, keys[:over], hour) if over else []
+        binding += _binding_in(self.feed, store, keys[over:])
         scope = self.feed.scope(self.settings.environment)
         create_markdown_artifact(
             key=f"coverage-{scope}",
@@ -119,26 +118,27 @@ class Show:
 @task(
     name="read the hours that are over",
     task_run_name="read the day until {until:%H:%M}",
-    cache_policy=INPUTS - "store" - "until" + TASK_SOURCE,
+    cache_policy=INPUTS - "feed" - "store" - "until" + TASK_SOURCE,
     persist_result=True,
 )
 def read_hours_over(
+    feed: Feed,
     store: Store,
     location: str,  # noqa: ARG001 - tells archives apart in the cache key
     keys: list[str],
     until: datetime,  # noqa: ARG001 - for the name
 ) -> list[int | None]:
     """Return how many constraints bind in each archived body; None where it cannot be read."""
-    return _binding_in(store, keys)
+    return _binding_in(feed, store, keys)
 
 
-def _binding_in(store: Store, keys: list[str]) -> list[int | None]:
-    return [_binding(data) for data in store.read(keys)]
+def _binding_in(feed: Feed, store: Store, keys: list[str]) -> list[int | None]:
+    return [_binding(feed, data) for data in store.read(keys)]
 
 
-def _binding(data: bytes | OSError) -> int | None:
+def _binding(feed: Feed, data: bytes | OSError) -> int | None:
     try:
-        snapshot = RESERVE.examine(unzipped(data)).snapshot
+        snapshot = feed.examine(unzipped(data)).snapshot
     except (zlib.error, OSError):
         return None
     return None if snapshot is None else len(snapshot.constraints)

@@ -11,7 +11,7 @@ from miso_archive.collecting.result import RunResult, failed_before_start
 from miso_archive.collecting.run import collect
 from miso_archive.collecting.steps import generate_candidates
 from miso_archive.failures import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, Retries
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.feed import Feed
 from miso_archive.settings.options import Settings
 
 T = TypeVar("T")
@@ -19,11 +19,11 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> RunResult:
-    """Collect as the settings say, now; what fails is in the result."""
+def run(settings: Settings, feed: Feed) -> RunResult:
+    """Collect a feed as the settings say, now; what fails is in the result."""
     try:
-        with open_parts(settings, RESERVE) as parts:
-            return collect(generate_candidates(settings), RESERVE, parts, Patient(parts), parts.pace)
+        with open_parts(settings, feed) as parts:
+            return collect(generate_candidates(settings), feed, parts, Patient(parts), parts.pace)
     except CollectionError as error:
         logger.error("%s", error)  # noqa: TRY400 - the message says it all; a traceback would not help
         return failed_before_start(error)
