@@ -6,14 +6,14 @@ and counts neither way. Only the latest revision of an interval counts (``is_lat
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Final, Literal, TypeAlias, get_args
 
 import polars as pl
 
 from miso_archive.feeds.columns import TIME
 from miso_archive.intervals.days import given_day
-from miso_archive.intervals.market_days import INTERVALS_A_DAY
+from miso_archive.intervals.market_days import INTERVALS_A_DAY, ONE_DAY
 
 Frame: TypeAlias = pl.LazyFrame | pl.DataFrame
 """A frame of the reader, whole or filtered: ``CONSTRAINTS`` or ``SNAPSHOTS`` of ``columns``."""
@@ -161,7 +161,7 @@ def _period(start: date | None, end: date | None, observed_days: pl.Series) -> t
     if start is None and isinstance(first, date):
         start = first
     if end is None and isinstance(last, date):
-        end = last + timedelta(days=1)
+        end = last + ONE_DAY
     if start is None or end is None:
         raise ValueError("no snapshots say what the period is: give start and end")
     if start >= end:

@@ -5,7 +5,6 @@ grey; never as 0. Times are EST on the wall (UTC-5 all year), whatever the time 
 keep the sign as published; where a chart shows magnitudes, its axis says so. With nothing to draw, the chart says it.
 """
 
-from datetime import timedelta
 from typing import Final
 
 import altair as alt
@@ -38,7 +37,7 @@ from miso_archive.charts.drawing import (
     with_demand_value,
     within,
 )
-from miso_archive.intervals.market_days import INTERVALS_A_DAY
+from miso_archive.intervals.market_days import INTERVALS_A_DAY, ONE_DAY
 
 __all__ = [
     "calendar",
@@ -283,7 +282,7 @@ def _blocks(constraints: Frame, snapshots: Frame) -> tuple[pl.DataFrame, int]:
         .select(
             "market_day",
             midnight(pl.col("market_day")).alias("day"),
-            midnight(pl.col("market_day") + timedelta(days=1)).alias("day_end"),
+            midnight(pl.col("market_day") + ONE_DAY).alias("day_end"),
             "hour",
             (pl.col("hour") + hours).alias("hour_end"),
             "magnitude",

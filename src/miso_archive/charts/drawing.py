@@ -1,7 +1,7 @@
 """What all charts share: where the data comes from, colours, EST on the axes, gaps drawn as gaps. Pure."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Final, Literal, TypeAlias
 
 import altair as alt
@@ -10,7 +10,7 @@ import polars as pl
 from miso_archive.analysis.observation import Frame
 from miso_archive.analysis.shadow_prices import RPE_DEMAND_VALUE
 from miso_archive.feeds.columns import LIVE
-from miso_archive.intervals.market_days import INTERVALS_A_DAY
+from miso_archive.intervals.market_days import INTERVALS_A_DAY, ONE_DAY
 
 Chart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
 
@@ -72,8 +72,8 @@ def period(snapshots: Frame) -> dict[str, date]:
     Of no snapshots it is a day on which nothing can have been observed: every figure is then of no interval.
     """
     days = snapshots.lazy().select("market_day").unique().collect()["market_day"]
-    first, last = (COLLECTOR_BEGAN - timedelta(days=1),) * 2 if days.is_empty() else first_and_last(days)
-    return {"start": first, "end": last + timedelta(days=1)}
+    first, last = (COLLECTOR_BEGAN - ONE_DAY,) * 2 if days.is_empty() else first_and_last(days)
+    return {"start": first, "end": last + ONE_DAY}
 
 
 def holds_none(snapshots: Frame) -> bool:
@@ -96,10 +96,8 @@ def day_axis(column: str, title: str, days: pl.Series, *, most: int = 7) -> alt.
     first, last = first_and_last(days)
     span = (last - first).days + 1
     named = range(0, span, max(1, -(-span // most)))
-    scale = alt.Scale(type="utc", domain=[_moment(first), _moment(last + timedelta(days=1))])
-    axis = alt.Axis(
-        values=[_moment(first + timedelta(days=number)) for number in named], format="%Y-%m-%d", labelFlush=False
-    )
+    scale = alt.Scale(type="utc", domain=[_moment(first), _moment(last + ONE_DAY)])
+    axis = alt.Axis(values=[_moment(first + number * ONE_DAY) for number in named], format="%Y-%m-%d", labelFlush=False)
     return alt.X(f"{column}:T", title=title, scale=scale, axis=axis)
 
 

@@ -34,12 +34,11 @@ from miso_archive.charts.drawing import (
     whole_axis,
 )
 from miso_archive.intervals.labels import INTERVAL
-from miso_archive.intervals.market_days import INTERVALS_A_DAY
+from miso_archive.intervals.market_days import INTERVALS_A_DAY, ONE_DAY
 
 _MOST_LAG: Final = 10.0  # minutes; later fetches are counted in the last bar
 _BAR: Final = 0.25  # minutes
 _INTERVALS_AN_HOUR: Final = timedelta(hours=1) // INTERVAL
-_DAY: Final = timedelta(days=1)
 _SIMULATED: Final = pl.col("market_day") < COLLECTOR_BEGAN
 _ON_ANOTHER_CLOCK: Final = _SIMULATED & (pl.col("fetched_at").dt.date() >= COLLECTOR_BEGAN)
 
@@ -263,7 +262,7 @@ def revisions(coverage: pl.DataFrame, *, source: str) -> Chart:
 
 def _day_edges() -> tuple[pl.Expr, pl.Expr]:
     day = pl.col("market_day")
-    return midnight(day).alias("day"), midnight(day + _DAY).alias("day_end")
+    return midnight(day).alias("day"), midnight(day + ONE_DAY).alias("day_end")
 
 
 def _clock(hours: str) -> pl.Expr:

@@ -11,13 +11,14 @@ from typing import Final
 from miso_archive.contract.examine import MOST_BYTES
 from miso_archive.text import shown
 
+WORKBOOK: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""How a legacy Excel workbook begins: MISO's reports."""
+
 MOST_RAW_BYTES: Final = 2 * MOST_BYTES
 """What gzip cannot make smaller it makes a little larger; twice as much as the largest body is surely too much."""
 
 _MOST_ENCODINGS: Final = 5
 _NO_TEXT: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
-# How a legacy Excel workbook begins: MISO's reports.
-_WORKBOOK: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
 class UndecodableError(Exception):
@@ -86,7 +87,7 @@ def _inflated_as(window: int, body: bytes, most: int) -> bytes:
 
 def _is_plain(body: bytes) -> bool:
     """Tell whether a body reads as what is sent to us: text in UTF-8, also where it was cut, or a workbook."""
-    if body.startswith(_WORKBOOK):
+    if body.startswith(WORKBOOK):
         return True
     try:
         codecs.getincrementaldecoder("utf-8")().decode(body)

@@ -7,7 +7,7 @@ from miso_archive.intervals.labels import EST, INTERVAL, YEARS
 
 ONE_DAY: Final = timedelta(days=1)
 
-INTERVALS_A_DAY: Final = timedelta(days=1) // INTERVAL
+INTERVALS_A_DAY: Final = ONE_DAY // INTERVAL
 """The intervals of a market day: 288, all year, as EST has no daylight saving time."""
 
 CLOSED_AFTER: Final = timedelta(hours=1)

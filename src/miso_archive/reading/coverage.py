@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import polars as pl
@@ -167,8 +167,7 @@ class _Coverage:
 
 
 def _on_grid() -> pl.Expr:
-    five_minutes = int(INTERVAL.total_seconds()) * 1_000_000
-    return pl.col("interval_end").to_physical() % five_minutes == 0
+    return pl.col("interval_end").to_physical() % (INTERVAL // timedelta(microseconds=1)) == 0
 
 
 def _count_refused(store: Store, feed: Feed, days: Days) -> Counter[date]:

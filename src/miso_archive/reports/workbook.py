@@ -7,24 +7,25 @@ time that no interval of its market day ends at, such as the day's own 00:00, sp
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, NoReturn
 
 import polars as pl
 
+from miso_archive.contract.content_encoding import WORKBOOK
 from miso_archive.contract.examine import MOST_BYTES
 from miso_archive.contract.findings import Finding, RefusalCode
 from miso_archive.feeds.columns import CONSTRAINTS, DAY_AHEAD_REPORT, MARKET_DAY, NEXT_DAY_REPORT, TIME
 from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.intervals.labels import EST, EST_NAME, INTERVAL, MONTHS
+from miso_archive.intervals.labels import EST_NAME, INTERVAL, MONTHS
+from miso_archive.intervals.market_days import ONE_DAY, day_begins
 from miso_archive.text import shown
 
-_OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_UTF8_MARK: Final = b"\xef\xbb\xbf"
 _MOST_BANNER_ROWS: Final = 10
 _HOURS_A_DAY: Final = 24
 _COLUMNS: Final = {
@@ -61,15 +62,14 @@ class Report:
 
     def interval_ends(self, market_day: date) -> list[datetime]:
         """Return the ends of all intervals of a market day, in EST."""
-        midnight = datetime.combine(market_day, time(), EST)
-        return [midnight + self.length * number for number in range(1, timedelta(days=1) // self.length + 1)]
+        return [day_begins(market_day) + self.length * number for number in range(1, ONE_DAY // self.length + 1)]
 
 
 REAL_TIME: Final = Report(
     feed=RESERVE,
     name="rt_rpe",
     source=NEXT_DAY_REPORT,
-    dated=timedelta(days=1),
+    dated=ONE_DAY,
     length=INTERVAL,
     labels=("time of occurence", "time of occurrence"),
     names_its_day=False,
@@ -80,7 +80,7 @@ DAY_AHEAD: Final = Report(
     feed=RESERVE,
     name="da_rpe",
     source=DAY_AHEAD_REPORT,
-    dated=timedelta(days=-1),
+    dated=-ONE_DAY,
     length=timedelta(hours=1),
     labels=("hour of occurence", "hour of occurrence"),
     names_its_day=True,
@@ -175,12 +175,12 @@ def _cells(data: bytes) -> pl.DataFrame:
     """Return the first sheet as text, cell by cell."""
     if len(data) > MOST_BYTES:
         _refuse(RefusalCode.BODY_TOO_LARGE, "file", f"is larger than {MOST_BYTES} bytes")
-    start = data[:1024].removeprefix(_UTF8_MARK).strip()
+    start = data[:1024].removeprefix(BOM_UTF8).strip()
     if not start:
         _refuse(RefusalCode.EMPTY_BODY, "file", "is empty")
     if start.startswith(b"<"):
         _refuse(RefusalCode.HTML_PAGE, "file", f"begins with {shown(start[:40].decode('latin-1'))}")
-    if not data.startswith(_OLE_MAGIC):
+    if not data.startswith(WORKBOOK):
         _refuse(RefusalCode.NOT_A_WORKBOOK, "file", f"begins with {shown(start[:8].decode('latin-1'))}")
     try:
         return pl.read_excel(
@@ -262,7 +262,7 @@ def _times() -> pl.Expr:
 def _hour_ends(market_day: date) -> pl.Expr:
     hour = pl.col("label").cast(pl.Float64, strict=False)
     is_hour = (hour == hour.round()) & hour.is_between(1, _HOURS_A_DAY)
-    end = pl.lit(datetime.combine(market_day, time(), EST), TIME) + pl.duration(hours=hour.cast(pl.Int64, strict=False))
+    end = pl.lit(day_begins(market_day), TIME) + pl.duration(hours=hour.cast(pl.Int64, strict=False))
     return pl.when(is_hour).then(end)
 
 

@@ -21,8 +21,8 @@ import orjson
 
 from miso_archive.contract.examine import Snapshot
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.intervals.labels import EST, INTERVAL, YEARS, as_utc
-from miso_archive.intervals.market_days import INTERVALS_A_DAY
+from miso_archive.intervals.labels import INTERVAL, YEARS, as_utc
+from miso_archive.intervals.market_days import INTERVALS_A_DAY, day_begins
 from miso_archive.simulate.faults import fault_reply
 from miso_archive.simulate.market import documented_body, is_quiet, snapshot_body
 from miso_archive.store.environments import Writer, begin
@@ -134,8 +134,7 @@ def write_archive(  # noqa: PLR0913 - all but the folder by keyword
 def _fill(  # noqa: PLR0913, PLR0917 - what write_archive was given
     archive: Keeper, days: int, seed: int, start: date, documented_share: float, progress: Callable[[int, int], None]
 ) -> ArchiveSummary:
-    began = datetime(start.year, start.month, start.day, tzinfo=EST)
-    begin(archive.put_if_absent, Writer(environment="dev", simulated=True, since=as_utc(began)))
+    begin(archive.put_if_absent, Writer(environment="dev", simulated=True, since=as_utc(day_begins(start))))
     snapshots = quiet = documented = revisions = gaps = refused = 0
     for number, interval in enumerate(_intervals(days * INTERVALS_A_DAY, seed, start, documented_share), 1):
         if interval.fault is not None:
@@ -185,8 +184,7 @@ def _intervals(count: int, seed: int, start: date, documented_share: float) -> I
     documented = _documented_runs(draws("documented"), documented_share)
     outages, singles = _outages(draws("outages")), draws("singles")
     refusals, lags, revisions = draws("refusals"), draws("lags"), draws("revisions")
-    midnight = datetime(start.year, start.month, start.day, tzinfo=EST)
-    earliest = midnight
+    midnight = earliest = day_begins(start)
     for number in range(1, count + 1):
         end = midnight + number * INTERVAL
         fault = refusals.choice(_REFUSED_FAULTS) if refusals.random() < _REFUSED_SHARE else None

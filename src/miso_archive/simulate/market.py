@@ -23,8 +23,6 @@ from miso_archive.intervals.market_days import INTERVALS_A_DAY
 # Labels name an interval's end, so the first interval of a market day is the one that ends at 00:05.
 _FIRST_END = datetime(2000, 1, 1, 0, 5, tzinfo=EST)
 
-# Spelled out because strftime's month names follow the locale.
-
 _SOUTH_TO_NORTH = "RDT_SO_MW (South_North)"
 _NORTH_TO_SOUTH = "RDT_MW_SO (North_South)"
 _ZONES = range(1, 9)
@@ -163,6 +161,7 @@ def interval_number(interval_end: datetime) -> int:
 
 
 def _date(label: datetime) -> str:
+    # Not by strftime, whose names of months follow the locale.
     return f"{label.day:02}-{MONTHS[label.month - 1].title()}-{label.year:04}"
 
 

@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 from threading import Lock
 from time import monotonic
 from typing import Self
+from urllib.parse import urlsplit
 
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.simulate.faults import Reply, check_faults, fault_reply, pick_fault
 from miso_archive.simulate.market import interval_number, snapshot_body
 from miso_archive.simulate.wire import ReplyServer, compressed
 
-FEED_PATH = "/api/BindingConstraints/Reserve"
+FEED_PATH = urlsplit(RESERVE.url).path
 STATUS_PATH = "/simulated/status"
 
 # Long before the feed began, so that nobody takes a simulated archive for a real one.
