@@ -21,8 +21,7 @@ from miso_archive.reports.workbook import (
     REAL_TIME,
     RefusedReportError,
     covered,
-    read_day_ahead,
-    read_real_time,
+    read_report,
 )
 from tests.workbooks import COLUMNS, DESCRIPTION, DISCLAIMER, NAME, bound, day_ahead, real_time, workbook
 
@@ -37,21 +36,21 @@ def at(text: str, day: date = DAY) -> datetime:
 def refused(data: bytes) -> list[tuple[str, str]]:
     """The codes and places for which a real-time report is refused."""
     with pytest.raises(RefusedReportError) as caught:
-        read_real_time(data, DAY)
+        read_report(REAL_TIME, data, DAY)
     return [(reason.code.value, reason.where) for reason in caught.value.reasons]
 
 
 def refused_day_ahead(data: bytes) -> list[tuple[str, str]]:
     """The same of a day-ahead report."""
     with pytest.raises(RefusedReportError) as caught:
-        read_day_ahead(data, DAY)
+        read_report(DAY_AHEAD, data, DAY)
     return [(reason.code.value, reason.where) for reason in caught.value.reasons]
 
 
 class TestRealTime:
     def test_a_row_is_read_with_all_it_says(self) -> None:
         """Time as the interval's end in EST, price with its sign, name as published and in its parts; the rest null."""
-        frame = read_real_time(real_time(DAY, bound("07-26-2026 08:10:00", "-8.32")), DAY, "reports/key")
+        frame = read_report(REAL_TIME, real_time(DAY, bound("07-26-2026 08:10:00", "-8.32")), DAY, "reports/key")
         assert frame.schema == CONSTRAINTS
         [row] = frame.to_dicts()
         assert {name: value for name, value in row.items() if value is not None} == {
@@ -76,19 +75,19 @@ class TestRealTime:
         ends = REAL_TIME.interval_ends(DAY)
         spelled = [bound(f"{end:%m-%d-%Y %H:%M:%S}") for end in ends]
         cells = [bound(end.replace(tzinfo=None) + timedelta(seconds=0.2)) for end in ends]
-        assert read_real_time(real_time(DAY, *spelled), DAY)["interval_end"].to_list() == ends
-        assert read_real_time(real_time(DAY, *cells), DAY)["interval_end"].to_list() == ends
+        assert read_report(REAL_TIME, real_time(DAY, *spelled), DAY)["interval_end"].to_list() == ends
+        assert read_report(REAL_TIME, real_time(DAY, *cells), DAY)["interval_end"].to_list() == ends
 
     def test_rows_come_in_time_order(self) -> None:
         """Rows are sorted by time; those of one time stay in the report's order."""
         rows = [bound("07-26-2026 08:10:00", name=name) for name in ("B", "A")]
-        frame = read_real_time(real_time(DAY, *rows, bound("07-26-2026 08:05:00", name="C")), DAY)
+        frame = read_report(REAL_TIME, real_time(DAY, *rows, bound("07-26-2026 08:05:00", name="C")), DAY)
         assert frame["constraint_name"].to_list() == ["C", "B", "A"]
 
     def test_a_day_without_constraints_has_no_rows(self) -> None:
         """Header and disclaimer alone are a report, with its day in the banner or without."""
-        assert read_real_time(real_time(DAY), DAY).is_empty()
-        assert read_real_time(real_time(None), DAY).is_empty()
+        assert read_report(REAL_TIME, real_time(DAY), DAY).is_empty()
+        assert read_report(REAL_TIME, real_time(None), DAY).is_empty()
 
     def test_the_market_date_is_read_in_the_usual_spellings(self) -> None:
         """The banner may spell its date with slashes, dashes, a month's name, or in a cell of Excel's own beside it."""
@@ -100,7 +99,7 @@ class TestRealTime:
         spellings += [("x", "Market Date: July 26, 2026 (final)"), ("Market Date:", datetime(2026, 7, 26))]  # noqa: DTZ001
         for spelling in spellings:
             sheet = [("MISO",), ("RPE",), spelling, ("Time of Occurence", *COLUMNS), (DISCLAIMER,)]
-            assert read_real_time(workbook(sheet), DAY).is_empty()
+            assert read_report(REAL_TIME, workbook(sheet), DAY).is_empty()
             sheet[2] = tuple(str(cell).replace("26", "27", 1) if isinstance(cell, str) else cell for cell in spelling)
             if sheet[2] != spelling:
                 assert refused(workbook(sheet)) == [("report_market_day", "Row[2]")]
@@ -116,7 +115,7 @@ class TestRealTime:
             (None,),
             (DISCLAIMER,),
         ]
-        frame = read_real_time(workbook(sheet), DAY)
+        frame = read_report(REAL_TIME, workbook(sheet), DAY)
         assert frame.select("interval_end", "constraint_name", "shadow_price", "description").rows() == [
             (at("00:05"), "A - B", -1.5, None)
         ]
@@ -125,14 +124,16 @@ class TestRealTime:
 class TestCoverage:
     def test_a_report_speaks_for_its_whole_day(self) -> None:
         """288 intervals, 00:05 to the next 00:00, quiet ones included; 24 hours of a day-ahead one."""
-        assert covered(REAL_TIME, read_real_time(real_time(DAY), DAY), DAY).to_list() == REAL_TIME.interval_ends(DAY)
-        hours = covered(DAY_AHEAD, read_day_ahead(day_ahead(DAY), DAY), DAY).to_list()
+        assert covered(
+            REAL_TIME, read_report(REAL_TIME, real_time(DAY), DAY), DAY
+        ).to_list() == REAL_TIME.interval_ends(DAY)
+        hours = covered(DAY_AHEAD, read_report(DAY_AHEAD, day_ahead(DAY), DAY), DAY).to_list()
         assert hours == [at("00:00") + timedelta(hours=number) for number in range(1, 25)]
 
     def test_a_time_off_the_grid_is_kept_and_heals_nothing(self) -> None:
         """08:07:00 keeps its row; the interval it falls into, 08:05 to 08:10, is not spoken for; 23:59:59 alike."""
         rows = [bound("07-26-2026 08:07:00"), bound("07-26-2026 08:10:00"), bound("07-26-2026 23:59:59")]
-        frame = read_real_time(real_time(DAY, *rows), DAY)
+        frame = read_report(REAL_TIME, real_time(DAY, *rows), DAY)
         assert frame["interval_end"].to_list()[:2] == [at("08:07"), at("08:10")]
         left_out = set(REAL_TIME.interval_ends(DAY)) - set(covered(REAL_TIME, frame, DAY))
         assert left_out == {at("08:10"), at("00:00", DAY + timedelta(days=1))}
@@ -141,7 +142,7 @@ class TestCoverage:
 class TestDayAhead:
     def test_hours_are_hours_ending(self) -> None:
         """Hour 1 is 00:00 to 01:00 and hour 24 ends at the next 00:00, of the same market day; text or number."""
-        frame = read_day_ahead(day_ahead(DAY, bound(24), bound("1"), bound("2.0")), DAY)
+        frame = read_report(DAY_AHEAD, day_ahead(DAY, bound(24), bound("1"), bound("2.0")), DAY)
         assert frame.select("market_day", "interval_start", "interval_end").rows() == [
             (DAY, at("00:00"), at("01:00")),
             (DAY, at("01:00"), at("02:00")),
@@ -190,7 +191,7 @@ class TestRefused:
     def test_a_newer_workbook_is_not_opened(self) -> None:
         """A zip, which may unzip to anything, is refused by its first bytes."""
         with pytest.raises(RefusedReportError, match="begins with 'PK"):
-            read_real_time(b"PK\x03\x04 a newer workbook", DAY)
+            read_report(REAL_TIME, b"PK\x03\x04 a newer workbook", DAY)
 
     def test_a_time_of_another_day(self) -> None:
         """Each time must end an interval of the market day; the day's own 00:00 ends one of the day before."""
@@ -204,7 +205,7 @@ class TestRefused:
         rows = [bound("07-26-2026 08:10:00"), bound("26-07-2026 08:10:00"), bound("soon"), bound(46229.34)]
         assert refused(real_time(DAY, *rows)) == [("unreadable_time", "Row[5]")]
         with pytest.raises(RefusedReportError, match="and so in 2 more rows"):
-            read_real_time(real_time(DAY, *rows), DAY)
+            read_report(REAL_TIME, real_time(DAY, *rows), DAY)
         assert refused(real_time(DAY, bound("07-26-2026 08:10:00", name="  "))) == [("empty_name", "Row[4]")]
         for price in ("", "None", "1e999", "nan", "1,234.5", "$5"):
             assert refused(real_time(DAY, bound("07-26-2026 08:10:00", price))) == [("bad_price", "Row[4]")]
@@ -233,7 +234,7 @@ class TestCheck:
         found = check_report(REAL_TIME, data, DAY)
         assert isinstance(found, tuple)
         with pytest.raises(RefusedReportError) as caught:
-            read_real_time(data, DAY)
+            read_report(REAL_TIME, data, DAY)
         assert found == caught.value.reasons
 
     def test_a_workbook_that_would_end_the_process_is_refused(self) -> None:

@@ -96,41 +96,31 @@ class RefusedReportError(ValueError):
         self.reasons = reasons
 
 
-def read_real_time(data: bytes, market_day: date, object_key: str = "") -> pl.DataFrame:
-    """Read a ``YYYYMMDD_rt_rpe.xls``: one row a binding constraint and time, in time order.
+def read_report(report: Report, data: bytes, market_day: date, object_key: str = "") -> pl.DataFrame:
+    """Read a report: one row a binding constraint and time, in time order.
 
-    ``Time of Occurence`` is taken for the end of five minutes in EST: unverified, inferred from the live feed. A time
-    off the five-minute grid is kept as it is. The market day is checked against the banner's ``Market Date:``, where
-    there is one, and against every time.
+    ``Time of Occurence`` of a ``YYYYMMDD_rt_rpe.xls`` is taken for the end of five minutes in EST: unverified, inferred
+    from the live feed. A time off the five-minute grid is kept as it is. ``Hour of Occurence`` of a
+    ``YYYYMMDD_da_rpe.xls``, 1 to 24, is taken for the hour ending: 1 is 00:00 to 01:00 EST.
 
-    A workbook damaged on purpose can make the library end the process: ``report_check`` reads where that does no harm.
+    The market day is checked against the banner's ``Market Date:``, where there is one, and against every time. A
+    day-ahead report without one is refused: nothing would say which day it is.
+
+    A workbook damaged on purpose can make the library end the process: ``check_report`` reads where that does no harm.
 
     Args:
+        report: Which kind of report.
         data: The file as MISO sent it.
         market_day: The day (EST) that it is to be about.
         object_key: Where it is archived, for the column of that name.
 
     Returns:
-        A frame with the columns of ``feeds.columns.CONSTRAINTS``: shadow prices in $/MW, the sign as published;
-        ``source`` is ``next_day_report``, what the report does not carry is null.
+        A frame with the columns of ``feeds.columns.CONSTRAINTS``: shadow prices in $/MW, the sign as published; what
+        the report does not carry is null.
 
     Raises:
         RefusedReportError: It is no such report of that day.
     """
-    return read_report(REAL_TIME, data, market_day, object_key)
-
-
-def read_day_ahead(data: bytes, market_day: date, object_key: str = "") -> pl.DataFrame:
-    """Read a ``YYYYMMDD_da_rpe.xls`` as ``read_real_time`` does: one row a binding constraint and hour.
-
-    ``Hour of Occurence``, 1 to 24, is taken for the hour ending: 1 is 00:00 to 01:00 EST. ``source`` is
-    ``day_ahead_report``. Without a ``Market Date:`` in its banner nothing would say which day it is: it is refused.
-    """
-    return read_report(DAY_AHEAD, data, market_day, object_key)
-
-
-def read_report(report: Report, data: bytes, market_day: date, object_key: str = "") -> pl.DataFrame:
-    """Read a report of either kind; see ``read_real_time`` and ``read_day_ahead``."""
     cells = _cells(data)
     header, columns = _header(cells, report)
     _check_market_date(cells.head(header).rows(), report, market_day)
