@@ -20,6 +20,7 @@ from miso_archive.collecting.embedded_valkey import embedded_valkey
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import Settings, environment_variable
 from miso_archive.simulate import Reply, SimulatedFeed
+from miso_archive.store.layout import is_refused_body, quarantine_folder, sourcing_folder
 
 SEED: Final = 307
 """A market that is quiet at first and at the end of the hour, and binds between."""
@@ -148,9 +149,9 @@ def _outcome(result: Mapping[str, Any], body: bytes) -> str:
 
 
 def _describe(folder: Path) -> None:
-    snapshots = sorted((folder / "sourcing" / RESERVE.dataset).rglob("*.json.gz"))
-    refused = sorted((folder / "quarantine" / RESERVE.dataset).rglob("*.body.gz"))
-    say(f"{folder} holds {len(snapshots)} simulated snapshots and {len(refused)} refused")
+    snapshots = sorted((folder / sourcing_folder(RESERVE)).rglob("*.json.gz"))
+    refused = sum(is_refused_body(path.name) for path in (folder / quarantine_folder(RESERVE)).rglob("*"))
+    say(f"{folder} holds {len(snapshots)} simulated snapshots and {refused} refused")
     say(f"look at one:       zcat {snapshots[-1]}")
     say(f"check them all:    .venv/bin/miso-archive validate {snapshots[0].parent}/*.json.gz")
     say("run it again:      make demo   (stores nothing new)")

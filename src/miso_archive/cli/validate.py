@@ -13,8 +13,10 @@ from cyclopts import Parameter
 
 from miso_archive.cli.streams import put
 from miso_archive.contract.content_encoding import gunzipped
-from miso_archive.contract.examine import MOST_BYTES, Verdict, examine
+from miso_archive.contract.examine import MOST_BYTES, Verdict
 from miso_archive.contract.findings import Finding, RefusalCode
+from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import as_est
 from miso_archive.settings.options import UsageError
 from miso_archive.text import counted
@@ -40,7 +42,7 @@ def validate(files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], 
     if unknown := [name for name in files if name.startswith("-") and name != "-"]:
         raise UsageError(f"Unknown option: {unknown[0]}. A file of that name is ./{unknown[0]}.")
     valid = True
-    for name, verdict in _examined(files):
+    for name, verdict in _examined(RESERVE, files):
         valid &= verdict.snapshot is not None
         if json:
             summary = {"file": os.fsencode(name).decode(errors="replace"), **_summary(verdict)}
@@ -50,16 +52,16 @@ def validate(files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], 
     return 0 if valid else 1
 
 
-def _examined(names: list[str]) -> Iterator[tuple[str, Verdict]]:
+def _examined(feed: Feed, names: list[str]) -> Iterator[tuple[str, Verdict]]:
     """Yield each file, and of a folder each body in it, with its verdict."""
     for name in names:
         if os.path.isdir(name):  # noqa: PTH112 - Path's raises where a folder above has no rights
-            yield from _examined_folder(name)
+            yield from _examined_folder(feed, name)
         else:
-            yield name, _examine_file(name)
+            yield name, _examine_file(feed, name)
 
 
-def _examined_folder(folder: str) -> Iterator[tuple[str, Verdict]]:
+def _examined_folder(feed: Feed, folder: str) -> Iterator[tuple[str, Verdict]]:
     failed: list[OSError] = []
     empty = True
     for path, folders, names in os.walk(folder, onerror=failed.append):
@@ -73,16 +75,16 @@ def _examined_folder(folder: str) -> Iterator[tuple[str, Verdict]]:
             if not is_archive and name.endswith(_BODIES) and not name.startswith(".") and not name.endswith(_REASONS):
                 empty = False
                 body = str(Path(path) / name)
-                yield body, _examine_file(body)
+                yield body, _examine_file(feed, body)
     for error in failed:
         yield str(error.filename), _unreadable(f"cannot be listed: {error.strerror}")
     if empty and not failed:
         yield folder, _unreadable(f"holds no bodies: no {', no '.join(f'*{ending}' for ending in _BODIES)}")
 
 
-def _examine_file(name: str) -> Verdict:
+def _examine_file(feed: Feed, name: str) -> Verdict:
     try:
-        return examine(_read(name))
+        return feed.examine(_read(name))
     except (OSError, EOFError, zlib.error) as error:
         return _unreadable(f"cannot be read: {getattr(error, 'strerror', None) or error}")
 

@@ -199,9 +199,17 @@ def open_parts(
             stack.callback(announcer.close)
         archive = store_of(settings)
         answers = enter(archive, settings.environment, simulated=settings.simulated)
-        spool = Spool(settings.spool, archive.identity, feed, settings.environment)
-        opened = (archive, registry, announcer, spool, pace, clock)
-        yield Parts(feed, settings.environment, *opened, archive_is_away=not answers)
+        yield Parts(
+            feed=feed,
+            environment=settings.environment,
+            archive=archive,
+            registry=registry,
+            announcer=announcer,
+            spool=Spool(settings.spool, archive.identity, feed, settings.environment),
+            pace=pace,
+            clock=clock,
+            archive_is_away=not answers,
+        )
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 
 def _kafka(value: SecretStr) -> SecretStr:
-    parse_kafka_address(value.get_secret_value(), default_topic=RESERVE.dataset)
+    parse_kafka_address(value.get_secret_value(), default_topic="")  # its form alone: the topic is the feed's
     return value
 
 
