@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from miso_archive.cli.app import main
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.store.layout import snapshot_key
+from tests.bodies import live_body
 
 if TYPE_CHECKING:
     import pytest
@@ -22,11 +22,7 @@ NOON = datetime(2026, 7, 27, 12, 0, tzinfo=EST)
 
 def body(end: datetime, *prices: str) -> bytes:
     """A live body of one interval with these prices."""
-    period = end.replace(tzinfo=None).isoformat()
-    rows = [
-        {"Name": NAME, "Period": period, "Price": price, "Description": "STR+Lost_Gen Zone_3"} for price in prices
-    ] or [{"Name": "None", "Period": period, "Price": "None"}]
-    return json.dumps({"RefId": f"{end:%d-%b-%Y} - Interval {end:%H:%M} EST", "Constraint": rows}).encode()
+    return live_body(end, *prices, name=NAME)
 
 
 def objects() -> dict[str, bytes]:

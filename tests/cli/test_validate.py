@@ -13,7 +13,7 @@ import pytest
 from miso_archive.cli.app import main
 from miso_archive.contract.examine import MOST_BYTES
 from miso_archive.simulate.archive import write_archive
-from tests.contract.test_examine import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER, body
+from tests.bodies import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER, body
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -32,6 +31,8 @@ from miso_archive.contract.examine import examine
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.store.put_once import Stored
+from tests.bodies import body as spelled
+from tests.bodies import ref_id
 
 END = datetime(2026, 7, 27, 8, 10, tzinfo=EST)
 DUE = datetime(2026, 7, 27, 13, 15, tzinfo=UTC)
@@ -45,7 +46,7 @@ def row(price: str, name: str = NAME, **more: object) -> dict[str, object]:
 
 def body(*rows: dict[str, object], end: datetime = END, **more: object) -> bytes:
     """A live body."""
-    return json.dumps({"RefId": f"{end:%d-%b-%Y - Interval %H:%M EST}", "Constraint": rows, **more}).encode()
+    return spelled(*rows, ref_id=ref_id(end), **more)
 
 
 def record_of(*bodies: bytes, stored: int = 0) -> RunRecord:

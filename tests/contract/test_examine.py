@@ -5,69 +5,17 @@ from typing import Any
 
 import pytest
 
-from miso_archive.contract.examine import DOCUMENTED_FIELDS, LIVE_FIELDS, Snapshot, Verdict, examine
+from miso_archive.contract.examine import DOCUMENTED_FIELDS, LIVE_FIELDS, examine
 from miso_archive.contract.findings import WarningCode
 from miso_archive.intervals.labels import EST
 from miso_archive.simulate import documented_body, is_quiet, snapshot_body
+from tests.bodies import DOCUMENTED_ROW, END, LIVE_ROW, REF_ID, body, without
+from tests.contract.judged import accepted, refused, warned
 
-END = datetime(2026, 7, 27, 8, 10, tzinfo=EST)
-REF_ID = "27-Jul-2026 - Interval 08:10 EST"
-LIVE_ROW: dict[str, Any] = {
-    "Name": "RDT_SO_MW (South_North) - STR+Lost_Gen Zone_3",
-    "Period": "2026-07-27T08:10:00",
-    "Price": "-8.32",
-    "Description": "STR+Lost_Gen Zone_3",
-}
-DOCUMENTED_ROW: dict[str, Any] = {
-    "Name": "SPIN Zone_1",
-    "Period": "2026-07-27T13:10:00Z",
-    "Price": 12.5,
-    "ReserveType": "SPIN",
-    "Direction": "UP",
-    "Quantity": 150.25,
-    "OVERRIDE": False,
-    "BP1": 100.0,
-    "PC1": 200,
-    "BP2": None,
-    "PC2": None,
-}
 ROWS = [LIVE_ROW, DOCUMENTED_ROW]
-PLACEHOLDER: dict[str, Any] = {"Name": "None", "Period": "2026-07-27T08:10:00", "Price": "None", "Description": "None"}
 NO_TEXT: list[object] = [[], {}, ["text"]]
 
 both_shapes = pytest.mark.parametrize("row", ROWS, ids=["live", "documented"])
-
-
-def body(*rows: object, ref_id: object = REF_ID, **more: object) -> bytes:
-    """Spell a body of the feed with these rows."""
-    return json.dumps({"RefId": ref_id, "Constraint": list(rows), **more}).encode()
-
-
-def without(row: dict[str, Any], field: str) -> dict[str, Any]:
-    """Leave one field out of a row."""
-    return {name: value for name, value in row.items() if name != field}
-
-
-def accepted(text: bytes) -> Snapshot:
-    """Examine a body that is to be accepted without any warning."""
-    verdict = examine(text)
-    assert verdict.snapshot is not None, verdict.reasons
-    assert (verdict.reasons, verdict.warnings) == ((), ())
-    assert verdict.interval_end == verdict.snapshot.interval_end
-    return verdict.snapshot
-
-
-def refused(text: bytes) -> list[tuple[str, str]]:
-    """Examine a body that is to be refused; give code and place of each reason."""
-    verdict = examine(text)
-    assert verdict.snapshot is None
-    return [(reason.code.value, reason.where) for reason in verdict.reasons]
-
-
-def warned(verdict: Verdict) -> list[tuple[str, str]]:
-    """Give code and place of each warning of an accepted body."""
-    assert verdict.snapshot is not None, verdict.reasons
-    return [(warning.code.value, warning.where) for warning in verdict.warnings]
 
 
 class TestRowShapes:

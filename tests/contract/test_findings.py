@@ -11,18 +11,8 @@ from miso_archive.collecting.fetch import UndecodedError
 from miso_archive.contract.examine import MOST_BYTES, examine
 from miso_archive.contract.findings import MOST_FINDINGS, FailureCode, Finding, RefusalCode, WarningCode
 from miso_archive.text import shown
-from tests.contract.test_examine import (
-    DOCUMENTED_ROW,
-    END,
-    LIVE_ROW,
-    PLACEHOLDER,
-    REF_ID,
-    accepted,
-    body,
-    refused,
-    warned,
-    without,
-)
+from tests.bodies import DOCUMENTED_ROW, END, LIVE_ROW, PLACEHOLDER, REF_ID, body, without
+from tests.contract.judged import accepted, refused, warned
 from tests.reports.test_workbook import DAY
 from tests.reports.test_workbook import refused as refused_report
 from tests.workbooks import bound, real_time

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from miso_archive.contract.examine import DIRECTIONS, DOCUMENTED_FIELDS, LIVE_FIELDS, RESERVE_TYPES, Verdict, examine
 from miso_archive.contract.findings import MOST_FINDINGS
 from miso_archive.intervals.labels import EST, INTERVAL
-from tests.contract.test_examine import DOCUMENTED_ROW, LIVE_ROW, REF_ID, without
+from tests.bodies import DOCUMENTED_ROW, LIVE_ROW, REF_ID, without
 
 pytestmark = pytest.mark.slow("tries many bodies")
 

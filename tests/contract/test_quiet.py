@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from miso_archive.contract.examine import DOCUMENTED_FIELDS
-from tests.contract.test_examine import END, LIVE_ROW, PLACEHOLDER, accepted, body, refused, without
+from tests.bodies import END, LIVE_ROW, PLACEHOLDER, body, without
+from tests.contract.judged import accepted, refused
 
 
 class TestQuiet:

@@ -23,6 +23,7 @@ from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
 from miso_archive.store.store import ArchiveError
 from miso_archive.version import __version__
+from tests.bodies import live_body
 from tests.s3_archives import block
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ NO_DATA = b'{"error":"no data"}'
 
 def body(price: str = "-1", end: datetime = END) -> bytes:
     """A body that passes by today's rules."""
-    row = {"Name": "A - B", "Period": end.strftime("%Y-%m-%dT%H:%M:00"), "Price": price, "Description": "B"}
-    return json.dumps({"RefId": end.strftime("%d-%b-%Y - Interval %H:%M EST"), "Constraint": [row]}).encode()
+    return live_body(end, price)
 
 
 def response(content: bytes, fetched_at: datetime = FETCHED_AT) -> Response:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.contract.test_examine import LIVE_ROW, body
+from tests.bodies import LIVE_ROW, body
 from tests.services.proxy import LoopbackServer
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from miso_archive.contract.examine import MOST_BYTES
-from tests.contract.test_examine import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER, REF_ID, body, without
+from tests.bodies import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER, REF_ID, body, without
 from tests.hostile.texts import NAMES, PERIODS, PRICES, REF_IDS
 
 if TYPE_CHECKING:

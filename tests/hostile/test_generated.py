@@ -16,7 +16,7 @@ from miso_archive.feeds.columns import OBJECTS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.reading.decode import decode
 from miso_archive.store.layout import snapshot_key
-from tests.contract.test_examine import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER
+from tests.bodies import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER
 from tests.contract.test_properties import check
 from tests.hostile.exchanges import GOOD, RETRY_AFTER, Scripted, answer
 from tests.hostile.payloads import literal

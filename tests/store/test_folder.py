@@ -25,6 +25,7 @@ from miso_archive.simulate import SimulatedFeed
 from miso_archive.store.folder import Folder
 from miso_archive.store.put_once import Stored, store_snapshot
 from miso_archive.store.response import Response
+from tests.bodies import END, live_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,9 +63,9 @@ def files(folder: Path) -> list[str]:
 
 def response_of(price: str) -> Response:
     """A fetched body of the interval 08:10."""
-    row = {"Name": "A - B", "Period": "2026-07-27T08:10:00", "Price": price, "Description": "B"}
-    body = json.dumps({"RefId": "27-Jul-2026 - Interval 08:10 EST", "Constraint": [row]}).encode()
-    return Response(body, datetime(2026, 7, 27, 13, 11, tzinfo=UTC), "https://feed.test/", "application/json")
+    return Response(
+        live_body(END, price), datetime(2026, 7, 27, 13, 11, tzinfo=UTC), "https://feed.test/", "application/json"
+    )
 
 
 def store(root: Path, response: Response) -> Stored:
