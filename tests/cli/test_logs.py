@@ -118,6 +118,18 @@ def test_wrong_usage_is_json_too(tmp_path: Path, wrong: list[str], capsys: pytes
     assert sys.stderr is stream
 
 
+def test_a_warning_is_told_once(
+    feed: SimulatedFeed, archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A library that logs all to standard error, as Prefect does once a block is loaded, repeats no line of ours."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler()])
+    where = ["--local", str(archive), "--reports-url", feed.url, "--start", "2026-07-27", "--end", "2026-07-28"]
+    assert main(["backfill", *where]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith(f"miso-archive: warning: {feed.url} has none of the reports asked for")
+    assert told.count("\n") == 1
+
+
 def test_a_program_has_its_logs_back(feed: SimulatedFeed, tmp_path: Path, redis_url: str) -> None:
     """A program that runs a command finds logs and standard error as they were, whatever was asked for."""
     ours, root = logging.getLogger("miso_archive"), logging.getLogger()

@@ -15,6 +15,8 @@ from miso_archive.cli.app import main
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from miso_archive.simulate import SimulatedFeed
+
 
 class TestUsage:
     @pytest.mark.parametrize("command", ["read", "coverage", "compact"])
@@ -94,6 +96,16 @@ class TestTerminal:
         assert code == 0
         assert "days read" in shown
         assert "2026-07-27" in shown
+
+    def test_a_warning_does_not_run_into_the_bar(self, archive: Path, feed: SimulatedFeed) -> None:
+        """What is warned of while a bar is shown stands on a line of its own, above the bar."""
+        where = ("--local", str(archive), "--reports-url", feed.url, "--start", "2026-07-27", "--end", "2026-07-28")
+        code, shown = self.in_terminal("backfill", *where)
+        assert code == 0
+        before, told, _ = shown.partition("miso-archive: warning: ")
+        assert told
+        assert "days backfilled" in before
+        assert before.endswith(("\n", "\x1b[2K"))
 
     def test_parquet_is_not_for_a_terminal(self, archive: Path) -> None:
         """Parquet on a terminal is refused, with what to do."""

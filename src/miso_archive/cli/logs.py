@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final, TextIO
 
+from miso_archive.cli.streams import tell
 from miso_archive.settings.options import Settings
 
 _OURS: Final = "miso_archive"
@@ -34,7 +35,7 @@ def own_stderr(arguments: Sequence[str], *, until_exit: bool) -> Iterator[None]:
             if _asks_for_json(arguments):
                 _take_over(sys.stderr)
             else:
-                _speak_as_a_command(sys.stderr)
+                _speak_as_a_command()
         yield
     except Exception:
         if not isinstance(sys.stderr, _LoggedLines):
@@ -124,12 +125,20 @@ def _take_over(stream: TextIO) -> None:
     sys.stderr = _LoggedLines(_beneath(stream))
 
 
-def _speak_as_a_command(stream: TextIO) -> None:
+class _Told(logging.Handler):
+    """Has the command tell what its parts log: on standard error as it is then, which puts lines above a bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell a warning; what fails is told by the command, once."""
+        if record.levelno < logging.ERROR:
+            tell(f"warning: {self.format(record)}")
+
+
+def _speak_as_a_command() -> None:
     """Let what a command's parts log look like what it says itself; ``collect`` has its own logs."""
-    handler = logging.StreamHandler(stream)
-    handler.addFilter(lambda record: record.levelno < logging.ERROR)  # what fails is told by the command, once
-    handler.setFormatter(logging.Formatter("miso-archive: warning: %(message)s"))
-    logging.getLogger(_OURS).handlers = [handler]
+    logger = logging.getLogger(_OURS)
+    logger.handlers = [_Told()]
+    logger.propagate = False  # Prefect, which a block brings, tells on its own what reaches the root
 
 
 def _remembered() -> Callable[[], None]:
