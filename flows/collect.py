@@ -27,6 +27,7 @@ from miso_archive.collecting.steps import Candidate, generate_candidates
 from miso_archive.collecting.told import TOO_LATE, failure_message, name_at_start
 from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.contract.findings import FailureCode, Finding
+from miso_archive.extras import MissingExtraError
 from miso_archive.failures import ARCHIVE_RETRIES, CollectionError, Retries
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import as_est
@@ -172,8 +173,7 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
         settings = Settings.resolve(given, os.environ)
     except UsageError as error:
         name_run(scope, due, FailureCode.WRONG_PARAMETERS.value)
-        reason = RunError(code=FailureCode.WRONG_PARAMETERS.value, message=str(error))
-        return _failed(RunResult(total_candidates=1, failed=1, errors=[reason]))  # type: ignore[no-any-return]
+        return _failed(_wrong_parameters(error))  # type: ignore[no-any-return]
     pace = Pace.of(due, now, settings.polls, settings.poll_gap)
     # A worker that was down starts its whole backlog at once: the next run of the schedule does what this one would.
     if pace.is_stale(now) and _is_sent_for_the_first_time(this_run):
@@ -185,6 +185,12 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     result = run(settings, pace, clock, show)
     show.end(result)
     return _failed(result) if result.failed else result.as_dict()
+
+
+def _wrong_parameters(error: UsageError | MissingExtraError) -> RunResult:
+    """Return the result of a run that parameters and environment do not make, or not with what is installed."""
+    reason = RunError(code=FailureCode.WRONG_PARAMETERS.value, message=str(error))
+    return RunResult(total_candidates=1, failed=1, errors=[reason])
 
 
 def _failed(result: RunResult) -> Any:  # noqa: ANN401 - a state, in place of what the flow returns
@@ -223,6 +229,8 @@ def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
             return collect_candidates(generate_candidates(settings), show.feed, parts, _AsTasks(parts), pace, show)
     except CollectionError as error:
         return failed_before_start(error)
+    except MissingExtraError as error:
+        return _wrong_parameters(error)
 
 
 class _AsTasks:

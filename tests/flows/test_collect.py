@@ -229,6 +229,20 @@ def test_wrong_parameters_fail_the_run_with_the_parameter_to_give(feed: Simulate
     assert feed.hits == 0
 
 
+def test_a_library_that_is_not_installed_fails_the_run_with_the_extra_to_install(
+    feed: SimulatedFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that names Kafka where its library is missing fails in one line, code first, and keeps its result."""
+    monkeypatch.setenv("KAFKA_CONNECTION_STRING", "127.0.0.1:9092")
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    monkeypatch.delitem(sys.modules, "miso_archive.collecting.announce", raising=False)
+    state = run(feed, local=tmp_path)
+    assert (state.message or "").startswith("wrong_parameters: Kafka needs the extra kafka: pip install 'miso-archive")
+    assert result_of(state)["errors"][0]["code"] == "wrong_parameters"
+    assert flow_run_of(state).name.endswith(" EST: wrong_parameters")
+    assert feed.hits == 0
+
+
 def test_a_retry_in_a_new_process_takes_the_body_it_has(
     feed: SimulatedFeed, tmp_path: Path, prefect_server: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
