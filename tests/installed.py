@@ -69,10 +69,10 @@ def _requirements(name: str, extras: set[str]) -> list[str]:
 
 
 def python(
-    extras: tuple[str, ...], code: str, *arguments: str, environ: Mapping[str, str] | None = None
+    extras: tuple[str, ...], code: str, *arguments: str, environ: Mapping[str, str] | None = None, without: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run code in a new Python of that install, with these variables besides."""
-    there = brought(*extras)
+    """Run code in a new Python of that install, with these variables besides, and without this distribution of it."""
+    there = brought(*extras) - {without}
     left_out = [module for module, names in packages_distributions().items() if not there & set(map(plain, names))]
     command = [sys.executable, "-c", _ONLY + code, " ".join(left_out), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | (environ or {}))

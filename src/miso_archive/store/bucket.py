@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from miso_archive.contract.findings import FailureCode
+from miso_archive.extras import needs
 from miso_archive.store.access import Access, is_segment
 from miso_archive.store.gzipped import sha256_unzipped
 from miso_archive.store.s3_errors import NOT_FOUND, PRECONDITION_FAILED, broken_off, of_call, says_so
@@ -37,7 +38,8 @@ class Bucket:
     @cached_property
     def _many(self) -> "ManyRequests":
         # A run that collects reads no more than a mark, and need not wait for another library.
-        from miso_archive.store.s3_requests import ManyRequests  # noqa: PLC0415 - as said
+        with needs("s3", self.location):
+            from miso_archive.store.s3_requests import ManyRequests  # noqa: PLC0415 - as said
 
         return ManyRequests(self._access)
 
