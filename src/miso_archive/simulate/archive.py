@@ -5,14 +5,13 @@ the provenance of every object names ``simulated`` as its source. How often inte
 in the documented shape is made up; how often the real feed shows any of it is not known here.
 """
 
-import hashlib
 import math
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import repeat
 from pathlib import Path
 from typing import Final
@@ -26,12 +25,11 @@ from miso_archive.intervals.market_days import INTERVALS_A_DAY, day_begins
 from miso_archive.simulate.faults import fault_reply
 from miso_archive.simulate.market import documented_body, is_quiet, snapshot_body
 from miso_archive.store.environments import Writer, begin
-from miso_archive.store.gzipped import sha256_unzipped, zipped
+from miso_archive.store.gzipped import sha256_unzipped
 from miso_archive.store.layout import provenance_key
 from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
 from miso_archive.store.store import Keeper
-from miso_archive.version import __version__
 
 FIRST_DAY: Final = date(2001, 1, 1)
 """The first market day unless another is asked for: long before the feed began."""
@@ -235,29 +233,11 @@ def _revised_after(first: datetime, generator: random.Random) -> list[datetime]:
 
 def _store_bodies(archive: Keeper, interval: _Interval, seed: int) -> None:
     body_of = documented_body if interval.documented else snapshot_body
-    first, *later = interval.fetched
-    _store_first(archive, interval.end, body_of(interval.end, seed=seed), first)
-    for revision, fetched_at in enumerate(later, 1):
+    for revision, fetched_at in enumerate(interval.fetched):
         body = body_of(interval.end, seed=seed, revision=revision)
-        snapshot = Snapshot(
-            ref_id=_ref_id(body), interval_end=interval.end, constraints=()
-        )  # only its label is looked at
+        # Only its label is looked at.
+        snapshot = Snapshot(ref_id=_ref_id(body), interval_end=interval.end, constraints=())
         store_snapshot(archive, RESERVE, snapshot, Response(body, fetched_at, SOURCE, "application/json"))
-
-
-def _store_first(archive: Keeper, interval_end: datetime, body: bytes, fetched_at: datetime) -> None:
-    """Do what `store_snapshot` does where nothing stands, in half the time: nearly all bodies pass here."""
-    provenance = {
-        "sha256": hashlib.sha256(body).hexdigest(),
-        "fetched-at": f"{fetched_at.astimezone(UTC).isoformat()[:19]}Z",
-        "source-url": SOURCE,
-        "collector-version": __version__,
-        "ref-id": _ref_id(body),
-    }
-    label = interval_end.isoformat()
-    minute = f"{label[:4]}{label[5:7]}{label[8:10]}_{label[11:13]}{label[14:16]}"
-    key = f"sourcing/{RESERVE.dataset}/{label[:10]}/{RESERVE.file_stem}_{minute}.json.gz"
-    archive.put_if_absent(key, zipped(body), provenance)
 
 
 def _ref_id(body: bytes) -> str:
