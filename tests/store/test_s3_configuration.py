@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -393,3 +394,12 @@ class TestWhatIsNoPlace:
             with pytest.raises(UnusableArchiveError, match=f"no AWS credentials are found for s3://{bucket.name}: "):
                 call()
         assert front.heads == []
+
+
+def test_a_bucket_opened_again_is_not_described_again(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What botocore knows of S3 is parsed by the first that opens a bucket: for the others that would be most of it."""
+    store_at(f"s3://{bucket.name}/first")
+    parsed: list[object] = []
+    monkeypatch.setattr(json.decoder.JSONDecoder, "raw_decode", lambda _decoder, text, *_: parsed.append(text))
+    store_at(f"s3://{bucket.name}/second")
+    assert not parsed

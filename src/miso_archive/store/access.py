@@ -6,14 +6,17 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader, create_loader
 
 from miso_archive.contract.findings import FailureCode
 from miso_archive.store.s3_errors import no_client
@@ -94,7 +97,7 @@ def access_by_name(bucket: str, folder: str, profile: str | None) -> Access:
     Raises:
         ArchiveError: The bucket cannot be an archive, or no S3 client can be made.
     """
-    return _access(bucket, folder, lambda: boto3.Session(profile_name=profile), {"config": _ONE_TRY})
+    return _access(bucket, folder, lambda: _session(profile), {"config": _ONE_TRY})
 
 
 def access_by_block(block: "S3Bucket") -> Access:
@@ -106,6 +109,18 @@ def access_by_block(block: "S3Bucket") -> Access:
     credentials = block.credentials
     parameters = credentials.aws_client_parameters.get_params_override()
     return _access(block.bucket_name, block.bucket_folder, credentials.get_boto3_session, parameters)
+
+
+def _session(profile: str | None) -> boto3.Session:
+    core = botocore.session.Session(profile=profile)
+    core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
+    return boto3.Session(botocore_session=core)
+
+
+@cache
+def _loader(data_path: str | None) -> Loader:
+    """Return what reads botocore's description of S3: to parse it takes longer than all else that opens a bucket."""
+    return create_loader(data_path)
 
 
 def _access(bucket: str, folder: str, session: Callable[[], Any], parameters: dict[str, Any]) -> Access:
