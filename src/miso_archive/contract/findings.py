@@ -103,7 +103,7 @@ class FailureCode(_Code):
     )
     ARCHIVE_UNREADABLE = (
         "archive_unreadable",
-        "In Prefect, of `compact` and `gaps`: the archive cannot be read, or raw objects are gone. The message tells.",
+        "There is no archive, it cannot be read, or raw objects are gone: of `compact`, `gaps` and whatever reads.",
     )
     BLOCK_NOT_FOUND = (
         "block_not_found",

@@ -1,4 +1,4 @@
-"""What sets one feed apart from its siblings: adding a feed means adding one small file that makes a Feed."""
+"""What sets one feed apart from its siblings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

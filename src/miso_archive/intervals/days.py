@@ -1,4 +1,4 @@
-"""Market days that are asked for: a period, and what a polars filter leaves of it. Pure."""
+"""Market days that are asked for: a period, and what a polars filter leaves of it. Pure but for the present."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

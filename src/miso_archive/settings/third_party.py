@@ -1,4 +1,7 @@
-"""What libraries read from the environment as they are imported: a line names it, where they have a traceback."""
+"""What libraries read from the environment as they are imported: a line names it, where they have a traceback.
+
+Pure but for the files that it names.
+"""
 
 import logging
 from collections.abc import MutableMapping
