@@ -27,7 +27,7 @@ from miso_archive.contract.examine import DOCUMENTED_FIELDS, LIVE_FIELDS, Bindin
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
 from miso_archive.feeds.columns import CONSTRAINT_COLUMNS, COVERAGE_COLUMNS, SNAPSHOT_COLUMNS, Column
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.health.status import status, told
+from miso_archive.health.status import Status, status, told
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.settings.options import PartsSettings, Settings, environment_variable, option_name
 from miso_archive.simulate import snapshot_body
@@ -122,7 +122,7 @@ def columns(described: tuple[Column, ...]) -> str:
     return table(("Column", "Type", "Unit", "Meaning"), rows)
 
 
-def fields(model: type[RunResult | Announcement]) -> str:
+def fields(model: type[RunResult | Announcement | Status]) -> str:
     """Return the table of a model's fields."""
     rows = ((f"`{name}`", info.description or "") for name, info in model.model_fields.items())
     return table(("Field", "Meaning"), rows)
@@ -341,6 +341,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/prefect.md", "deployments"): deployments,
     ("docs/operate.md", "status"): status_screen,
     ("docs/operate.md", "status-options"): lambda: own_options("status"),
+    ("docs/operate.md", "status-json"): lambda: fields(Status),
     ("docs/codes.md", "refusals"): lambda: codes(RefusalCode),
     ("docs/codes.md", "warnings"): lambda: codes(WarningCode),
     ("docs/codes.md", "failures"): lambda: codes(FailureCode),

@@ -7,21 +7,31 @@ import pkgutil
 import re
 import tomllib
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 import miso_archive
+from flows import serve, up
 from miso_archive.cli.app import app
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
 from miso_archive.feeds.feed import Feed
+from miso_archive.healing import backfill
+from miso_archive.healing.replay import ReplayResult
+from miso_archive.health.status import Part, Today
+from miso_archive.reading import compaction
+from miso_archive.reading.coverage import MISSING
+from miso_archive.reading.fetch_times import FETCH_TIMES
+from miso_archive.simulate import FAULTS
 from miso_archive.simulate.archive import write_archive
 from tests.tools.documentation import FEEDS, OF_THE_DEMO, PAGES, PARTS, PROJECT, README
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
+
+    from cyclopts import App
 
 DOCUMENTS = (README, *PAGES, "CONTRIBUTING.md", "CHANGELOG.md")
 
@@ -73,6 +83,25 @@ class TestNamesAll:
         assert command != "collect" or "--local" in options
         assert unnamed(option for option in options if option.startswith("--")) == []
 
+    @pytest.mark.parametrize("program", [serve.app, up.app], ids=["flows.serve", "flows.up"])
+    def test_options_of_the_flows_programs(self, program: App) -> None:
+        """So is every option of the programs that Makefile and readers start from flows/."""
+        options = [name for argument in program.assemble_argument_collection() for name in argument.names]
+        assert "--seed" in options or "--every" in options
+        assert unnamed(option for option in options if option.startswith("--") and option != "--folder") == []
+
+    def test_columns_and_fields(self) -> None:
+        """Every column of a frame, and every field of a result, that no generated table has is named as code."""
+        frames = (MISSING, FETCH_TIMES, compaction.RESULTS, backfill.RESULTS)
+        models = (ReplayResult, Part, Today)
+        names = {name for frame in frames for name in frame} | {name for one in models for name in one.model_fields}
+        assert {"lag_minutes", "still_refused"} <= names
+        assert unnamed(sorted(names), "`{}`") == []
+
+    def test_faults(self) -> None:
+        """Every fault of the simulated feed is listed, in its order."""
+        assert f"`{' '.join(FAULTS)}`" in " ".join(text_of("docs/collect.md").split())
+
     def test_codes(self) -> None:
         """Every code of a refusal, a warning or a failure is listed."""
         codes = [code.value for kind in (RefusalCode, WarningCode, FailureCode) for code in kind]
@@ -106,6 +135,7 @@ class TestNamesAll:
         """Every target of the Makefile is named as it is typed, and every variable that it takes."""
         makefile = text_of("Makefile")
         targets = re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
+        assert sorted(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split()) == sorted(targets)
         variables = re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE)
         assert len(targets) > 10
         assert {"DATA", "FEED", "SPEED"} <= set(variables)
@@ -202,6 +232,26 @@ class TestLinks:
     def test_none_is_dead(self, page: str) -> None:
         """Every relative link leads to a file or folder of the repository, every anchor to a heading or a line."""
         assert dead(page) == []
+
+    def test_files_and_modules_are_there(self) -> None:
+        """Whatever file or module of ours a page, a comment or a message names is there."""
+        files = [file for folder in ("src", "flows", "tests") for file in (PROJECT / folder).rglob("*.py")]
+        named = [PROJECT / page for page in (*DOCUMENTS, "Makefile", "prefect.yaml", "pyproject.toml")]
+        gone = []
+        for file in {*files, *named} - {Path(__file__)}:
+            text = file.read_text()
+            paths = re.findall(r"(?<![\w/.-])((?:src|flows|tests|docs|notebooks)/[\w/.-]*\w)(?![\w{*])", text)
+            modules = re.findall(r"-m ((?:flows|tests|miso_archive)\b[\w.]*\w)", text)
+            places = [
+                *paths,
+                *(re.sub("^miso_archive", "src/miso_archive", name).replace(".", "/") for name in modules),
+            ]
+            gone += [
+                (file.name, place)
+                for place in places
+                if not any((PROJECT / f"{place}{end}").exists() for end in ("", ".py"))
+            ]
+        assert gone == []
 
     def test_there_are_many(self) -> None:
         """Links are found where they are: README leads to every page, and pages to anchors of others."""

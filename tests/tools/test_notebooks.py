@@ -104,7 +104,8 @@ class TestCommitted:
 
 
 def test_readme_plot_is_the_notebooks() -> None:
-    """The picture in README is the output of the tagged cell."""
+    """README shows that picture, and it is the output of the tagged cell."""
+    assert f"]({PLOT.relative_to(NOTEBOOKS.parent)})" in (NOTEBOOKS.parent / "README.md").read_text()
     assert images(committed("shadow_prices"), README_TAG) == [PLOT.read_bytes()]
 
 
