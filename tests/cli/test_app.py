@@ -118,10 +118,10 @@ class TestUsage:
     ) -> None:
         """Ctrl-C ends a command with the shell's usual code 130 and no output."""
 
-        def interrupted(body: bytes) -> None:
-            raise KeyboardInterrupt(body)
+        def interrupted(name: str) -> None:
+            raise KeyboardInterrupt(name)
 
-        monkeypatch.setattr(cli_validate, "examine", interrupted)
+        monkeypatch.setattr(cli_validate, "_read", interrupted)
         payload = tmp_path / "payload"
         payload.write_bytes(b"{}")
         with pytest.raises(SystemExit) as ended:
