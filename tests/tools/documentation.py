@@ -328,6 +328,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/collect.md", "options"): options,
     ("docs/collect.md", "result"): lambda: fields(RunResult),
     ("docs/collect.md", "announcement"): lambda: fields(Announcement),
+    ("docs/collect.md", "validate"): lambda: own_options("validate"),
     ("docs/collect.md", "simulate"): lambda: own_options("simulate"),
     **{("docs/feeds.md", part_of(feed)): lambda feed=feed: feed_section(feed) for feed in FEEDS},  # type: ignore[misc]
     ("docs/read.md", "read"): lambda: own_options("read"),

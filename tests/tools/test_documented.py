@@ -26,7 +26,7 @@ from miso_archive.reading.coverage import MISSING
 from miso_archive.reading.fetch_times import FETCH_TIMES
 from miso_archive.simulate import FAULTS
 from miso_archive.simulate.archive import write_archive
-from tests.tools.documentation import FEEDS, OF_THE_DEMO, PAGES, PARTS, PROJECT, README
+from tests.tools.documentation import FEEDS, OF_THE_DEMO, PAGES, PARTS, PROJECT, README, own_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,6 +82,8 @@ class TestNamesAll:
         options = [name for argument in arguments for name in argument.names if name not in argument.negatives]
         assert command != "collect" or "--local" in options
         assert unnamed(option for option in options if option.startswith("--")) == []
+        # Its own stand in one table, so that no other command's stand for them.
+        assert command == "collect" or any(own_options(command) in text_of(page) for page in PAGES)
 
     @pytest.mark.parametrize("program", [serve.app, up.app], ids=["flows.serve", "flows.up"])
     def test_options_of_the_flows_programs(self, program: App) -> None:
@@ -126,6 +128,8 @@ class TestNamesAll:
         """Every variable that library, flows or notebooks read or set is named."""
         sources = [file for folder in ("src", "flows") for file in (PROJECT / folder).rglob("*.py")]
         found = {variable for file in sources for variable in variables_of(file)} - NO_VARIABLES
+        for file in sources:  # one of a single word
+            found |= set(re.findall(r"environ(?:\.\w+\(|\[)\"([A-Z_]+)\"", file.read_text()))
         for notebook in (PROJECT / "notebooks").glob("*.ipynb"):
             found |= set(re.findall(r"environ[^A-Z\n]*([A-Z_]+)", notebook.read_text()))
         assert {"MISO_API_URL", "MISO_ARCHIVE", "MISO_CHARTS", "MISO_TASK_RUNNER", "SSLKEYLOGFILE"} <= found

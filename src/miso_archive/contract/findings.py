@@ -123,7 +123,7 @@ class FailureCode(_Code):
     )
     WRONG_PARAMETERS = (
         "wrong_parameters",
-        "In Prefect: the run's parameters and the worker's environment do not make a run. Nothing is fetched.",
+        "In Prefect: parameters, the worker's environment or what is installed there make no run. Nothing is fetched.",
     )
 
 
