@@ -204,6 +204,12 @@ class TestExtras:
         """The extra all brings what any other does."""
         assert brought("all") == brought(*EXTRAS)
 
+    def test_all_compiles_no_grammar(self) -> None:
+        """Where Jupyter comes beside Prefect, the jsonschema that would double each run's start is left out."""
+        asked = {plain(found.name): found.specifier for found in map(Requirement, EXTRAS["all"])}
+        assert "4.24.1" in asked["jsonschema"]
+        assert "4.25.0" not in asked["jsonschema"]
+
     def test_are_locked(self) -> None:
         """The lock, which constrains every install by make, has all that any extra brings."""
         lines = Path("requirements.lock").read_text(encoding="utf-8").splitlines()
