@@ -152,6 +152,24 @@ class TestNamesAll:
         assert unnamed(extras, r"pip install '\.\[{}\]'") == []
 
 
+class TestShown:
+    @pytest.mark.parametrize("page", DOCUMENTS)
+    def test_commands_are_there(self, page: str) -> None:
+        """Whatever command of ours a page shows is one, with options that it has; so is what it says to make."""
+        targets = re.findall(r"^([a-z-]+):.*## ", text_of("Makefile"), re.MULTILINE)
+        assert set(re.findall(r"(?:`|\$ )make ([a-z-]+)", text_of(page))) <= set(targets)
+        for command, rest in re.findall(r"(?:`|\$ |bin/)miso-archive ([a-z]+)([^\n`|]*)", text_of(page)):
+            assert command in commands()
+            known = {name for argument in app[command].assemble_argument_collection() for name in argument.names}
+            assert set(re.findall(r"(?<!\S)--[a-z0-9-]+", rest)) <= known
+
+    def test_they_are_found(self) -> None:
+        """Of each kind there are many."""
+        shown = "".join(map(text_of, DOCUMENTS))
+        assert len(re.findall(r"(?:`|\$ )make [a-z-]+", shown)) > 30
+        assert len(re.findall(r"(?:`|\$ |bin/)miso-archive [a-z]+", shown)) > 30
+
+
 class TestReadme:
     def test_is_a_door(self) -> None:
         """README has at most 150 lines; the rest is in docs/."""
