@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from botocore.exceptions import ClientError
 from prefect_aws import AwsClientParameters, AwsCredentials, MinIOCredentials, S3Bucket
 
 from miso_archive.feeds.reserve import RESERVE
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from miso_archive.store.address import ArchiveAddress
     from miso_archive.store.store import Store
+    from tests.conftest import Bucket
     from tests.services.s3 import S3Endpoint
 
 SEED = 307
@@ -57,6 +60,15 @@ def fill(archive: Store) -> None:
             fetched_at = interval_end + timedelta(minutes=1 + revision)
             response = Response(body, fetched_at, "http://127.0.0.1/", "application/json")
             store_snapshot(archive, RESERVE, snapshot, response)
+
+
+def freeze(bucket: Bucket, key: str, storage_class: str = "GLACIER") -> None:
+    """Move an object to another storage class, with what it says of itself."""
+    body, metadata = bucket.body(key), bucket.metadata(key)
+    try:
+        bucket.client.put_object(Bucket=bucket.name, Key=key, Body=body, Metadata=metadata, StorageClass=storage_class)
+    except ClientError:
+        pytest.skip("this server has no archive storage class")
 
 
 def frames(archive: ArchiveAddress) -> list[pl.DataFrame]:

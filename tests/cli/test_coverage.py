@@ -56,6 +56,6 @@ class TestCoverage:
         """A day on which a body was refused alone stands in a row of its own, and is the last."""
         refused = archive / "quarantine" / RESERVE.dataset / "2026-09-01"
         refused.mkdir(parents=True)
-        (refused / "refused_00.body.gz").write_bytes(gzip.compress(b"{}"))
+        (refused / f"refused_{64 * '0'}.body.gz").write_bytes(gzip.compress(b"{}"))
         table = printed(capsys, "coverage", "--local", str(archive)).splitlines()
         assert [line.split()[0] for line in table[1:]] == ["2026-07-27", "2026-07-28", "2026-09-01", "3"]

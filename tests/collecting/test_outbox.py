@@ -20,6 +20,7 @@ from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
 from miso_archive.store.put_once import store_snapshot
 from miso_archive.store.response import Response
+from tests.s3_archives import freeze
 from tests.services.kafka import read_messages
 from tests.services.process import free_port
 
@@ -150,6 +151,35 @@ class TestMarks:
         assert [found.sha256 for found in outbox.unannounced()] == [other.response.sha256]
         assert f"{key} is no mark that can be read" in caplog.text
         assert key in outbox.marks()
+
+    def test_a_mark_that_cannot_be_read_stops_nothing(
+        self, archive: Store, outbox: Outbox, bucket: Bucket, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A folder in a mark's place, or one in an archive storage class, is told; others are announced."""
+        first, second = sorted([Body.of(), Body.of(revision=1)], key=lambda body: body.response.sha256)
+        for body in (first, second):
+            outbox.mark(body.snapshot, body.response)
+            store_snapshot(archive, RESERVE, body.snapshot, body.response)
+        unreadable = outbox.marks()[0]
+        if isinstance(archive, Folder):
+            (tmp_path / "data" / unreadable).unlink()
+            (tmp_path / "data" / unreadable).mkdir()
+        else:
+            freeze(bucket, unreadable)
+        assert [found.sha256 for found in outbox.unannounced()] == [second.response.sha256]
+        why = "Is a directory" if isinstance(archive, Folder) else "it is in the storage class GLACIER: restore it"
+        assert f"{unreadable} is no mark that can be read ({why}): look at it" in caplog.text
+
+    def test_a_snapshot_in_an_archive_storage_class_is_announced(
+        self, archive: Store, outbox: Outbox, bucket: Bucket
+    ) -> None:
+        """What it holds is known without reading it; its mark is no abandoned one."""
+        if isinstance(archive, Folder):
+            pytest.skip("a folder has no storage classes")
+        body = Body.of()
+        outbox.mark(body.snapshot, body.response)
+        freeze(bucket, store_snapshot(archive, RESERVE, body.snapshot, body.response).key)
+        assert [found.sha256 for found in outbox.unannounced()] == [body.response.sha256]
 
 
 class TestRuns:

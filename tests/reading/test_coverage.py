@@ -152,6 +152,13 @@ class TestCounts:
         refuse(Folder(tmp_path), datetime(2026, 7, 2, 4, 59, tzinfo=UTC), b"{}")
         assert by_day(coverage(tmp_path)) == {"2026-07-01": row(refused=1)}
 
+    def test_what_else_lies_in_the_quarantine_is_not_counted(self, tmp_path: Path) -> None:
+        """Only what has the name of a refused body is one, as for a replay."""
+        refuse(Folder(tmp_path), at("2026-07-01 09:00"), b"{}")
+        [refused] = (tmp_path / "quarantine").rglob("*.body.gz")
+        (refused.parent / "notes.body.gz").write_text("")
+        assert by_day(coverage(tmp_path)) == {"2026-07-01": row(refused=1)}
+
 
 class TestMissing:
     def test_every_missing_interval_has_its_row(self, archived: Path) -> None:

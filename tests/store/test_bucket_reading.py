@@ -219,13 +219,13 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestRequests:
-    def test_a_raw_day_is_its_objects_and_three_listings(self, bucket: Bucket, counting: CountingProxy) -> None:
-        """One day asked for: what is compacted, two folders, and one get an object; other days are not touched."""
+    def test_a_raw_day_is_its_objects_and_four_listings(self, bucket: Bucket, counting: CountingProxy) -> None:
+        """One day asked for: what is compacted, twice as it is nothing, two folders, and one get an object."""
         for day in (1, 2, 3):
             put_day(bucket, date(2026, 7, day), 40)
         rows = scan_constraints(f"s3://{bucket.name}", start="2026-07-02", end="2026-07-03").collect()
         assert rows["interval_end"].n_unique() == 40
-        assert counting.counts() == (3, 40)
+        assert counting.counts() == (4, 40)
 
     def test_a_filter_on_the_market_day_asks_for_that_day_alone(self, bucket: Bucket, counting: CountingProxy) -> None:
         """A filter prunes as a period does: one listing more, for the days there are."""
@@ -233,7 +233,7 @@ class TestRequests:
             put_day(bucket, date(2026, 7, day), 5)
         scan = scan_constraints(f"s3://{bucket.name}").filter(pl.col("market_day") == date(2026, 7, 2))
         assert scan.collect()["interval_end"].n_unique() == 5
-        assert counting.counts() == (4, 5)
+        assert counting.counts() == (5, 5)
 
     @pytest.mark.parametrize("period", [{}, {"start": "2025-01-01", "end": "2026-01-01"}], ids=["all", "period"])
     def test_a_compacted_year_is_a_handful(

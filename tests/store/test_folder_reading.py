@@ -33,6 +33,16 @@ def test_an_object_that_cannot_be_read_hurts_no_other(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_that_cannot_be_opened_is_not_taken_for_absent(tmp_path: Path) -> None:
+    """Only what is surely not there is absent: else an error names the object and what is wrong."""
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_text("")
+    archive = Folder(tmp_path)
+    assert [archive.get(key) for key in ("absent", "absent/x", "file/x")] == [None, None, None]
+    with pytest.raises(ArchiveError, match="does not take or give loop/x: Too many levels of symbolic links"):
+        archive.get("loop/x")
+
+
 def test_no_file_stays_open(tmp_path: Path) -> None:
     """After reading, whole or broken off, as many files are open as before."""
     (tmp_path / "a").mkdir()
@@ -87,6 +97,13 @@ def test_a_home_that_nobody_has_is_told() -> None:
     """A folder in the home of a user who is none here is no archive, and the error says why."""
     with pytest.raises(ArchiveError, match="no user of that name has a home here"):
         store_at("~no-such-user/data")
+
+
+@pytest.mark.parametrize("address", ["file://data", "file://server/data", "file://", "file:///data?x", "file:///da#ta"])
+def test_an_address_that_names_no_folder_is_refused(address: str) -> None:
+    """A file:// address of another machine, or with more than a path, is not taken for some other folder."""
+    with pytest.raises(ArchiveError, match="names no folder of this machine: give file:///folder"):
+        store_at(address)
 
 
 def test_another_kind_of_address_is_refused() -> None:

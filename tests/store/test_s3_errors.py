@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow("waits until S3's time is up")
 
+DENIED = f"User: arn:aws:sts::123456789012:assumed-role/{'r' * 64}/i-0123456789 is not authorized to perform: s3:Put on"
+KEY = "sourcing/reserve/2026-07-27/" + "k" * 120
 SECRET = "hunter2"  # noqa: S105 - opens nothing
 
 
@@ -241,6 +243,11 @@ class TestSentences:
                 error_body("AuthorizationHeaderMalformed", "expecting eu-1"),
                 "AuthorizationHeaderMalformed 'exp.* eu-1'",
             ),
+            (
+                403,
+                error_body("AccessDenied", f"{DENIED} &quot;{KEY}&quot; because it may not"),
+                f'{DENIED} "{KEY}" bec',
+            ),
             (503, error_body("SlowDown"), "SlowDown 'so it is'"),
             (500, b"", r"\b500\b"),
             (502, b"<html>Bad gateway</html>", r"\b502\b"),
@@ -264,6 +271,19 @@ class TestSentences:
             assert re.search(rf"s3://bucket/folder(/key)? .*{told}", caught.value.message), caught.value.message
             assert caught.value.transient == (status >= 500)
             assert "127.0.0.1" not in caught.value.message
+
+    @pytest.mark.parametrize("command", ["read", "coverage", "compact", "replay", "backfill"])
+    @pytest.mark.parametrize("body", [b"<html>Please log in</html>", error_body("InternalError")])
+    def test_a_page_in_place_of_a_listing_is_not_taken_for_an_empty_archive(
+        self, scripted: ScriptedS3, body: bytes, command: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Where a portal, or an error, comes with 200, nothing is counted: the command fails and names the folder."""
+        scripted.body = body
+        assert main([command, "--s3-bucket", "bucket"]) == 1
+        printed = capsys.readouterr()
+        assert not printed.out
+        told = "without a listing$" if b"html" in body else "InternalError 'so it is'$"
+        assert re.search(rf"s3://bucket/\S+ .*{told}", printed.err.strip())
 
     def test_a_page_in_place_of_an_answer_is_not_believed(
         self,

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.exceptions import ClientError
 
 from miso_archive.cli.app import main
 from miso_archive.feeds.reserve import RESERVE
+from miso_archive.healing.replay import replay
 from miso_archive.intervals.labels import EST
 from miso_archive.reading.compaction import compact_month
 from miso_archive.reading.coverage import coverage
 from miso_archive.reading.scan import SkippedObjectsWarning, scan_snapshots
+from miso_archive.simulate.market import snapshot_body
 from miso_archive.store.address import store_at
 from miso_archive.store.layout import snapshot_key
+from miso_archive.store.put_once import store_refused, store_snapshot
+from miso_archive.store.response import Response
 from miso_archive.store.store import ArchiveError, UnreadableObjectError
-from tests.s3_archives import block, fill
+from tests.s3_archives import block, fill, freeze
 
 if TYPE_CHECKING:
     from tests.conftest import Bucket, Services
@@ -26,15 +30,6 @@ if TYPE_CHECKING:
 JULY = date(2026, 7, 1)
 AFTER = datetime(2026, 8, 3, 12, 0, tzinfo=EST)
 FIRST = snapshot_key(RESERVE, datetime(2026, 7, 30, 8, 10, tzinfo=EST))
-
-
-def freeze(bucket: Bucket, key: str, storage_class: str) -> None:
-    """Move an object to another storage class, with what it says of itself."""
-    body, metadata = bucket.body(key), bucket.metadata(key)
-    try:
-        bucket.client.put_object(Bucket=bucket.name, Key=key, Body=body, Metadata=metadata, StorageClass=storage_class)
-    except ClientError:
-        pytest.skip("this server has no archive storage class")
 
 
 @pytest.mark.parametrize(("storage_class", "kind"), [("GLACIER", "address"), ("DEEP_ARCHIVE", "block")])
@@ -95,3 +90,37 @@ def test_a_single_object_is_refused_with_its_class(bucket: Bucket) -> None:
         ArchiveError, match=rf"get_object of s3://{bucket.name}/a/x failed: InvalidObjectState .*GLACIER"
     ):
         store_at(f"s3://{bucket.name}").get("a/x")
+
+
+@pytest.mark.parametrize("all_of_it", [False, True])
+def test_a_compacted_month_is_left_as_it_is(bucket: Bucket, *, all_of_it: bool) -> None:
+    """Nothing is put in place of a month that may be whole; and least of all what is left of frozen raw objects."""
+    archive = f"s3://{bucket.name}"
+    fill(store_at(archive))
+    compact_month(archive, JULY, now=AFTER)
+    [month] = bucket.keys(f"curated/{RESERVE.dataset}/constraints")
+    for key in bucket.keys("sourcing/") if all_of_it else []:
+        freeze(bucket, key)
+    freeze(bucket, month)
+    why = r"\(it is in the storage class GLACIER: restore it\): it is left as it is"
+    with pytest.raises(ArchiveError, match=f"^archive_unreadable: {month} in {archive} cannot be read {why}"):
+        compact_month(archive, JULY, now=AFTER)
+    assert bucket.client.head_object(Bucket=bucket.name, Key=month)["StorageClass"] == "GLACIER"
+
+
+@pytest.mark.parametrize("stands", ["the body", "another"])
+def test_a_dry_run_of_a_replay_knows_what_stands(bucket: Bucket, stands: str) -> None:
+    """A replay is told beforehand as it is then done, also where the interval's object cannot be read."""
+    store = store_at(f"s3://{bucket.name}")
+    end = datetime(2026, 7, 30, 8, 10, tzinfo=EST)
+    refused = Response(snapshot_body(end, seed=1, revision=0), end, "http://127.0.0.1/", "application/json")
+    store_refused(store, RESERVE, refused, ())
+    other = replace(refused, body=snapshot_body(end, seed=2, revision=1))
+    standing = refused if stands == "the body" else other
+    snapshot = RESERVE.examine(standing.body).snapshot
+    assert snapshot is not None
+    store_snapshot(store, RESERVE, snapshot, standing)
+    freeze(bucket, FIRST)
+    rehearsed = replay(store, RESERVE, dry_run=True)
+    assert (rehearsed.already, FIRST in rehearsed.objects) == (stands == "the body", False)
+    assert replay(store, RESERVE) == rehearsed

@@ -49,7 +49,7 @@ def refused_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("refused_alone")
     day = folder / "quarantine" / "miso_binding_constraints_reserve" / "2001-01-02"
     day.mkdir(parents=True)
-    (day / "refused_00.body.gz").write_bytes(gzip.compress(b"{}"))
+    (day / f"refused_{64 * '0'}.body.gz").write_bytes(gzip.compress(b"{}"))
     return folder
 
 

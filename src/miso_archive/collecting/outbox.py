@@ -7,7 +7,6 @@ has left to be announced. Marks are made only by runs that announce.
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from typing import Final
 
 import orjson
@@ -16,8 +15,8 @@ from miso_archive.collecting.announcement import Announcement
 from miso_archive.contract.examine import Snapshot
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST, as_utc
-from miso_archive.store.gzipped import sha256_unzipped
 from miso_archive.store.layout import snapshot_key, snapshot_keys, unannounced_folder
+from miso_archive.store.put_once import standing_sha256
 from miso_archive.store.response import Response
 from miso_archive.store.store import Store
 from miso_archive.text import shown
@@ -72,13 +71,14 @@ class Outbox:
     def unannounced(self, now: datetime | None = None) -> Iterator[Announcement]:
         """Yield what is stored and marked, and take away the marks of what was never stored."""
         for key in self.marks():
-            data = self._archive.get(key)
-            if data is None:  # another run has announced it since
+            [data] = self._archive.read([key])
+            if isinstance(data, FileNotFoundError):  # another run has announced it since
                 continue
-            marked = self._read(key, data)
+            marked = None if isinstance(data, OSError) else self._read(key, data)
             if marked is None:
                 place = f"{self._archive.location}/{shown(key, 500)[1:-1]}"
-                logger.warning("%s is no mark that can be read: look at it, then remove it", place)
+                why = f" ({shown(data.strerror or str(data), 200)[1:-1]})" if isinstance(data, OSError) else ""
+                logger.warning("%s is no mark that can be read%s: look at it, then remove it", place, why)
                 continue
             stored = self._stored(marked)
             if stored is not None:
@@ -101,8 +101,7 @@ class Outbox:
     def _stored(self, marked: Announcement) -> Announcement | None:
         """Return the announcement with the key under which the snapshot stands."""
         for key in snapshot_keys(self._feed, datetime.fromisoformat(marked.interval_end), marked.sha256):
-            data = self._archive.get(key)
-            if data is not None and sha256_unzipped(BytesIO(data)) == marked.sha256:
+            if standing_sha256(self._archive, key) == marked.sha256:
                 return marked.model_copy(update={"key": key, "location": self._archive.location})
         return None
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from io import BytesIO
 from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
@@ -20,9 +19,9 @@ from miso_archive.failures import ARCHIVE_RETRIES
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Day, Days
 from miso_archive.intervals.market_days import day_named
-from miso_archive.store.gzipped import sha256_unzipped, unzipped
+from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import quarantine_folder, quarantine_key, refused_name, snapshot_keys
-from miso_archive.store.put_once import Stored, store_snapshot
+from miso_archive.store.put_once import Stored, standing_sha256, store_snapshot
 from miso_archive.store.response import Response
 from miso_archive.store.store import Store
 
@@ -201,18 +200,10 @@ def _unzipped(data: bytes | OSError) -> bytes:
 def _rehearsed(store: Store, feed: Feed, snapshot: Snapshot, sha256: str, rehearsed: dict[str, str]) -> Stored:
     """Tell what ``store_snapshot`` would do, after what was rehearsed before: keys, and the SHA-256 of their bodies."""
     for key in snapshot_keys(feed, snapshot.interval_end, sha256):
-        standing = rehearsed.get(key) or _sha256_of(store, key)
+        standing = rehearsed.get(key) or standing_sha256(store, key)
         if standing is None:
             rehearsed[key] = sha256
             return Stored(key, written=True)
         if standing == sha256:
             break
     return Stored(key, written=False)
-
-
-def _sha256_of(store: Store, key: str) -> str | None:
-    """Return the SHA-256 of an object's body; empty where the object is damaged, None where there is none."""
-    [data] = store.read([key])
-    if isinstance(data, OSError):
-        return None
-    return sha256_unzipped(BytesIO(data)) or ""

@@ -113,6 +113,7 @@ class _Month:
     def compact(self, progress: Progress | None) -> CompactedMonth | None:
         if not self._days:
             return None
+        self._refuse_what_cannot_be_read()
         listing = list_snapshots(self._store, self._feed, self._days, ordered=False)
         if listing.snapshots.is_empty() and not any(self._standing.values()):
             return None
@@ -151,11 +152,21 @@ class _Month:
             self._store.replace(self._keys[table], compacted.as_parquet(table, frames[table]))
         return self._result(compacted, written=bool(stale))
 
+    def _refuse_what_cannot_be_read(self) -> None:
+        """Refuse to put anything in place of a file that may be whole, as one in an archive storage class is."""
+        for table, file in self._files.items():
+            if isinstance(file, OSError) and not isinstance(file, FileNotFoundError):
+                message = (
+                    f"{self._keys[table]} in {self._store.location} cannot be read ({file.strerror or file}): it is"
+                    " left as it is. Make it readable, or delete it to compact anew."
+                )
+                raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
+
     def _refuse_to_shrink(self, snapshots: pl.DataFrame) -> None:
         """Refuse to put less in place of more: what raw objects no longer give, the compacted month still does."""
         readable = set(snapshots["object_key"])
         for table, file in reversed(self._files.items()):  # snapshots know of the quiet ones too
-            if self._standing[table] is None or isinstance(file, OSError):
+            if self._standing[table] is None or isinstance(file, OSError):  # damaged, or absent
                 continue
             gone = sorted(set(pl.read_parquet(file, columns=["object_key"])["object_key"]) - readable)
             if gone:

@@ -93,6 +93,9 @@ def _at_address(address: str) -> Store:
         return Folder(Path(address))
     parts = urlsplit(address)
     if scheme == "file":
+        if parts.netloc not in {"", "localhost"} or not parts.path or parts.query or parts.fragment:
+            message = f"{shown(address)} names no folder of this machine: give file:///folder, or the folder alone"
+            raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
         return Folder(Path(unquote(parts.path)))
     if scheme != "s3":
         raise ValueError(f"archive= is {_KINDS}, not an address with {shown(scheme)[1:-1]}://")

@@ -33,6 +33,7 @@ class Bucket:
         self._access = access
         self.location = access.location
         self.identity = access.identity
+        self._has_listed = False
         self._has_told_of_strays = False
 
     @cached_property
@@ -54,10 +55,21 @@ class Bucket:
         return [sorted(name for name in listed.objects if name[0] != ".") for listed in self._listed(folders)]
 
     def _listed(self, folders: Sequence[str]) -> list["Listed"]:
-        return [
+        found = [
             self._listed_among_strays(folder) if listed is None else listed
             for folder, listed in zip(folders, self._many.lists(folders), strict=True)
         ]
+        if not self._has_listed and folders and not any(listed.objects or listed.folders for listed in found):
+            self._refuse_no_listing(folders[0])
+        self._has_listed = True
+        return found
+
+    def _refuse_no_listing(self, folder: str) -> None:
+        """Ask once more where nothing at all is found: obstore takes a page in place of a listing for an empty one."""
+        page = self._call("list_objects_v2", folder, Prefix=self._full(f"{folder}/"), Delimiter="/", MaxKeys=1)
+        if "IsTruncated" not in page:
+            message = f"{self.location}/{folder} cannot be read: the server answers as no S3 does, without a listing"
+            raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 
     def _listed_among_strays(self, folder: str) -> "Listed":
         """List a folder page by page, and leave out what no path can spell."""
@@ -160,7 +172,12 @@ class Bucket:
     def _call(self, method: str, key: str, *, absent_status: int | None = None, **arguments: object) -> Any:  # noqa: ANN401 - as boto
         try:
             return getattr(self._access.client, method)(Bucket=self._access.bucket, **arguments)
-        except (BotoCoreError, ClientError, RecursionError) as error:
+        except (
+            BotoCoreError,
+            ClientError,
+            RecursionError,
+            ValueError,
+        ) as error:  # the last of a header that is no S3's
             if says_so(error, absent_status):
                 return None
             # Not chained: Prefect logs tracebacks, and botocore repeats a proxy's password.

@@ -82,23 +82,22 @@ class Folder:
             for key in keys:
                 parent, _, name = key.rpartition("/")
                 if parent != folder or descriptor < 0:
-                    folder, descriptor = parent, self._reopened(parent, descriptor)
+                    if descriptor >= 0:
+                        os.close(descriptor)
+                    folder, descriptor = parent, -1
+                    try:
+                        descriptor = os.open(self._root / folder, os.O_RDONLY | os.O_DIRECTORY)
+                    except OSError as error:
+                        yield error
+                        continue
                 yield _read(name, descriptor)
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def _reopened(self, folder: str, descriptor: int) -> int:
-        if descriptor >= 0:
-            os.close(descriptor)
-        try:
-            return os.open(self._root / folder, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
-            return -1  # each of its files then says so
-
     def get(self, key: str) -> bytes | None:
         [data] = self.read([key])
-        if isinstance(data, FileNotFoundError):
+        if isinstance(data, (FileNotFoundError, NotADirectoryError)):
             return None
         if isinstance(data, OSError):
             raise self._refused(key, data)
@@ -156,8 +155,6 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _read(name: str, folder: int) -> bytes | OSError:
-    if folder < 0:
-        return FileNotFoundError(f"its folder cannot be opened: {name}")
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=folder)  # a pipe would keep it waiting
     except OSError as error:

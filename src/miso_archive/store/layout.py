@@ -99,8 +99,8 @@ def refused_name(name: str) -> str | None:
 
 
 def is_refused_body(name: str) -> bool:
-    """Tell the name of a refused body's bytes from that of its reasons."""
-    return name.endswith(".body.gz")
+    """Tell the name of a refused body's bytes from that of its reasons, and of whatever else lies there."""
+    return refused_name(name) is not None and name.endswith(".body.gz")
 
 
 def reports_folder(feed: Feed, report: str, market_day: date | None = None) -> str:

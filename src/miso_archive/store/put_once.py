@@ -1,6 +1,7 @@
 """Bodies put into a store: each once, under its own key, or beside where other bytes stand under it."""
 
 from dataclasses import dataclass
+from io import BytesIO
 
 import orjson
 
@@ -8,10 +9,10 @@ from miso_archive.contract.examine import MOST_BYTES, Snapshot
 from miso_archive.contract.findings import Finding
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import as_utc
-from miso_archive.store.gzipped import zipped
+from miso_archive.store.gzipped import sha256_unzipped, zipped
 from miso_archive.store.layout import Keys, quarantine_key, snapshot_keys
 from miso_archive.store.response import Response
-from miso_archive.store.store import Keeper
+from miso_archive.store.store import Keeper, Store
 from miso_archive.version import __version__
 
 
@@ -34,6 +35,20 @@ def put_once(store: Keeper, keys: Keys, response: Response, provenance: dict[str
     if store.sha256_of(keys.own) == response.sha256:
         return Stored(keys.own, written=False)
     return Stored(keys.revision, written=store.put_if_absent(keys.revision, data, provenance))
+
+
+def standing_sha256(store: Store, key: str) -> str | None:
+    """Return the SHA-256 of the body that stands under a key; empty where it is damaged, None where there is none.
+
+    Raises:
+        ArchiveError: The archive fails, or the object cannot be read and nothing tells what it holds.
+    """
+    [data] = store.read([key])
+    if isinstance(data, FileNotFoundError):
+        return None
+    # One in an archive storage class still says what it holds.
+    found = store.sha256_of(key) if isinstance(data, OSError) else sha256_unzipped(BytesIO(data))
+    return found or ""
 
 
 def provenance_of(response: Response, environment: str | None = None) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What S3 answers, or keeps from answering, as an ArchiveError: in S3's own words, with the bucket and the key."""
 
 import re
+from html import unescape
 from typing import Any, Final
 
 from botocore.exceptions import ClientError, HTTPClientError, NoCredentialsError, SSLError
@@ -22,7 +23,7 @@ _UNUSABLE_CODES: Final = frozenset({"NoSuchBucket", "InvalidBucketName", "Invali
 _ELSEWHERE_CODES: Final = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _WRITING: Final = frozenset({"put_object", "delete_object"})
 
-_ELEMENT: Final = r"<{0}>([^<]{{1,300}})</{0}>"
+_ELEMENT: Final = r"<{0}>([^<]+)</{0}>"
 _CODE: Final = re.compile(_ELEMENT.format("Code"))
 _MESSAGE: Final = re.compile(_ELEMENT.format("Message"))
 _CLASS: Final = re.compile(_ELEMENT.format("StorageClass"))
@@ -100,7 +101,7 @@ def of_many(error: Exception, place: str) -> ArchiveError:
     if code is None:
         return _of_many_without_a_code(text, place)
     message = _MESSAGE.search(text)
-    told = closed(place, "read", _words(code[1], None if message is None else message[1]))
+    told = closed(place, "read", _words(code[1], None if message is None else unescape(message[1])))
     if code[1] in _ELSEWHERE_CODES:
         return OtherRegionError(FailureCode.ARCHIVE_UNREADABLE, told)
     if code[1] in _UNUSABLE_CODES:
@@ -165,4 +166,4 @@ def _status(error: ClientError) -> int:
 
 
 def _words(code: str, message: str | None) -> str:
-    return " ".join([shown(code)[1:-1], *([shown(message, 200)] if message else [])])  # Ceph sends none with some
+    return " ".join([shown(code)[1:-1], *([shown(message, 400)] if message else [])])  # Ceph sends none with some
