@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,11 +17,17 @@ from miso_archive.healing.replay import replay
 from miso_archive.health.glance import glance
 from miso_archive.health.status import status
 from miso_archive.intervals.days import Days
+from miso_archive.intervals.labels import EST
+from miso_archive.reading.coverage import coverage_of_day
 from miso_archive.reading.one_pass import Reading
+from miso_archive.reports.archived import store_report
+from miso_archive.reports.workbook import REAL_TIME
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import Reply
 from miso_archive.store.folder import Folder
 from miso_archive.store.layout import sourcing_folder
+from miso_archive.store.response import Response
+from tests.workbooks import real_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 SIBLING = replace(RESERVE, name="sibling", dataset="miso_sibling", file_stem="sibling", is_first=False)
 BOTH = (RESERVE, SIBLING)
 MINUTE = timedelta(minutes=1)
+NOON = datetime(2026, 7, 27, 12, tzinfo=EST)
 
 
 @pytest.fixture
@@ -65,6 +72,15 @@ def test_each_is_counted_by_itself(settings: Settings, feed: SimulatedFeed) -> N
         keys = read["object_key"].to_list()
         assert len(keys) == count
         assert all(key.startswith(f"{sourcing_folder(each)}/") for key in keys)
+
+
+def test_a_report_heals_the_gaps_of_its_own_feed(tmp_path: Path) -> None:
+    """MISO's next-day report of the one says nothing of what was missed of the other."""
+    day, archive = date(2026, 7, 26), Folder(tmp_path)
+    report = Response(real_time(day), NOON, "http://127.0.0.1/", "application/vnd.ms-excel")
+    store_report(archive, REAL_TIME, day, report)
+    counted = [coverage_of_day(archive, each, day, now=NOON, seen=lambda _body: None) for each in BOTH]
+    assert [frame.select("missing", "healed").row(0) for frame in counted] == [(288, 288), (288, 0)]
 
 
 def test_what_one_refuses_is_not_judged_anew_for_the_other(settings: Settings, feed: SimulatedFeed) -> None:

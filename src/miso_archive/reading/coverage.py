@@ -15,7 +15,7 @@ from miso_archive.intervals.labels import INTERVAL
 from miso_archive.intervals.market_days import ONE_DAY, day_begins, day_named, intervals_ended
 from miso_archive.reading.one_pass import Progress, Reading, Seen
 from miso_archive.reports.archived import Reports
-from miso_archive.reports.workbook import REAL_TIME
+from miso_archive.reports.workbook import next_day_report
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.layout import is_refused_body, quarantine_folder
 from miso_archive.store.store import Store
@@ -101,7 +101,9 @@ class _Coverage:
         self._snapshots = pl.concat([SNAPSHOTS.to_frame(), *snapshots])
         self._unreadable = Counter(found.market_day for found in reading.skipped)
         self._refused = _count_refused(reading.store, reading.feed, days)
-        self._covered = {report.market_day: report.covered for report in Reports(reading.store, REAL_TIME).read(days)}
+        report = next_day_report(reading.feed)
+        reports = () if report is None else Reports(reading.store, report).read(days)
+        self._covered = {found.market_day: found.covered for found in reports}
         self._days = self._between(days)
         ends = self._snapshots["interval_end"].max()
         self._horizon = max(now, ends) if isinstance(ends, datetime) else now

@@ -88,6 +88,11 @@ DAY_AHEAD: Final = Report(
 """Day ahead, an hour a row; the file's date is the day before the market day."""
 
 
+def next_day_report(feed: Feed) -> Report | None:
+    """Return the report that speaks for a feed's gaps; None where MISO publishes none."""
+    return REAL_TIME if feed.dataset == REAL_TIME.feed.dataset else None
+
+
 class RefusedReportError(ValueError):
     """A report is not what its name says: ``reasons`` tells why, with stable codes."""
 
