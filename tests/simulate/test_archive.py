@@ -348,6 +348,8 @@ def test_the_command_writes_thirty_days_of_2001_unless_told(tmp_path: Path) -> N
         (["--start", "2001-01-01"], "--start needs --archive"),
         (["--archive", "{}", "--start", "2001-02-30"], "--start"),
         (["--archive", "{}", "--days", "0"], "days is within 1"),
+        (["--archive", "/dev/null"], "--archive: /dev/null cannot be used: Not a directory"),
+        (["--port", "65536"], "--port"),
     ],
 )
 def test_wrong_usage_of_the_command_writes_nothing(

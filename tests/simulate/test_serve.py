@@ -2,12 +2,14 @@ import os
 import signal
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from miso_archive.cli.app import main
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.simulate import run, snapshot_body
+from miso_archive.simulate import SimulatedFeed, run, snapshot_body
 from tests.waiting import until
 
 
@@ -47,6 +49,14 @@ def test_the_command_serves_the_market_that_is_asked_for() -> None:
     snapshot = RESERVE.examine(first).snapshot
     assert snapshot is not None
     assert first == snapshot_body(snapshot.interval_end, seed=3)
+
+
+def test_a_port_that_is_taken_is_told(feed: SimulatedFeed, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port on which something else listens is named, with the option that names another."""
+    port = str(urlsplit(feed.url).port)
+    assert main(["simulate", "--port", port]) == 2
+    told = f"miso-archive: --port: port {port} of 127.0.0.1 cannot be used: Address already in use\n"
+    assert capsys.readouterr().err.startswith(told)
 
 
 def shown(url: str) -> bytes:

@@ -2,6 +2,10 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from miso_archive.cli.streams import put
 from miso_archive.settings.options import UsageError
@@ -12,7 +16,7 @@ from miso_archive.text import counted
 
 def simulate(  # noqa: PLR0913 - all by keyword, all with a default
     *,
-    port: int | None = None,
+    port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65535))] = None,
     speed: float | None = None,
     faults: str | None = None,
     seed: int = 0,
@@ -36,25 +40,23 @@ def simulate(  # noqa: PLR0913 - all by keyword, all with a default
     for option, value in (writing if archive is None else serving).items():
         if value is not None:
             raise UsageError(f"{option} {'needs' if archive is None else 'does not go with'} --archive")
+    listened_on = 8000 if port is None else port
     try:
-        if archive is not None:
-            return _write_simulated(archive, 30 if days is None else days, seed, start)
-        return run(
-            port=8000 if port is None else port,
-            speed=1.0 if speed is None else speed,
-            faults=faults or "",
-            seed=seed,
-        )
-    except (ValueError, OverflowError, OSError) as error:
+        if archive is None:
+            return run(port=listened_on, speed=1.0 if speed is None else speed, faults=faults or "", seed=seed)
+        summary = write_archive(archive, days=30 if days is None else days, seed=seed, start=start or FIRST_DAY)
+    except OSError as error:
+        place = f"--port: port {listened_on} of 127.0.0.1" if archive is None else f"--archive: {_named(archive)}"
+        raise UsageError(f"{place} cannot be used: {error.strerror}") from error
+    except (ValueError, OverflowError) as error:
         raise UsageError(str(error)) from error
-
-
-def _write_simulated(folder: Path, days: int, seed: int, start: date | None) -> int:
-    summary = write_archive(folder, days=days, seed=seed, start=start or FIRST_DAY)
-    name = str(folder) if str(folder).isprintable() else ascii(str(folder))
     put(
         f"{counted(summary.snapshots, 'snapshot')} ({summary.quiet:,} quiet), "
         f"{counted(summary.revisions, 'revision')}, {counted(summary.gaps, 'gap')}, "
-        f"{summary.refused} refused in {name}: simulated data, not MISO's\n"
+        f"{summary.refused} refused in {_named(archive)}: simulated data, not MISO's\n"
     )
     return 0
+
+
+def _named(folder: Path) -> str:
+    return str(folder) if str(folder).isprintable() else ascii(str(folder))
