@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miso_archive.cli.app import main
+from tests.cli.small_archive import printed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +107,14 @@ class TestTerminal:
         assert told
         assert "days backfilled" in before
         assert before.endswith(("\n", "\x1b[2K"))
+
+    @pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+    def test_a_pipe_that_may_be_coloured_gets_no_bar(
+        self, archive: Path, variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What CI sets to have colours in its logs puts no bar, and nothing else, on standard error."""
+        monkeypatch.setenv(variable, "1")
+        assert "4 rows" in printed(capsys, "read", "--all-revisions", "--snapshots", "--local", str(archive))
 
     def test_parquet_is_not_for_a_terminal(self, archive: Path) -> None:
         """Parquet on a terminal is refused, with what to do."""

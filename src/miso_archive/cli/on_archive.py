@@ -1,6 +1,7 @@
 """What the commands on an archive that is there share: which one, which days, and a bar while they work."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -43,6 +44,8 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on a terminal, and nothing elsewhere."""
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    # Where FORCE_COLOR is set, as CI does, rich takes a pipe for a terminal.
+    is_shown = sys.stderr.isatty() and not console.is_dumb_terminal
+    with Progress(*columns, console=console, transient=True, disable=not is_shown) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
