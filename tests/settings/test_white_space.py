@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,15 +154,14 @@ class TestDoors:
         assert "AWS_PROFILE" not in os.environ
 
     def test_a_wrong_reports_address_is_told(
-        self, feed: SimulatedFeed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self, feed: SimulatedFeed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """An address where not one report is, of a day long gone, is doubted aloud, though 404 is no failure."""
         period = ["--start", "2001-07-26", "--end", "2001-07-27"]
         address = f"{feed.url.removesuffix('/api/BindingConstraints/Reserve')}/wrong/"
-        with caplog.at_level(logging.WARNING):
-            assert main(["backfill", "--local", str(tmp_path), "--reports-url", address, *period]) == 0
+        assert main(["backfill", "--local", str(tmp_path), "--reports-url", address, *period]) == 0
         told = f"{address} has none of the reports asked for, back to 2001-07-26: check --reports-url"
-        assert told in [record.getMessage() for record in caplog.records]
+        assert told in capsys.readouterr().err
 
 
 def _noting(asked: list[str]) -> Any:  # noqa: ANN401 - stands in for a function of the feed
