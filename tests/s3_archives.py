@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 from botocore.exceptions import ClientError
 from prefect_aws import AwsClientParameters, AwsCredentials, MinIOCredentials, S3Bucket
 
@@ -74,3 +75,23 @@ def freeze(bucket: Bucket, key: str, storage_class: str = "GLACIER") -> None:
 def frames(archive: ArchiveAddress) -> list[pl.DataFrame]:
     """All rows of both tables."""
     return [scan(archive, latest_only=False).collect() for scan in (scan_constraints, scan_snapshots)]
+
+
+def use_both_sides(store: Store) -> None:
+    """Write and read by each of a store's methods."""
+    assert store.put_if_absent("a/x", b"first", {"sha256": "5f", "fetched-at": "then"})
+    assert not store.put_if_absent("a/x", b"second", {})
+    store.replace("a/b/y", b"there")
+    assert store.sha256_of("a/x") == "5f"
+    assert store.get("a/x") == b"first"
+    assert store.folders("a") == ["b"]
+    assert store.names(["a", "a/b"]) == [["x"], ["y"]]
+    assert list(store.read(["a/x", "a/b/y"])) == [b"first", b"there"]
+    assert store.fetched_at(["a/x", "a/b/y"]) == ["then", ""]
+    store.remove("a/x")
+    assert store.get("a/x") is None
+
+
+def is_moto(server: S3Endpoint) -> bool:
+    """Whether this is moto, which takes any token and any host."""
+    return requests.get(f"{server.url}/moto-api/data.json", timeout=10).ok

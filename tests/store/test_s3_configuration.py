@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
 from miso_archive.settings.options import ArchiveSettings
 from miso_archive.store.address import store_at, store_of
 from miso_archive.store.store import ArchiveError, UnusableArchiveError
+from tests.s3_archives import is_moto, use_both_sides
 from tests.services.certificates import tls_of_own_ca
 from tests.services.s3_front import OtherRegion, S3Front
 
@@ -27,26 +27,7 @@ if TYPE_CHECKING:
 SECRET = "hunter2"  # noqa: S105 - opens nothing
 KINDS = ("name", "block")
 
-
-@pytest.fixture(autouse=True)
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """AWS's configuration file, empty; nothing else in the environment says whom to trust and which way to go."""
-    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    path = tmp_path / "config"
-    path.write_text("")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    return path
-
-
-@pytest.fixture
-def front(services: Services, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Front]:
-    """What the bucket's S3 is asked, which the environment names by this front of it."""
-    del bucket  # it has set the environment, which is changed here
-    with S3Front(services.s3) as front:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", front.url)
-        yield front
+pytestmark = pytest.mark.usefixtures("config")
 
 
 @pytest.fixture
@@ -77,26 +58,6 @@ def opened(
         aws_client_parameters=AwsClientParameters(endpoint_url=url, **parameters),
     )
     return store_at(S3Bucket(bucket_name=bucket, credentials=credentials))
-
-
-def is_moto(server: S3Endpoint) -> bool:
-    """Whether this is moto, which takes any token and any host."""
-    return requests.get(f"{server.url}/moto-api/data.json", timeout=10).ok
-
-
-def use_both_sides(store: Store) -> None:
-    """Write and read by each of a store's methods."""
-    assert store.put_if_absent("a/x", b"first", {"sha256": "5f", "fetched-at": "then"})
-    assert not store.put_if_absent("a/x", b"second", {})
-    store.replace("a/b/y", b"there")
-    assert store.sha256_of("a/x") == "5f"
-    assert store.get("a/x") == b"first"
-    assert store.folders("a") == ["b"]
-    assert store.names(["a", "a/b"]) == [["x"], ["y"]]
-    assert list(store.read(["a/x", "a/b/y"])) == [b"first", b"there"]
-    assert store.fetched_at(["a/x", "a/b/y"]) == ["then", ""]
-    store.remove("a/x")
-    assert store.get("a/x") is None
 
 
 class TestCertificates:

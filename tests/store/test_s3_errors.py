@@ -184,7 +184,9 @@ class TestErrors:
         fill(store_at(block(server, name)))
         assert len(frames(block(server, name))[1]) == 16
 
-    @pytest.mark.parametrize("address", ["s3://", "s3:///folder", "s3://bucket?region=x", "s3://bucket#1"])
+    @pytest.mark.parametrize(
+        "address", ["s3://", "s3:///folder", "s3://bucket?region=x", "s3://bucket#1", "s3://bucket/a\nb"]
+    )
     def test_an_address_without_a_bucket(self, address: str) -> None:
         """What names no bucket is told before anything is asked."""
         assert "s3://bucket or s3://bucket/folder" in trouble(lambda: store_at(address))

@@ -99,7 +99,8 @@ def _at_address(address: str) -> Store:
         return Folder(Path(unquote(parts.path)))
     if scheme != "s3":
         raise ValueError(f"archive= is {_KINDS}, not an address with {shown(scheme)[1:-1]}://")
-    if not parts.netloc or parts.query or parts.fragment:
+    # urlsplit leaves line breaks and tabs out, and would open another folder.
+    if not parts.netloc or parts.query or parts.fragment or set(address) & set("\t\r\n"):
         message = f"{shown(address)} names no bucket: give s3://bucket or s3://bucket/folder"
         raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
     return _bucket(parts.netloc, parts.path, None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
 from miso_archive.contract.findings import FailureCode
 from miso_archive.extras import needs
@@ -172,12 +172,7 @@ class Bucket:
     def _call(self, method: str, key: str, *, absent_status: int | None = None, **arguments: object) -> Any:  # noqa: ANN401 - as boto
         try:
             return getattr(self._access.client, method)(Bucket=self._access.bucket, **arguments)
-        except (
-            BotoCoreError,
-            ClientError,
-            RecursionError,
-            ValueError,
-        ) as error:  # the last of a header that is no S3's
+        except Exception as error:  # noqa: BLE001 - botocore's, and what credentials and servers of any kind make of it
             if says_so(error, absent_status):
                 return None
             # Not chained: Prefect logs tracebacks, and botocore repeats a proxy's password.

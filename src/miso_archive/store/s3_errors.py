@@ -86,7 +86,8 @@ def of_call(error: Exception, method: str, location: str, key: str) -> ArchiveEr
     if isinstance(error, SSLError) and (distrust := _distrust(str(error))):
         return _of_one(method, location, key, distrust, transient=False)
     is_trouble = isinstance(error, (BotoConnectionError, HTTPClientError))
-    return _of_one(method, location, key, shown(without_login(str(error)), 300), transient=is_trouble)
+    reason = without_login(str(error)) or type(error).__name__
+    return _of_one(method, location, key, shown(reason, 300), transient=is_trouble)
 
 
 def broken_off(error: Exception, location: str, key: str) -> ArchiveError:

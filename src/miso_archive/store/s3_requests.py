@@ -5,9 +5,11 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.httpsession import get_cert_path
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError, InvalidPathError
 from obstore.store import S3Store
@@ -49,27 +51,28 @@ class ManyRequests:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._location = access.location
-        self._region = access.client.meta.region_name or "us-east-1"
+        self._region = access.region
         self._store = self._opened()
 
     def _opened(self) -> S3Store:
         access = self._access
+        # Whoever opened it has looked for them.
+        if access.is_signed and access.session.get_credentials() is None:
+            raise UnusableArchiveError(FailureCode.ARCHIVE_UNREADABLE, without_credentials(access.location))
         try:
-            if access.is_signed and access.session.get_credentials() is None:
-                raise UnusableArchiveError(FailureCode.ARCHIVE_UNREADABLE, without_credentials(access.location))
-            endpoint, is_virtual = access.address()
+            endpoint, is_virtual = access.address(self._region)
             return S3Store(
                 access.bucket,
                 prefix=access.folder or None,
                 region=self._region,
                 virtual_hosted_style_request=is_virtual,
-                client_options=_client_options(access),
+                client_options=_client_options(access, endpoint),
                 retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=60)},
-                config={} if endpoint is None else {"endpoint": endpoint},
+                config={"endpoint": endpoint},
                 skip_signature=not access.is_signed,
                 credential_provider=Boto3CredentialProvider(access.session) if access.is_signed else None,
             )
-        except (BotoCoreError, ClientError, BaseError, ValueError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - credentials and configurations of any kind raise anything
             raise no_client(access.location, error) from None
 
     def lists(self, folders: Sequence[str]) -> list[Listed | None]:
@@ -147,19 +150,23 @@ class ManyRequests:
             for number, key in numbered:
                 try:
                     answers[number] = await ask(key)
-                except (BaseError, BotoCoreError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - likewise
                     raise of_many(error, f"{self._location}/{key}") from None
 
         await asyncio.gather(*(work() for _ in range(min(AT_ONCE, len(keys)))))
         return answers
 
 
-def _client_options(access: Access) -> "ClientConfig":
+def _client_options(access: Access, endpoint: str) -> "ClientConfig":
     options: ClientConfig = {"allow_http": True, "connect_timeout": "5s", "timeout": "60s"}
     if not access.verifies:
         options["allow_invalid_certificates"] = True
-    elif access.authorities is not None:
-        options["root_certificate"] = access.authorities
-    if access.proxy is not None:
-        options["proxy_url"] = access.proxy
+    else:
+        # botocore's own where none are named: a machine need not have any.
+        options["root_certificate"] = access.authorities or Path(get_cert_path(verify=True)).read_bytes()
+    if (proxy := access.proxy) is not None:
+        options["proxy_url"] = proxy
+    else:
+        # Without, obstore looks for one in the environment, by other rules than botocore's.
+        options |= {"proxy_url": "http://localhost", "proxy_excludes": str(urlsplit(endpoint).hostname)}
     return options
