@@ -4,8 +4,9 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 BASE := .venv-base
 LOWEST_TESTS := $(addprefix tests/,contract/test_examine.py contract/test_findings.py contract/test_quiet.py intervals \
-	settings/test_options.py settings/test_kafka_address.py store/test_listing.py store/test_archive.py reading/test_decode.py \
-	reading/test_scan.py reading/test_scans_meet.py reading/compaction/test_same_rows.py reports analysis/test_shadow_prices.py \
+	settings/test_options.py settings/test_kafka_address.py store/test_listing.py store/test_archive.py \
+	store/test_s3_configuration.py store/test_storage_class.py reading/test_decode.py reading/test_scan.py \
+	reading/test_scans_meet.py reading/compaction/test_same_rows.py reports analysis/test_shadow_prices.py \
 	collecting/test_announce.py::TestMessage collecting/test_registry.py)
 DATA ?= data
 SIMULATED ?= simulated
