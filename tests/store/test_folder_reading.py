@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.reading.coverage import coverage
+from miso_archive.reading.scan import scan_snapshots
 from miso_archive.store.address import standing, store_at
 from miso_archive.store.folder import Folder
+from miso_archive.store.listing import market_days
 from miso_archive.store.store import ArchiveError
 
 
@@ -75,6 +79,36 @@ def test_a_folder_that_cannot_be_listed_fails_the_archive(tmp_path: Path) -> Non
     for listing in (lambda: Folder(tmp_path).names([too_long]), lambda: Folder(tmp_path).folders(too_long)):
         with pytest.raises(ArchiveError, match=f"{too_long} cannot be listed: .*Check the folder's rights"):
             listing()
+
+
+@pytest.mark.parametrize("link", ["sourcing", f"sourcing/{RESERVE.dataset}", f"sourcing/{RESERVE.dataset}/2026-07-01"])
+@pytest.mark.parametrize("start", [None, "2026-07-01"])
+def test_what_lies_behind_a_link_that_leads_nowhere_is_not_nothing(
+    tmp_path: Path, link: str, start: str | None
+) -> None:
+    """A disk that is not mounted is told, by the link that leads there, and not taken for an empty archive."""
+    (tmp_path / "quarantine" / RESERVE.dataset / "2026-07-01").mkdir(parents=True)
+    (tmp_path / link).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / link).symlink_to("/none/such/disk")
+    end = None if start is None else "2026-07-02"
+    told = rf"{tmp_path}/{link} cannot be listed: No such file or directory\."
+    with pytest.raises(ArchiveError, match=told):
+        coverage(tmp_path, start=start, end=end)
+    with pytest.raises(ArchiveError, match=told):
+        scan_snapshots(tmp_path, start=start, end=end).collect()
+
+
+def test_a_link_that_leads_somewhere_is_the_folder(tmp_path: Path) -> None:
+    """What is absent behind a link is absent; a link to itself, and one of another name, are in nobody's way."""
+    (tmp_path / "disk/days").mkdir(parents=True)
+    (tmp_path / "sourcing").symlink_to("disk")
+    (tmp_path / f"disk/{RESERVE.dataset}").mkdir()
+    for name, place in (("notes", "nowhere"), ("2026-07-01", "2026-07-01")):
+        (tmp_path / "disk" / RESERVE.dataset / name).symlink_to(place)
+    archive = Folder(tmp_path)
+    assert archive.names(["sourcing/days/2026-07-01", "sourcing/none/2026-07-01"]) == [[], []]
+    assert archive.folders("sourcing/none") == []
+    assert market_days(archive, RESERVE) == []
 
 
 def test_a_missing_folder_says_what_to_name(tmp_path: Path) -> None:

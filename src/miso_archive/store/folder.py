@@ -59,8 +59,8 @@ class Folder:
         try:
             with os.scandir(path) as entries:
                 yield from (entry.name for entry in entries if _is_folder(entry))
-        except FileNotFoundError:
-            return
+        except FileNotFoundError as error:
+            self._refuse_broken_link(path, error)
         except OSError as error:
             raise _failed("listed", path, error) from error
 
@@ -70,11 +70,21 @@ class Folder:
     def _names(self, folder: Path) -> list[str]:
         try:
             names = os.listdir(folder)  # noqa: PTH208 - a Path for each name takes four times as long
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError as error:
+            self._refuse_broken_link(folder, error)
+            return []
+        except NotADirectoryError:
             return []
         except OSError as error:
             raise _failed("listed", folder, error) from error
         return sorted(name for name in names if name[0] != ".")
+
+    def _refuse_broken_link(self, folder: Path, error: OSError) -> None:
+        """Raise where a link on the way leads nowhere: what lies on a disk that is not mounted is not nothing."""
+        while folder != self._root:
+            if os.path.islink(folder) and not os.path.exists(folder):  # noqa: PTH110, PTH114 - of every absent day
+                raise _failed("listed", folder, error) from error
+            folder = folder.parent
 
     def read(self, keys: Sequence[str]) -> Iterator[bytes | OSError]:
         folder, descriptor = "", -1
@@ -149,9 +159,15 @@ class Folder:
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
-        return entry.is_dir()
+        if entry.is_dir():
+            return True
+        if entry.is_symlink():
+            entry.stat()
+    except FileNotFoundError:  # a link that leads nowhere may be a folder's, and is refused when that is listed
+        return True
     except OSError:  # a link to itself, a stray thing like any other
-        return False
+        pass
+    return False
 
 
 def _read(name: str, folder: int) -> bytes | OSError:
