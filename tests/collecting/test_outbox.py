@@ -170,12 +170,11 @@ class TestMarks:
         why = "Is a directory" if isinstance(archive, Folder) else "it is in the storage class GLACIER: restore it"
         assert f"{unreadable} is no mark that can be read ({why}): look at it" in caplog.text
 
+    @pytest.mark.parametrize("archive", ["bucket"], indirect=True)
     def test_a_snapshot_in_an_archive_storage_class_is_announced(
         self, archive: Store, outbox: Outbox, bucket: Bucket
     ) -> None:
         """What it holds is known without reading it; its mark is no abandoned one."""
-        if isinstance(archive, Folder):
-            pytest.skip("a folder has no storage classes")
         body = Body.of()
         outbox.mark(body.snapshot, body.response)
         freeze(bucket, store_snapshot(archive, RESERVE, body.snapshot, body.response).key)
