@@ -21,7 +21,7 @@ from flows.show import Show, name_run
 from miso_archive.collecting.pace import Clock, Pace, SystemClock
 from miso_archive.collecting.parts import Parts, fetch_in_slot, open_parts
 from miso_archive.collecting.plain import feed_retries
-from miso_archive.collecting.result import RunError, RunResult, failed_before_start
+from miso_archive.collecting.result import RunResult, failed_before_start
 from miso_archive.collecting.run import collect as collect_candidates
 from miso_archive.collecting.steps import Candidate, generate_candidates
 from miso_archive.collecting.told import TOO_LATE, failure_message, name_at_start
@@ -189,8 +189,7 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
 
 def _wrong_parameters(error: UsageError | MissingExtraError) -> RunResult:
     """Return the result of a run that parameters and environment do not make, or not with what is installed."""
-    reason = RunError(code=FailureCode.WRONG_PARAMETERS.value, message=str(error))
-    return RunResult(total_candidates=1, failed=1, errors=[reason])
+    return failed_before_start(CollectionError(FailureCode.WRONG_PARAMETERS, str(error)))
 
 
 def _failed(result: RunResult) -> Any:  # noqa: ANN401 - a state, in place of what the flow returns

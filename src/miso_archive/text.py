@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from typing import Final
+from urllib.parse import urlsplit
 
 # What shows as nothing and is no white space to Python: byte order mark, zero-width characters.
 _INVISIBLE: Final = "\ufeff\u200b\u200c\u200d\u2060"
@@ -33,6 +34,15 @@ def is_utf8(text: str) -> bool:
 def in_utf8(text: str) -> str:
     """Return a text that can be written in UTF-8: what is no UTF-8, as in a folder's name, is escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def is_address(text: str, schemes: Collection[str]) -> bool:
+    """Tell whether a text is an address with a host, of one of some schemes."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its text repeats pieces of the address, which may hold a password
+        return False
 
 
 def without_login(text: str) -> str:

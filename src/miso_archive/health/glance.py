@@ -7,8 +7,7 @@ from typing import Final
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST, is_on_grid
 from miso_archive.intervals.market_days import intervals_ended, market_day
-from miso_archive.store.layout import is_refused_body, quarantine_folder
-from miso_archive.store.listing import find_snapshots, market_days
+from miso_archive.store.listing import count_refused, find_snapshots, market_days
 from miso_archive.store.store import Store
 
 _CLOCKS_APART: Final = timedelta(hours=1)
@@ -55,13 +54,3 @@ def newest_interval_end(store: Store, feed: Feed, now: datetime) -> datetime | N
     days = [day for day in market_days(store, feed) if day <= now.date()]
     ends = find_snapshots(store, feed, days[-2:], ordered=False)[0].ends
     return max((end for end in ends if end <= now + _CLOCKS_APART), default=None)
-
-
-def count_refused(store: Store, feed: Feed, days: list[date]) -> list[int]:
-    """Return how many refused bodies are kept of each day of fetch (EST).
-
-    Raises:
-        ArchiveError: The archive fails.
-    """
-    folders = store.names([quarantine_folder(feed, day) for day in days])
-    return [sum(map(is_refused_body, names)) for names in folders]

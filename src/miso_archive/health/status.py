@@ -14,7 +14,7 @@ from miso_archive.extras import MissingExtraError
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.drift import drift_of
 from miso_archive.feeds.feed import Feed
-from miso_archive.health.glance import count_refused, newest_interval_end
+from miso_archive.health.glance import newest_interval_end
 from miso_archive.intervals.labels import EST, as_est
 from miso_archive.intervals.market_days import ONE_DAY, market_day
 from miso_archive.reading.coverage import coverage_of_day
@@ -23,6 +23,7 @@ from miso_archive.store.address import standing, store_of
 from miso_archive.store.environments import writers
 from miso_archive.store.folder import folder_identity
 from miso_archive.store.layout import unannounced_folder
+from miso_archive.store.listing import count_refused
 from miso_archive.store.store import Store
 from miso_archive.text import counted, in_utf8
 

@@ -17,7 +17,8 @@ from miso_archive.reading.one_pass import Progress, Reading, Seen
 from miso_archive.reports.archived import Reports
 from miso_archive.reports.workbook import next_day_report
 from miso_archive.store.address import ArchiveAddress, open_to_read
-from miso_archive.store.layout import is_refused_body, quarantine_folder
+from miso_archive.store.layout import quarantine_folder
+from miso_archive.store.listing import count_refused
 from miso_archive.store.store import Store
 
 MISSING: Final = pl.Schema(
@@ -173,7 +174,5 @@ def _on_grid() -> pl.Expr:
 
 
 def _count_refused(store: Store, feed: Feed, days: Days) -> Counter[date]:
-    folders = [day for name in store.folders(quarantine_folder(feed)) if (day := day_named(name))]
-    asked = days.among(folders)
-    names = store.names([quarantine_folder(feed, day) for day in asked])
-    return Counter({day: sum(map(is_refused_body, found)) for day, found in zip(asked, names, strict=True)})
+    asked = days.among([day for name in store.folders(quarantine_folder(feed)) if (day := day_named(name))])
+    return Counter(dict(zip(asked, count_refused(store, feed, asked), strict=True)))

@@ -22,7 +22,7 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.polite import MOST_POLLS, POLITE_GAP
 from miso_archive.settings.kafka_address import KafkaAddress, parse_kafka_address
-from miso_archive.text import has_control_characters, is_utf8, stripped
+from miso_archive.text import has_control_characters, is_address, is_utf8, stripped
 
 Environment = Literal["dev", "staging", "prod"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -80,17 +80,9 @@ def _plain(text: str) -> str:
     return plain
 
 
-def _is_address(value: str, schemes: set[str]) -> bool:
-    try:
-        parts = urlsplit(value)
-        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # its text repeats pieces of the address, which may hold a password
-        return False
-
-
 def _http_url(value: str) -> str:
     # Of http://one\@two/ one library takes one for the host, another two: which feed is asked would be unknown.
-    if "\\" in value or not _is_address(value, {"http", "https"}):
+    if "\\" in value or not is_address(value, {"http", "https"}):
         raise ValueError("give an address of the form https://host/path, or http://")
     return value
 
@@ -108,7 +100,7 @@ def _redis_host(value: str) -> str:
 
 def _redis_url(value: SecretStr) -> SecretStr:
     address = value.get_secret_value()
-    if not _is_address(address, {"redis", "rediss"}) or not re.fullmatch(r"/?\d*", urlsplit(address).path):
+    if not is_address(address, {"redis", "rediss"}) or not re.fullmatch(r"/?\d*", urlsplit(address).path):
         raise ValueError("give an address of the form redis://[user:password@]host:port/db, or rediss:// for TLS")
     return value
 

@@ -25,7 +25,7 @@ from botocore.utils import get_environ_proxies
 from miso_archive.contract.findings import FailureCode
 from miso_archive.store.s3_errors import no_client
 from miso_archive.store.store import ArchiveError
-from miso_archive.text import has_control_characters, shown, strip_variable
+from miso_archive.text import has_control_characters, is_address, shown, strip_variable
 
 if TYPE_CHECKING:
     from prefect_aws import S3Bucket
@@ -174,22 +174,13 @@ def is_segment(name: str) -> bool:
 
 def _refuse_what_no_request_takes(location: str, endpoint: str, credentials: Any) -> None:  # noqa: ANN401 - as boto
     """Refuse what botocore repeats in its errors, secrets included, and what obstore ends at."""
-    if not _is_endpoint(endpoint):
+    if not is_address(endpoint, {"http", "https"}) or urlsplit(endpoint).query or urlsplit(endpoint).fragment:
         raise no_client(location, ValueError("its endpoint is no address of the form https://host:port, or http://"))
     # Those that are fetched are not fetched for this.
     if credentials is not None and not isinstance(credentials, RefreshableCredentials):
         keys = (credentials.access_key, credentials.secret_key, credentials.token)
         if any(has_control_characters(key or "") for key in keys):
             raise no_client(location, ValueError("its AWS credentials have a line break or another control character"))
-
-
-def _is_endpoint(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    return is_address and not parts.query and not parts.fragment
 
 
 def _refuse_what_is_no_place(bucket: str, folder: str) -> None:

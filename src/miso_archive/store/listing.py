@@ -1,4 +1,4 @@
-"""Which snapshots an archive holds, from the names of its objects alone."""
+"""Which snapshots an archive holds, and how many refused bodies, from the names of its objects alone."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import ONE_DAY, day_named
-from miso_archive.store.layout import is_revision, snapshot_minute, snapshot_stem, sourcing_folder
+from miso_archive.store.layout import (
+    is_refused_body,
+    is_revision,
+    quarantine_folder,
+    snapshot_minute,
+    snapshot_stem,
+    sourcing_folder,
+)
 from miso_archive.store.store import Store
 from miso_archive.store.unreadable import Unreadable
 
@@ -42,6 +49,16 @@ def market_days(store: Store, feed: Feed) -> list[date]:
     folders = [day for name in store.folders(sourcing_folder(feed)) if (day := day_named(name))]
     # A folder is named by the labels' date, and its label 00:00 belongs to the day before.
     return sorted({*folders, *(day - ONE_DAY for day in folders)})
+
+
+def count_refused(store: Store, feed: Feed, days: Sequence[date]) -> list[int]:
+    """Return how many refused bodies are kept of each day of fetch (EST).
+
+    Raises:
+        ArchiveError: The archive fails.
+    """
+    folders = store.names([quarantine_folder(feed, day) for day in days])
+    return [sum(map(is_refused_body, names)) for names in folders]
 
 
 def list_snapshots(store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True) -> Listing:
