@@ -100,6 +100,7 @@ def test_what_a_person_starts_runs_however_late(feed: SimulatedFeed, tmp_path: P
     assert (run.auto_scheduled, run.state_name) == (False, "Completed")
     assert run.name.endswith(" EST: stored, quiet")
     times = [request.at for request in feed.requests]
-    # The simulated interval is years old: all polls are made.
-    assert len(times) == 3
+    # The simulated interval is years old: every poll is made whose slot is not over before the run is ready for it.
+    # One due half an hour ago would make a single one.
+    assert len(times) in {2, 3}
     assert min(after - before for before, after in pairwise(times)) >= 0.8
