@@ -64,8 +64,9 @@ notebook: setup ## Open the notebooks in JupyterLab, on ./data (the demo's, unle
 notebooks: setup ## Run the notebooks on simulated data; write their outputs and README's plot anew
 	@$(BIN)/python -m tests.tools.notebooks
 
+# Two workers: the tests wait more than they compute.
 test: setup check ## Check types and style, run the tests on embedded services, hold the coverage
-	$(BIN)/python -m pytest -m "not services" --cov --cov-report=term --durations=15
+	$(BIN)/python -m pytest -n 2 -m "not services" --cov --cov-report=term --durations=15
 
 quick: setup ## Run, within two minutes, the tests that take neither Prefect's engine, servers, notebooks nor patience
 	$(BIN)/python -m pytest -q -n auto -m "not (services or engine or servers or notebooks or slow)"
