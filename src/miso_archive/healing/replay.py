@@ -18,9 +18,9 @@ from miso_archive.contract.findings import RefusalCode
 from miso_archive.failures import ARCHIVE_RETRIES
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Day, Days
-from miso_archive.intervals.market_days import day_named
 from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import quarantine_folder, quarantine_key, refused_name, snapshot_keys
+from miso_archive.store.listing import days_in
 from miso_archive.store.put_once import Stored, standing_sha256, store_snapshot
 from miso_archive.store.response import Response
 from miso_archive.store.store import Store
@@ -103,8 +103,7 @@ def replay(
     days = Days.of(start, end)
     result, codes = ReplayResult(), Counter[str]()
     rehearsed: dict[str, str] = {}
-    fetch_days = [day for name in store.folders(quarantine_folder(feed)) if (day := day_named(name))]
-    for day in days.among(fetch_days):
+    for day in days.among(days_in(store, quarantine_folder(feed))):
         for stem, refused in _in_order(store, quarantine_folder(feed, day), feed):
             result.quarantined += 1
             if isinstance(refused, _UnreadableError):

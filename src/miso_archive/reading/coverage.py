@@ -12,13 +12,13 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_now
 from miso_archive.intervals.labels import INTERVAL
-from miso_archive.intervals.market_days import ONE_DAY, day_begins, day_named, intervals_ended
+from miso_archive.intervals.market_days import ONE_DAY, day_begins, intervals_ended
 from miso_archive.reading.one_pass import Progress, Reading, Seen
 from miso_archive.reports.archived import Reports
 from miso_archive.reports.workbook import next_day_report
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.layout import quarantine_folder
-from miso_archive.store.listing import count_refused
+from miso_archive.store.listing import count_refused, days_in
 from miso_archive.store.store import Store
 
 MISSING: Final = pl.Schema(
@@ -174,5 +174,5 @@ def _on_grid() -> pl.Expr:
 
 
 def _count_refused(store: Store, feed: Feed, days: Days) -> Counter[date]:
-    asked = days.among([day for name in store.folders(quarantine_folder(feed)) if (day := day_named(name))])
+    asked = days.among(days_in(store, quarantine_folder(feed)))
     return Counter(dict(zip(asked, count_refused(store, feed, asked), strict=True)))

@@ -12,10 +12,10 @@ import polars as pl
 from miso_archive.contract.findings import Finding
 from miso_archive.feeds.columns import CONSTRAINTS, SNAPSHOTS
 from miso_archive.intervals.days import Days
-from miso_archive.intervals.market_days import day_named
 from miso_archive.reports.workbook import RefusedReportError, Report, covered, read_report
 from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import Keys, is_report_revision, report_key, reports_folder
+from miso_archive.store.listing import days_in
 from miso_archive.store.put_once import Stored, provenance_of, put_once, store_refused
 from miso_archive.store.response import Response
 from miso_archive.store.store import Keeper, Store, UnreadableObjectError
@@ -68,7 +68,7 @@ class Reports:
             ArchiveError: The archive fails.
             UnreadableObjectError: A report cannot be read, and the reading is strict.
         """
-        found = days.among([day for name in self._store.folders(self._folder) if (day := day_named(name))])
+        found = days.among(days_in(self._store, self._folder))
         listed = self._store.names([f"{self._folder}/{day}" for day in found])
         for day, names in zip(found, listed, strict=True):
             keys = self._in_order(day, names)

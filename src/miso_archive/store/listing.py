@@ -44,9 +44,18 @@ class Listing(NamedTuple):
     foreign: list[Unreadable]
 
 
+def days_in(store: Store, folder: str) -> list[date]:
+    """Return the days by which a folder's own folders are named: one listing.
+
+    Raises:
+        ArchiveError: The archive fails.
+    """
+    return [day for name in store.folders(folder) if (day := day_named(name))]
+
+
 def market_days(store: Store, feed: Feed) -> list[date]:
     """Return every market day that may have a snapshot, by the archive's folders: one listing."""
-    folders = [day for name in store.folders(sourcing_folder(feed)) if (day := day_named(name))]
+    folders = days_in(store, sourcing_folder(feed))
     # A folder is named by the labels' date, and its label 00:00 belongs to the day before.
     return sorted({*folders, *(day - ONE_DAY for day in folders)})
 
