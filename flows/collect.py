@@ -25,8 +25,8 @@ from miso_archive.collecting.result import RunResult, failed_before_start
 from miso_archive.collecting.run import collect as collect_candidates
 from miso_archive.collecting.steps import Candidate, generate_candidates
 from miso_archive.collecting.told import TOO_LATE, failure_message, name_at_start
-from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.contract.findings import FailureCode, Finding
+from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.extras import MissingExtraError
 from miso_archive.failures import ARCHIVE_RETRIES, CollectionError, Retries
 from miso_archive.feeds.reserve import RESERVE

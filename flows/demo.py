@@ -144,7 +144,7 @@ def _outcome(result: Mapping[str, Any], body: bytes) -> str:
     if not result["collected"]:
         return "nothing new, the archive has it"
     snapshot = RESERVE.examine(body).snapshot
-    state = "quiet" if snapshot is None or snapshot.quiet else f"{len(snapshot.constraints)} binding"
+    state = "quiet" if snapshot is None or snapshot.quiet else f"{len(snapshot.rows)} binding"
     return f"stored ({state}) {Path(result['objects'][0]).name}"
 
 

@@ -27,7 +27,7 @@ from miso_archive.collecting.told import (
     snapshot_markdown,
     stored_event,
 )
-from miso_archive.contract.examine import Snapshot, Verdict
+from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.market_days import market_day
 from miso_archive.settings.options import Settings
@@ -141,7 +141,7 @@ def _binding(feed: Feed, data: bytes | OSError) -> int | None:
         snapshot = feed.examine(unzipped(data)).snapshot
     except (zlib.error, OSError):
         return None
-    return None if snapshot is None else len(snapshot.constraints)
+    return None if snapshot is None else len(snapshot.rows)
 
 
 def _endpoint(archive: Store) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from miso_archive.cli.app import main
-from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.simulate.archive import write_archive
 from tests.bodies import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER, body
 

@@ -12,7 +12,6 @@ import pytest
 from miso_archive.cli.app import main
 from miso_archive.collecting.outbox import Outbox
 from miso_archive.collecting.parts import open_parts
-from miso_archive.contract.examine import Snapshot, examine
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import snapshot_body
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     import redis as redis_client
 
+    from miso_archive.contract.verdict import Snapshot
     from miso_archive.simulate import SimulatedFeed
     from miso_archive.store.store import Store
     from tests.conftest import Bucket
@@ -48,7 +48,7 @@ class Body:
     def of(cls, revision: int = 0) -> Body:
         """Make one."""
         body = snapshot_body(END, seed=307, revision=revision)
-        snapshot = examine(body).snapshot
+        snapshot = RESERVE.examine(body).snapshot
         assert snapshot is not None
         return cls(snapshot, Response(body, FETCHED, "http://feed.test/", "application/json"))
 
@@ -221,7 +221,7 @@ class TestRuns:
         assert main(["collect", *options]) == 0
         settings = Settings(local=tmp_path / "data", redis_url=options[3], kafka_connection_string=away[1])
         body = feed.requests[0].body
-        snapshot = examine(body).snapshot
+        snapshot = RESERVE.examine(body).snapshot
         assert snapshot is not None
         with open_parts(settings, RESERVE) as parts:
             parts.outbox.mark(snapshot, replace(Body.of().response, body=body))

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     import redis as redis_client
 
-    from miso_archive.contract.examine import Snapshot, Verdict
     from miso_archive.contract.findings import Finding
+    from miso_archive.contract.verdict import Snapshot, Verdict
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -103,12 +103,12 @@ class World:
 
     def announce(self, snapshot: Snapshot, response: Response, stored: Stored) -> None:
         """Check what is announced."""
-        assert (len(snapshot.constraints), response.body, stored.key) == (1, self.body, "the key")
+        assert (len(snapshot.rows), response.body, stored.key) == (1, self.body, "the key")
         self._note("announce", None)
 
     def register(self, snapshot: Snapshot, response: Response, stored: Stored) -> None:
         """Check what is registered."""
-        assert (len(snapshot.constraints), response.body, stored.key) == (1, self.body, "the key")
+        assert (len(snapshot.rows), response.body, stored.key) == (1, self.body, "the key")
         self._note("register", None)
 
     def catch_up(self) -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import redis as redis_client
 
     from miso_archive.collecting.announcement import Announcement
-    from miso_archive.contract.examine import Snapshot
+    from miso_archive.contract.verdict import Snapshot
     from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket, Services
 

@@ -27,7 +27,6 @@ from miso_archive.collecting.told import (
     snapshot_markdown,
     stored_event,
 )
-from miso_archive.contract.examine import examine
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.store.put_once import Stored
@@ -51,7 +50,7 @@ def body(*rows: dict[str, object], end: datetime = END, **more: object) -> bytes
 
 def record_of(*bodies: bytes, stored: int = 0) -> RunRecord:
     """The record of a run that saw these bodies and stored the first of them."""
-    verdicts = [examine(one) for one in bodies]
+    verdicts = [RESERVE.examine(one) for one in bodies]
     return RunRecord(
         [verdict.interval_end for verdict in verdicts if verdict.interval_end],
         [verdict.snapshot for verdict in verdicts[:stored] if verdict.snapshot],
@@ -104,14 +103,14 @@ def test_a_failure_says_why_on_its_first_line() -> None:
 
 def test_rows_come_hardest_first_with_their_sign() -> None:
     """The table lists each constraint with its price as published, by magnitude."""
-    snapshot = examine(BINDING).snapshot
+    snapshot = RESERVE.examine(BINDING).snapshot
     assert snapshot is not None
     assert [row["Shadow price ($/MW)"] for row in constraint_rows(snapshot)] == [-3, -2, -1]
 
 
 def test_rows_say_zone_direction_and_terms() -> None:
     """The parts of a constraint's name are columns; a name of another shape has none, and is shown whole."""
-    snapshot = examine(body(row("-2"), row("-1", name="no such shape"))).snapshot
+    snapshot = RESERVE.examine(body(row("-2"), row("-1", name="no such shape"))).snapshot
     assert snapshot is not None
     known, unknown = constraint_rows(snapshot)
     parts = {"Zone": 1, "Direction": "South_North", "Terms": "STR+Lost_Gen"}
@@ -145,7 +144,7 @@ def test_a_command_shows_the_object(location: str, given: dict[str, str], comman
 
 def test_the_newest_snapshot_is_told_with_its_command() -> None:
     """The text has interval, outcome and address, and the command alone in a block, whatever characters are in it."""
-    snapshot = examine(BINDING).snapshot
+    snapshot = RESERVE.examine(BINDING).snapshot
     assert snapshot is not None
     lines = snapshot_markdown(snapshot, "s3://b/k", "zcat '/a```b'").split("\n")
     assert lines[0] == "## 2026-07-27 08:10 EST: 3 binding"
@@ -207,7 +206,7 @@ class TestEvents:
     def test_each_feed_has_its_own(self) -> None:
         """A sibling's events, runs and artifacts bear its name: its alarm is silenced by nothing of Reserve's."""
         sibling = replace(RESERVE, name="fuel_mix", is_first=False)
-        ours, theirs = (events_of(feed, "dev", examine(b"{}"))[0] for feed in (RESERVE, sibling))
+        ours, theirs = (events_of(feed, "dev", RESERVE.examine(b"{}"))[0] for feed in (RESERVE, sibling))
         assert (ours.name, theirs.name) == ("miso-reserve.body.refused", "miso-fuel-mix.body.refused")
         assert (ours.resource["prefect.resource.id"], theirs.resource["prefect.resource.id"]) == (
             "miso-reserve.dev",
@@ -218,7 +217,7 @@ class TestEvents:
 
     def drifts(self, one: bytes) -> dict[str, Any]:
         """The drift events of a body, payloads by kind."""
-        events = events_of(RESERVE, "dev", examine(one))
+        events = events_of(RESERVE, "dev", RESERVE.examine(one))
         assert {event.name for event in events} <= {event_name(RESERVE, DRIFTED)}
         assert [event.resource[event_name(RESERVE, DRIFT)] for event in events] == [
             event.payload["kind"] for event in events
@@ -227,7 +226,7 @@ class TestEvents:
 
     def test_a_stored_snapshot_says_where_it_is(self) -> None:
         """The event names the environment's resource, the interval, how many bind, and the key."""
-        snapshot = examine(BINDING).snapshot
+        snapshot = RESERVE.examine(BINDING).snapshot
         assert snapshot is not None
         event = stored_event(RESERVE, "prod", snapshot, Stored("sourcing/x.json.gz", written=True))
         assert (event.name, event.resource["prefect.resource.id"]) == (event_name(RESERVE, STORED), "miso-reserve.prod")
@@ -240,7 +239,7 @@ class TestEvents:
 
     def test_a_refused_body_says_why(self) -> None:
         """The event lists each reason code once, the first reason in full, and the interval where one was read."""
-        (event,) = events_of(RESERVE, "prod", examine(body(row("x"), row("y"))))
+        (event,) = events_of(RESERVE, "prod", RESERVE.examine(body(row("x"), row("y"))))
         assert event.name == event_name(RESERVE, REFUSED)
         assert event.payload["codes"] == ["bad_price"]
         assert event.payload["first"].startswith("Constraint[0].Price 'x' is not a finite number")
@@ -248,9 +247,9 @@ class TestEvents:
 
     def test_a_known_body_is_no_event(self) -> None:
         """Neither what is seen in production nor a quiet body is drift."""
-        assert events_of(RESERVE, "dev", examine(BINDING)) == []
-        assert events_of(RESERVE, "dev", examine(body(row("-1", name="RDT_MW_SO (North_South)")))) == []
-        assert events_of(RESERVE, "dev", examine(body(row("None", name="None")))) == []
+        assert events_of(RESERVE, "dev", RESERVE.examine(BINDING)) == []
+        assert events_of(RESERVE, "dev", RESERVE.examine(body(row("-1", name="RDT_MW_SO (North_South)")))) == []
+        assert events_of(RESERVE, "dev", RESERVE.examine(body(row("None", name="None")))) == []
 
     def test_a_new_field_is_drift(self) -> None:
         """A field that neither row shape has, in the row or beside it, is drift."""

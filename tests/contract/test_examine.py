@@ -1,12 +1,13 @@
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from miso_archive.contract.examine import DOCUMENTED_FIELDS, LIVE_FIELDS, examine
 from miso_archive.contract.findings import WarningCode
+from miso_archive.feeds.reserve import DOCUMENTED_FIELDS, LIVE_FIELDS, RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.simulate import documented_body, is_quiet, snapshot_body
 from tests.bodies import DOCUMENTED_ROW, END, LIVE_ROW, REF_ID, body, without
@@ -22,9 +23,9 @@ class TestRowShapes:
     def test_a_live_row_gives_four_values(self) -> None:
         """A row as the live feed sends it is read, the price's sign kept, and nothing is made up for the rest."""
         snapshot = accepted(body(LIVE_ROW))
-        (constraint,) = snapshot.constraints
-        assert constraint.model_dump(exclude_none=True) == {
-            "name": "RDT_SO_MW (South_North) - STR+Lost_Gen Zone_3",
+        (constraint,) = snapshot.rows
+        assert {name: value for name, value in asdict(constraint).items() if value is not None} == {
+            "constraint_name": "RDT_SO_MW (South_North) - STR+Lost_Gen Zone_3",
             "period": END,
             "shadow_price": -8.32,
             "description": "STR+Lost_Gen Zone_3",
@@ -34,9 +35,9 @@ class TestRowShapes:
     def test_a_documented_row_gives_eleven_values(self) -> None:
         """A row of the documented contract is read whole, its Period in UTC told in EST."""
         snapshot = accepted(body(DOCUMENTED_ROW, ref_id="27-Jul-2026, 08:10 EST"))
-        (constraint,) = snapshot.constraints
-        assert constraint.model_dump() == {
-            "name": "SPIN Zone_1",
+        (constraint,) = snapshot.rows
+        assert asdict(constraint) == {
+            "constraint_name": "SPIN Zone_1",
             "period": END,
             "shadow_price": 12.5,
             "description": None,
@@ -55,12 +56,12 @@ class TestRowShapes:
     def test_both_shapes_may_stand_in_one_body(self) -> None:
         """Shapes are told row by row, in the order of the feed."""
         snapshot = accepted(body(DOCUMENTED_ROW, LIVE_ROW, DOCUMENTED_ROW | {"Description": "as in a live row"}))
-        assert [row.shadow_price for row in snapshot.constraints] == [12.5, -8.32, 12.5]
-        assert [row.description for row in snapshot.constraints] == [None, "STR+Lost_Gen Zone_3", "as in a live row"]
+        assert [row.shadow_price for row in snapshot.rows] == [12.5, -8.32, 12.5]
+        assert [row.description for row in snapshot.rows] == [None, "STR+Lost_Gen Zone_3", "as in a live row"]
 
     def test_a_row_may_stand_twice(self) -> None:
         """Nothing is merged or left out: the same row twice is two constraints."""
-        assert len(accepted(body(LIVE_ROW, LIVE_ROW)).constraints) == 2
+        assert len(accepted(body(LIVE_ROW, LIVE_ROW)).rows) == 2
 
     @pytest.mark.parametrize("field", sorted(set(DOCUMENTED_FIELDS) - set(LIVE_FIELDS)))
     def test_one_of_the_eleven_asks_for_all(self, field: str) -> None:
@@ -132,7 +133,7 @@ class TestContentValidation:
     def test_ref_id_is_a_readable_text(self, ref_id: object, code: str) -> None:
         """Without a RefId that names a real interval nothing can be archived, and the verdict names no interval."""
         assert refused(body(LIVE_ROW, ref_id=ref_id)) == [(code, "RefId")]
-        assert examine(body(LIVE_ROW, ref_id=ref_id)).interval_end is None
+        assert RESERVE.examine(body(LIVE_ROW, ref_id=ref_id)).interval_end is None
 
     @pytest.mark.parametrize("constraint", [None, {}, LIVE_ROW, "", "None", 0, True])
     def test_constraint_is_a_list(self, constraint: object) -> None:
@@ -166,9 +167,7 @@ class TestContentValidation:
     )
     def test_period_is_est_unless_it_says_otherwise(self, row: dict[str, Any], period: str) -> None:
         """Without offset a Period is EST; with Z or an offset it is the moment that it names."""
-        assert accepted(body(row | {"Period": period})).constraints[0].period == datetime(
-            2026, 7, 27, 13, 10, tzinfo=UTC
-        )
+        assert accepted(body(row | {"Period": period})).rows[0].period == datetime(2026, 7, 27, 13, 10, tzinfo=UTC)
 
     @pytest.mark.parametrize(("field", "attribute"), [("Price", "shadow_price"), ("Quantity", "quantity")])
     @pytest.mark.parametrize(
@@ -189,7 +188,7 @@ class TestContentValidation:
     )
     def test_price_and_quantity_are_numbers(self, field: str, attribute: str, value: object, number: float) -> None:
         """Numbers and numeric strings are read alike, of either sign, zero included."""
-        (constraint,) = accepted(body(DOCUMENTED_ROW | {field: value})).constraints
+        (constraint,) = accepted(body(DOCUMENTED_ROW | {field: value})).rows
         assert getattr(constraint, attribute) == number
 
     @pytest.mark.parametrize(
@@ -236,7 +235,7 @@ class TestContentValidation:
     @pytest.mark.parametrize(("value", "number"), [(None, None), (0, 0.0), (-1.5, -1.5), ("12.5", 12.5)])
     def test_break_points_are_numbers_or_null(self, field: str, value: object, number: float | None) -> None:
         """Break points and their prices may be null, which is not zero."""
-        (constraint,) = accepted(body(DOCUMENTED_ROW | {field: value})).constraints
+        (constraint,) = accepted(body(DOCUMENTED_ROW | {field: value})).rows
         assert getattr(constraint, field.lower()) == number
 
     @pytest.mark.parametrize(
@@ -245,7 +244,7 @@ class TestContentValidation:
     )
     def test_override_is_a_boolean_in_any_of_its_spellings(self, value: object, *, override: bool) -> None:
         """OVERRIDE is read as true or false from booleans, 0 and 1, as numbers or text."""
-        assert accepted(body(DOCUMENTED_ROW | {"OVERRIDE": value})).constraints[0].override is override
+        assert accepted(body(DOCUMENTED_ROW | {"OVERRIDE": value})).rows[0].override is override
 
     @pytest.mark.parametrize("value", [None, 2, -1, 0.5, "", "2", "true", "Y", " 1", "01", [], {}, [1]])
     def test_any_other_override_is_refused(self, value: object) -> None:
@@ -263,19 +262,19 @@ class TestContentValidation:
         """The known values pass in silence, any other with a warning, and text is kept as it is."""
         attribute = {"ReserveType": "reserve_type", "Direction": "direction"}[field]
         for name in known:
-            assert getattr(accepted(body(DOCUMENTED_ROW | {field: name})).constraints[0], attribute) == name
+            assert getattr(accepted(body(DOCUMENTED_ROW | {field: name})).rows[0], attribute) == name
         for value in ["STR", "spin", "up", " UP", "", None, 1, True, *NO_TEXT]:
-            verdict = examine(body(DOCUMENTED_ROW | {field: value}))
+            verdict = RESERVE.examine(body(DOCUMENTED_ROW | {field: value}))
             assert warned(verdict) == [(code.value, f"Constraint[0].{field}")]
             assert verdict.snapshot is not None
             kept = value if isinstance(value, str) else None
-            assert getattr(verdict.snapshot.constraints[0], attribute) == kept
+            assert getattr(verdict.snapshot.rows[0], attribute) == kept
 
     @both_shapes
     @pytest.mark.parametrize(("value", "kept"), [("", ""), ("None", "None"), (None, None), ("\u00e9\n", "\u00e9\n")])
     def test_a_description_is_any_text(self, row: dict[str, Any], value: str | None, kept: str | None) -> None:
         """Description may be empty or null, in either shape."""
-        assert accepted(body({**row, "Description": value})).constraints[0].description == kept
+        assert accepted(body({**row, "Description": value})).rows[0].description == kept
 
     @both_shapes
     @pytest.mark.parametrize("value", [0, True, [], {}])
@@ -296,9 +295,9 @@ class TestContentValidation:
             ("not_an_object", "Constraint[1]"),
             ("unreadable_period", "Constraint[2].Period"),
         ]
-        assert examine(text).interval_end == END
+        assert RESERVE.examine(text).interval_end == END
 
     def test_a_duplicate_key_counts_as_its_last(self) -> None:
         """Where JSON repeats a key the last value counts, as in other readers, so none is refused or summed."""
         text = body(LIVE_ROW).replace(b'"Price": "-8.32"', b'"Price": "x", "Price": "-1"')
-        assert accepted(text).constraints[0].shadow_price == -1
+        assert accepted(text).rows[0].shadow_price == -1

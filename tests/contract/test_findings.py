@@ -8,8 +8,9 @@ import pytest
 
 from miso_archive.cli.app import main
 from miso_archive.collecting.fetch import UndecodedError
-from miso_archive.contract.examine import MOST_BYTES, examine
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.findings import MOST_FINDINGS, FailureCode, Finding, RefusalCode, WarningCode
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.text import shown
 from tests.bodies import DOCUMENTED_ROW, END, LIVE_ROW, PLACEHOLDER, REF_ID, body, without
 from tests.contract.judged import accepted, refused, warned
@@ -78,7 +79,7 @@ class TestCodes:
     @pytest.mark.parametrize("code", WarningCode)
     def test_every_warning_code_is_produced(self, code: WarningCode) -> None:
         """Each warning has a payload that is accepted with it and with no other."""
-        codes = {where for where, _ in warned(examine(WARNED[code]))}
+        codes = {where for where, _ in warned(RESERVE.examine(WARNED[code]))}
         assert codes - {WarningCode.UNKNOWN_FIELD if code is WarningCode.MORE_WARNINGS else ""} == {code}
 
     @pytest.mark.parametrize("code", [*RefusalCode, *WarningCode])
@@ -120,7 +121,7 @@ class TestStrangeBodies:
 
     def test_an_error_beside_data_is_drift(self) -> None:
         """A whole snapshot with a field named error is accepted, with a warning."""
-        assert warned(examine(body(LIVE_ROW, error="late"))) == [("unknown_field", "error")]
+        assert warned(RESERVE.examine(body(LIVE_ROW, error="late"))) == [("unknown_field", "error")]
 
     @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n", b" \t"])
     def test_a_byte_order_mark_does_no_harm(self, mark: bytes) -> None:
@@ -165,13 +166,13 @@ class TestStrangeBodies:
     def test_five_mebibytes_are_the_limit(self, spare: int, codes: list[tuple[str, str]]) -> None:
         """A body of exactly 5 MiB is read, a byte more is refused whatever it holds."""
         text = body(LIVE_ROW).ljust(5 * 1024 * 1024 + spare)
-        assert [(reason.code.value, reason.where) for reason in examine(text).reasons] == codes
+        assert [(reason.code.value, reason.where) for reason in RESERVE.examine(text).reasons] == codes
 
 
 class TestFindings:
     def test_reasons_are_bounded(self) -> None:
         """A hundred thousand bad rows give a hundred reasons, in order, and a last one that says where it stopped."""
-        reasons = examine(body(*[0] * 100_000)).reasons
+        reasons = RESERVE.examine(body(*[0] * 100_000)).reasons
         assert [reason.where for reason in reasons] == [*(f"Constraint[{number}]" for number in range(100)), "body"]
         assert reasons[-1] == Finding(
             RefusalCode.MORE_REASONS,
@@ -182,23 +183,23 @@ class TestFindings:
     @pytest.mark.parametrize(("rows", "findings"), [(99, 99), (100, 100), (101, 101), (102, 101)])
     def test_exactly_a_hundred_reasons_need_no_count(self, rows: int, findings: int) -> None:
         """Up to a hundred reasons are all listed; only beyond that a last one counts."""
-        assert len(examine(body(*[None] * rows)).reasons) == findings
+        assert len(RESERVE.examine(body(*[None] * rows)).reasons) == findings
 
     def test_kinds_of_warnings_are_bounded(self) -> None:
         """A thousand fields nobody knows give a hundred warnings and a count of those not listed."""
-        warnings = examine(body(LIVE_ROW | {f"Field{number}": 0 for number in range(1000)})).warnings
+        warnings = RESERVE.examine(body(LIVE_ROW | {f"Field{number}": 0 for number in range(1000)})).warnings
         assert [warning.where for warning in warnings] == [*(f"Constraint[0].Field{n}" for n in range(100)), "body"]
         assert warnings[-1] == Finding(WarningCode.MORE_WARNINGS, "body", "and 900 more")
 
     def test_a_drift_in_every_row_is_one_warning(self) -> None:
         """A new field in all rows is one warning, at its first row, with a count."""
-        (warning,) = examine(body(LIVE_ROW, *[LIVE_ROW | {"Zone": 3}] * 500)).warnings
+        (warning,) = RESERVE.examine(body(LIVE_ROW, *[LIVE_ROW | {"Zone": 3}] * 500)).warnings
         assert (warning.where, warning.message) == ("Constraint[1].Zone", "is not a field of the contract (500 times)")
 
     def test_each_unknown_value_is_a_warning(self) -> None:
         """Two unknown reserve types are two warnings, each with its value."""
         rows = [DOCUMENTED_ROW | {"ReserveType": kind} for kind in ("STR", "RCP", "STR")]
-        warnings = examine(body(*rows)).warnings
+        warnings = RESERVE.examine(body(*rows)).warnings
         assert [(warning.where, warning.message) for warning in warnings] == [
             ("Constraint[0].ReserveType", "'STR' is not known (2 times)"),
             ("Constraint[1].ReserveType", "'RCP' is not known"),
@@ -207,9 +208,9 @@ class TestFindings:
     @pytest.mark.parametrize("field", ["RefIdentity", "Zone", "name", "Price ", ""])
     def test_unknown_fields_pass_and_are_reported(self, field: str) -> None:
         """A field that neither shape has is drift, in the body and in rows of both kinds, and nothing is refused."""
-        assert warned(examine(body(LIVE_ROW, **{field: 1}))) == [("unknown_field", field)]
+        assert warned(RESERVE.examine(body(LIVE_ROW, **{field: 1}))) == [("unknown_field", field)]
         for row in (LIVE_ROW, DOCUMENTED_ROW, PLACEHOLDER):
-            assert warned(examine(body(row | {field: 1}))) == [("unknown_field", f"Constraint[0].{field}")]
+            assert warned(RESERVE.examine(body(row | {field: 1}))) == [("unknown_field", f"Constraint[0].{field}")]
 
     def test_a_placeholder_is_not_checked_for_known_values(self) -> None:
         """The None that stands in all eleven fields of a placeholder is no drift."""
@@ -221,16 +222,16 @@ class TestFindings:
         """The constraints count, in any order, and the warning names the placeholder's row."""
         rows = [LIVE_ROW, LIVE_ROW]
         rows.insert(at, PLACEHOLDER)
-        verdict = examine(body(*rows))
+        verdict = RESERVE.examine(body(*rows))
         assert warned(verdict) == [("placeholder_beside_constraints", f"Constraint[{at}]")]
         assert verdict.snapshot is not None
-        assert len(verdict.snapshot.constraints) == 2
+        assert len(verdict.snapshot.rows) == 2
 
     @pytest.mark.parametrize("row", [LIVE_ROW, DOCUMENTED_ROW, PLACEHOLDER])
     @pytest.mark.parametrize("period", ["2026-07-27T08:05:00", "2026-07-27T08:10:00Z", "2026-07-27T08:10:01"])
     def test_a_period_of_another_interval_is_warned_of(self, row: dict[str, object], period: str) -> None:
         """RefId names the interval; a row or placeholder of another time passes with a warning."""
-        verdict = examine(body(row | {"Period": period}))
+        verdict = RESERVE.examine(body(row | {"Period": period}))
         assert warned(verdict) == [("period_differs", "Constraint[0].Period")]
         assert verdict.interval_end == END
 
@@ -255,7 +256,7 @@ class TestMessages:
     )
     def test_messages_are_one_line_of_ascii(self, text: bytes) -> None:
         """Control characters, other scripts and format signs of the feed reach no message unescaped."""
-        verdict = examine(text)
+        verdict = RESERVE.examine(text)
         findings = verdict.reasons + verdict.warnings
         assert findings
         for finding in findings:
@@ -263,22 +264,22 @@ class TestMessages:
             assert spelled.isascii()
             assert spelled.isprintable()
 
-    @pytest.mark.parametrize("field", ["Name", "Description"])
-    def test_text_is_kept_as_it_was_sent(self, field: str) -> None:
+    @pytest.mark.parametrize(("field", "column"), [("Name", "constraint_name"), ("Description", "description")])
+    def test_text_is_kept_as_it_was_sent(self, field: str, column: str) -> None:
         """Names and descriptions may hold anything: they are data, and kept to the character."""
-        (constraint,) = accepted(body(LIVE_ROW | {field: NASTY})).constraints
-        assert getattr(constraint, field.lower()) == NASTY
+        (constraint,) = accepted(body(LIVE_ROW | {field: NASTY})).rows
+        assert getattr(constraint, column) == NASTY
 
     @pytest.mark.parametrize("value", ["x" * 1_000_000, "\U0001f600" * 100_000, [0] * 100_000, {"x": [0] * 100_000}])
     @pytest.mark.parametrize("field", ["Period", "Price", "ReserveType", "Quantity"])
     def test_messages_are_short(self, value: object, field: str) -> None:
         """However long the value, the message quotes no more than its start."""
-        verdict = examine(body(DOCUMENTED_ROW | {field: value}))
+        verdict = RESERVE.examine(body(DOCUMENTED_ROW | {field: value}))
         assert [len(finding.message) < 200 for finding in verdict.reasons + verdict.warnings] == [True]
 
     def test_a_long_field_name_is_cut(self) -> None:
         """A field named by a megabyte is reported by its start."""
-        (warning,) = examine(body(LIVE_ROW | {"x" * 1_000_000: 0})).warnings
+        (warning,) = RESERVE.examine(body(LIVE_ROW | {"x" * 1_000_000: 0})).warnings
         assert warning.where.startswith("Constraint[0].xxxx")
         assert len(warning.where) < 100
 
@@ -305,5 +306,5 @@ class TestMessages:
         """A value of a few thousand characters is refused in an instant: time grows with length, not its square."""
         text = body(LIVE_ROW | row)
         before = time.process_time()
-        assert len(examine(text).reasons) == 1
+        assert len(RESERVE.examine(text).reasons) == 1
         assert time.process_time() - before < 0.25

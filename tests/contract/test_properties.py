@@ -6,8 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from miso_archive.contract.examine import DIRECTIONS, DOCUMENTED_FIELDS, LIVE_FIELDS, RESERVE_TYPES, Verdict, examine
 from miso_archive.contract.findings import MOST_FINDINGS
+from miso_archive.contract.verdict import Verdict
+from miso_archive.feeds.reserve import DIRECTIONS, DOCUMENTED_FIELDS, LIVE_FIELDS, RESERVE, RESERVE_TYPES
 from miso_archive.intervals.labels import EST, INTERVAL
 from tests.bodies import DOCUMENTED_ROW, LIVE_ROW, REF_ID, without
 
@@ -102,13 +103,13 @@ def check(verdict: Verdict) -> None:
 @given(st.binary())
 def test_any_bytes_get_a_verdict(body: bytes) -> None:
     """Whatever the network delivers is accepted or refused with reasons, and nothing is raised."""
-    check(examine(body))
+    check(RESERVE.examine(body))
 
 
 @given(payloads)
 def test_any_json_gets_a_verdict(payload: object) -> None:
     """Any JSON value, near to the contract or far from it, is accepted or refused with printable reasons."""
-    check(examine(dumped(payload)))
+    check(RESERVE.examine(dumped(payload)))
 
 
 @given(snapshots(), st.binary(max_size=3), st.integers(0), st.integers(0, 3))
@@ -118,22 +119,22 @@ def test_a_damaged_body_gets_a_verdict(
     """A valid body in which some bytes are lost or changed is accepted or refused, and nothing is raised."""
     body = dumped(snapshot[1])
     at %= len(body)
-    check(examine(body[:at] + junk + body[at + lost :]))
+    check(RESERVE.examine(body[:at] + junk + body[at + lost :]))
 
 
 @given(snapshots())
 def test_a_valid_snapshot_gives_back_what_it_holds(snapshot: tuple[datetime, dict[str, Any]]) -> None:
     """Every valid body of live, documented or mixed rows is accepted, with its names, prices and interval's end."""
     end, payload = snapshot
-    verdict = examine(dumped(payload))
+    verdict = RESERVE.examine(dumped(payload))
     assert (verdict.reasons, verdict.warnings) == ((), ())
     assert verdict.snapshot is not None
     assert (verdict.snapshot.ref_id, verdict.snapshot.interval_end) == (payload["RefId"], end)
     assert verdict.snapshot.quiet is (payload["Constraint"] == [])
-    assert [(row.name, row.shadow_price, row.period, row.description) for row in verdict.snapshot.constraints] == [
+    assert [(row.constraint_name, row.shadow_price, row.period, row.description) for row in verdict.snapshot.rows] == [
         (row["Name"], float(row["Price"]), end, row.get("Description")) for row in payload["Constraint"]
     ]
-    assert [(row.reserve_type, row.direction) for row in verdict.snapshot.constraints] == [
+    assert [(row.reserve_type, row.direction) for row in verdict.snapshot.rows] == [
         (row.get("ReserveType"), row.get("Direction")) for row in payload["Constraint"]
     ]
 
@@ -147,7 +148,7 @@ def test_any_field_left_out_is_named(snapshot: tuple[datetime, dict[str, Any]], 
     required = DOCUMENTED_FIELDS if "BP1" in rows[number] else LIVE_FIELDS
     field = data.draw(st.sampled_from(required))
     rows[number] = without(rows[number], field)
-    verdict = examine(dumped({**payload, "Constraint": rows}))
+    verdict = RESERVE.examine(dumped({**payload, "Constraint": rows}))
     assert verdict.snapshot is None
     assert [(reason.code, reason.where) for reason in verdict.reasons] == [
         ("missing_field", f"Constraint[{number}].{field}")
@@ -161,9 +162,9 @@ def test_new_fields_change_nothing(snapshot: tuple[datetime, dict[str, Any]], dr
     end, payload = snapshot
     drift = {f"New {name}": value for name, value in drift.items()}
     drifted = {**payload, **drift, "Constraint": [{**row, **drift} for row in payload["Constraint"]]}
-    verdict = examine(dumped(drifted))
+    verdict = RESERVE.examine(dumped(drifted))
     check(verdict)
-    assert verdict.snapshot == examine(dumped(payload)).snapshot
+    assert verdict.snapshot == RESERVE.examine(dumped(payload)).snapshot
     assert {warning.code.value for warning in verdict.warnings} == {"unknown_field"}
     assert verdict.interval_end == end
 
@@ -174,7 +175,7 @@ def test_another_interval_in_a_row_is_warned_of(snapshot: tuple[datetime, dict[s
     end, payload = snapshot
     assume(end.year < 2199)
     other = (end + timedelta(minutes=minutes)).replace(tzinfo=None).isoformat()
-    verdict = examine(dumped({**payload, "Constraint": [{**LIVE_ROW, "Period": other}] * 2}))
+    verdict = RESERVE.examine(dumped({**payload, "Constraint": [{**LIVE_ROW, "Period": other}] * 2}))
     assert verdict.snapshot is not None
     assert [(warning.code, warning.where) for warning in verdict.warnings] == [
         ("period_differs", "Constraint[0].Period")

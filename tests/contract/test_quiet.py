@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from miso_archive.contract.examine import DOCUMENTED_FIELDS
+from miso_archive.feeds.reserve import DOCUMENTED_FIELDS
 from tests.bodies import END, LIVE_ROW, PLACEHOLDER, body, without
 from tests.contract.judged import accepted, refused
 
@@ -11,7 +11,7 @@ class TestQuiet:
     def test_an_empty_list_is_quiet(self) -> None:
         """No rows at all is an observation: nothing binds."""
         snapshot = accepted(body())
-        assert (snapshot.quiet, snapshot.constraints, snapshot.interval_end) == (True, (), END)
+        assert (snapshot.quiet, snapshot.rows, snapshot.interval_end) == (True, (), END)
 
     @pytest.mark.parametrize("shape", ["live", "without description", "null description", "documented"])
     @pytest.mark.parametrize("name", ["None", "None - None", "none", " NONE - NONE "])
@@ -39,7 +39,7 @@ class TestQuiet:
     def test_a_real_name_or_price_binds(self, row: dict[str, Any]) -> None:
         """A price under the name None, or a zero price under a real name, is a binding constraint and is kept."""
         snapshot = accepted(body(row))
-        assert [constraint.shadow_price for constraint in snapshot.constraints] == [float(row["Price"])]
+        assert [constraint.shadow_price for constraint in snapshot.rows] == [float(row["Price"])]
 
     @pytest.mark.parametrize("price", ["None", "", None])
     def test_a_real_name_needs_a_price(self, price: object) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from miso_archive.cli.app import main
-from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.healing.backfill import BackfillResult, backfill, days_to_backfill
 from miso_archive.reading.coverage import coverage

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.findings import Finding, RefusalCode
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.healing.replay import ReplayResult, replay

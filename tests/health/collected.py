@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from miso_archive.contract.examine import examine
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.health.status import Status, status
 from miso_archive.intervals.labels import EST
@@ -24,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 def keep(folder: Path, body: bytes, fetched_at: datetime = NOW) -> Response:
     """Store or refuse a body in a folder, as a run does."""
     response = Response(body, fetched_at, "http://feed.test/", "application/json")
-    verdict = examine(body)
+    verdict = RESERVE.examine(body)
     archive = Folder(folder)
     if verdict.snapshot is None:
         store_refused(archive, RESERVE, response, verdict.reasons)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miso_archive.collecting.outbox import Outbox
-from miso_archive.contract.examine import examine
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.health.status import status, told
 from miso_archive.intervals.labels import EST
@@ -98,7 +97,7 @@ class TestLooking:
     def test_what_is_not_announced_is_counted(self, tmp_path: Path) -> None:
         """Marks of the environment asked for are counted, and those of others are not."""
         response = keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
-        snapshot = examine(response.body).snapshot
+        snapshot = RESERVE.examine(response.body).snapshot
         assert snapshot is not None
         Outbox(Folder(tmp_path), RESERVE, "prod").mark(snapshot, response)
         assert looked_at(tmp_path, environment="prod").unannounced == 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.contract.body import MOST_BYTES
 from tests.bodies import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER, REF_ID, body, without
 from tests.hostile.texts import NAMES, PERIODS, PRICES, REF_IDS
 

@@ -15,13 +15,13 @@ import polars as pl
 import pytest
 
 from miso_archive.cli.app import main
-from miso_archive.contract.examine import MOST_BYTES, examine
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.findings import MOST_FINDINGS
 from miso_archive.feeds.columns import OBJECTS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.reading.coverage import coverage
-from miso_archive.reading.decode import decode
+from miso_archive.reading.decode import Decoder
 from miso_archive.reading.scan import SkippedObjectsWarning, scan_constraints, scan_snapshots
 from miso_archive.simulate import Reply
 from miso_archive.store.folder import Folder
@@ -33,7 +33,7 @@ from tests.hostile.exchanges import EXCHANGES, Scripted, answer, bomb
 from tests.hostile.payloads import LARGE, PAYLOADS, Payload
 
 if TYPE_CHECKING:
-    from miso_archive.contract.examine import Snapshot
+    from miso_archive.contract.verdict import Snapshot
     from miso_archive.simulate import SimulatedFeed
 
 KEY = re.compile(
@@ -62,7 +62,7 @@ def files(folder: Path) -> list[str]:
 def store(folder: Path, payload: Payload) -> None:
     """Archive a body as a run does."""
     response = Response(payload.make(), FETCHED_AT, "http://127.0.0.1/", "application/json")
-    verdict = examine(response.body)
+    verdict = RESERVE.examine(response.body)
     if verdict.snapshot is None:
         store_refused(Folder(folder), RESERVE, response, verdict.reasons)
     else:
@@ -71,7 +71,7 @@ def store(folder: Path, payload: Payload) -> None:
 
 def rows_of(snapshot: Snapshot) -> list[tuple[str, str, str | None]]:
     """What the contract reads of each row, minus zero told from zero."""
-    return [(row.name, repr(row.shadow_price), row.description) for row in snapshot.constraints]
+    return [(row.constraint_name, repr(row.shadow_price), row.description) for row in snapshot.rows]
 
 
 def rows_in(frame: pl.DataFrame) -> list[tuple[str, str, str | None]]:
@@ -102,7 +102,7 @@ class TestContract:
     @each
     def test_each_body_has_its_verdict(self, payload: Payload) -> None:
         """It is refused for the listed reasons or accepted with the listed warnings, in few plain words."""
-        verdict = examine(payload.make())
+        verdict = RESERVE.examine(payload.make())
         assert {reason.code.value for reason in verdict.reasons} == payload.reasons
         assert {warning.code.value for warning in verdict.warnings} == payload.warnings
         assert (verdict.snapshot is not None) == payload.accepted
@@ -115,13 +115,13 @@ class TestContract:
     def test_the_reader_reads_what_the_contract_accepts(self, payload: Payload) -> None:
         """Each accepted body is decoded to the very rows of the contract: names, prices, descriptions."""
         content = payload.make()
-        snapshot = examine(content).snapshot
+        snapshot = RESERVE.examine(content).snapshot
         assert snapshot is not None
         objects = pl.DataFrame({"object_key": ["k"], "interval_end": [snapshot.interval_end], "revision": [0]})
-        decoded = decode(objects.cast(OBJECTS), [content])
+        decoded = Decoder(RESERVE).decode(objects.cast(OBJECTS), [content])
         assert decoded.skipped == []
-        assert decoded.snapshots["constraints"].to_list() == [len(snapshot.constraints)]
-        assert rows_in(decoded.constraints) == rows_of(snapshot)
+        assert decoded.frames["snapshots"]["constraints"].to_list() == [len(snapshot.rows)]
+        assert rows_in(decoded.frames["constraints"]) == rows_of(snapshot)
 
 
 class TestArchive:
@@ -141,7 +141,7 @@ class TestArchive:
         accepted = {payload.make() for payload in SMALL if payload.accepted}
         assert len(snapshots) == len(accepted)
         for key in snapshots["object_key"]:
-            snapshot = examine(gzip.decompress((archive / key).read_bytes())).snapshot
+            snapshot = RESERVE.examine(gzip.decompress((archive / key).read_bytes())).snapshot
             assert snapshot is not None
             assert rows_in(by_key.get(key, empty)) == rows_of(snapshot)
         assert (
@@ -219,7 +219,7 @@ class TestRun:
 PEAK = """
 import sys
 from pathlib import Path
-from miso_archive.contract.examine import examine
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.collecting.fetch import fetch
 from miso_archive.reading.scan import scan_constraints
 
@@ -231,7 +231,7 @@ before = peak()
 kind, *names = sys.argv[1:]
 for name in names:
     if kind == "examine":
-        examine(Path(name).read_bytes())
+        RESERVE.examine(Path(name).read_bytes())
     elif kind == "fetch":
         fetch(name, 60)
     else:

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from miso_archive.contract.examine import examine
 from miso_archive.contract.findings import RefusalCode
 from miso_archive.feeds.columns import OBJECTS
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.reading.decode import decode
+from miso_archive.reading.decode import Decoder
 from miso_archive.store.layout import snapshot_key
 from tests.bodies import DOCUMENTED_ROW, LIVE_ROW, PLACEHOLDER
 from tests.contract.test_properties import check
@@ -64,24 +63,24 @@ acceptable_rows = st.lists(
 
 def read_back(content: bytes) -> None:
     """What the contract accepts gets a plain key, and the reader reads the same of it, alone and among others."""
-    snapshot = examine(content).snapshot
+    snapshot = RESERVE.examine(content).snapshot
     if snapshot is None:
         return
     assert KEY.fullmatch(snapshot_key(RESERVE, snapshot.interval_end))
     for copies in (1, 16):
         columns = {"object_key": ["k"], "interval_end": [snapshot.interval_end], "revision": [0]}
         objects = pl.concat([pl.DataFrame(columns).cast(OBJECTS)] * copies)
-        decoded = decode(objects, [content] * copies)
+        decoded = Decoder(RESERVE).decode(objects, [content] * copies)
         assert decoded.skipped == []
-        assert len(decoded.snapshots) == copies
-        assert rows_in(decoded.constraints) == rows_of(snapshot) * copies
+        assert len(decoded.frames["snapshots"]) == copies
+        assert rows_in(decoded.frames["constraints"]) == rows_of(snapshot) * copies
 
 
 @given(any_text, hostile_rows)
 def test_rows_of_dangerous_pieces_get_a_verdict(ref_id: str, rows: list[list[tuple[str, str]]]) -> None:
     """Any mixture of the hand list's texts in any fields is refused with plain reasons or read as accepted."""
     content = body_of(ref_id, rows)
-    check(examine(content))
+    check(RESERVE.examine(content))
     read_back(content)
 
 
@@ -89,7 +88,7 @@ def test_rows_of_dangerous_pieces_get_a_verdict(ref_id: str, rows: list[list[tup
 def test_rows_of_odd_pieces_are_accepted_and_read(ref_id: str, rows: list[list[tuple[str, str]]]) -> None:
     """Any mixture of texts that are accepted alone is accepted, and the reader reads what the contract does."""
     content = body_of(ref_id, rows)
-    verdict = examine(content)
+    verdict = RESERVE.examine(content)
     check(verdict)
     assert verdict.snapshot is not None
     read_back(content)
@@ -99,7 +98,7 @@ def test_rows_of_odd_pieces_are_accepted_and_read(ref_id: str, rows: list[list[t
 def test_any_text_in_any_field_gets_a_verdict(field: str, text: str) -> None:
     """Any text, control characters and all of Unicode, is refused with plain reasons or read as accepted."""
     content = literal(field, json.dumps(text))
-    check(examine(content))
+    check(RESERVE.examine(content))
     read_back(content)
 
 
@@ -112,7 +111,7 @@ def test_any_text_in_any_field_gets_a_verdict(field: str, text: str) -> None:
 def test_any_nesting_gets_a_verdict(text: str) -> None:
     """Whatever is nested in a field that is not known, or in one that is, is refused or left unread."""
     for content in (literal("Price", text), literal("Name", text), GOOD[:-1] + b',"X":' + text.encode() + b"}"):
-        check(examine(content))
+        check(RESERVE.examine(content))
         read_back(content)
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miso_archive.collecting.fetch import fetch
-from miso_archive.contract.examine import MOST_BYTES, examine
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
+from miso_archive.feeds.reserve import RESERVE
 from tests.hostile.exchanges import EXCHANGES, HIDDEN_HOST, RETRY_AFTER_TOO_LARGE, Exchange, Scripted, answer
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def outcome_of(server: Scripted, *answers: bytes) -> str:
     assert len(result.body) <= MOST_BYTES + 1
     assert result.source_url == server.url.partition("?")[0]
     assert harmless(result.content_type)
-    verdict = examine(result.body)
+    verdict = RESERVE.examine(result.body)
     return verdict.reasons[0].code.value if verdict.reasons else "accepted"
 
 

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miso_archive.contract.examine import MOST_BYTES, examine
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.feeds.columns import CONSTRAINTS, OBJECTS, SNAPSHOTS
+from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.intervals.market_days import market_day
-from miso_archive.reading.decode import Decoded, decode
+from miso_archive.reading.decode import Decoded, Decoder
 from miso_archive.simulate.market import snapshot_body
 from tests.contract.test_properties import documented_rows, json_values, live_rows, ref_ids
 
@@ -21,6 +24,7 @@ FIRST_END = datetime(2026, 7, 27, 0, 0, tzinfo=EST)
 ENDS = [FIRST_END + number * INTERVAL for number in range(40)]
 USUAL = [snapshot_body(end, seed=43) for end in ENDS]
 ODD_AT = 23
+DECODER = Decoder(RESERVE)
 FROM_CONTRACT = (
     *("description", "shadow_price", "reserve_type", "direction", "quantity", "override"),
     *("bp1", "pc1", "bp2", "pc2"),
@@ -108,27 +112,27 @@ def check(ends: list[datetime], bodies: list[bytes]) -> Decoded:
     skipped = []
     objects = objects_of(ends)
     for key, end, revision, body in zip(objects["object_key"], ends, objects["revision"], bodies, strict=True):
-        snapshot = examine(body).snapshot
+        snapshot = RESERVE.examine(body).snapshot
         if snapshot is None or snapshot.interval_end != end:
             skipped.append((key, market_day(end)))
             continue
-        rows = [row.model_dump() for row in snapshot.constraints]
+        rows = [asdict(row) for row in snapshot.rows]
         snapshots.append((key, end, revision, snapshot.ref_id, len(rows), not rows))
-        constraints += [(key, end, snapshot.ref_id, row["name"], *values_of(row)) for row in rows]
-    decoded = decode(objects, bodies)
-    assert decoded.constraints.schema == CONSTRAINTS
-    assert decoded.snapshots.schema == SNAPSHOTS
+        constraints += [(key, end, snapshot.ref_id, row["constraint_name"], *values_of(row)) for row in rows]
+    decoded = DECODER.decode(objects, bodies)
+    assert decoded.frames["constraints"].schema == CONSTRAINTS
+    assert decoded.frames["snapshots"].schema == SNAPSHOTS
     assert [
         (row["object_key"], row["interval_end"], row["ref_id"], row["constraint_name"], *values_of(row))
-        for row in decoded.constraints.to_dicts()
+        for row in decoded.frames["constraints"].to_dicts()
     ] == constraints
     assert [
         (row["object_key"], row["interval_end"], row["revision"], row["ref_id"], row["constraints"], row["quiet"])
-        for row in decoded.snapshots.to_dicts()
+        for row in decoded.frames["snapshots"].to_dicts()
     ] == snapshots
     assert [(one.object_key, one.market_day) for one in decoded.skipped] == skipped
     latest = {end: revision for _, end, revision, *_ in snapshots}
-    for frame in (decoded.constraints, decoded.snapshots):
+    for frame in (decoded.frames["constraints"], decoded.frames["snapshots"]):
         columns = frame.select("interval_end", "revision", "is_latest").rows()
         assert [is_latest for *_, is_latest in columns] == [latest[end] == revision for end, revision, _ in columns]
     return decoded
@@ -248,7 +252,7 @@ def test_no_body_lends_to_its_neighbour(together: Any) -> None:  # noqa: ANN401 
     odd = together(USUAL[ODD_AT], USUAL[ODD_AT + 1])
     for ends in (ENDS, [*ENDS[:ODD_AT], ENDS[ODD_AT], ENDS[ODD_AT], *ENDS[ODD_AT + 2 :]]):
         decoded = check(ends, [*USUAL[:ODD_AT], *odd, *USUAL[ODD_AT + 2 :]])
-        assert len(decoded.snapshots) == len(ENDS) - 2
+        assert len(decoded.frames["snapshots"]) == len(ENDS) - 2
 
 
 def test_an_added_field_changes_nothing() -> None:
@@ -257,14 +261,12 @@ def test_an_added_field_changes_nothing() -> None:
     in_rows = [{**body, "Constraint": [{**row, "New": [1, {}]} for row in body["Constraint"]]} for body in rows]
     for drifted in (in_rows, [{"New": None, **body} for body in rows]):
         decoded = check(ENDS, [json.dumps(body).encode() for body in drifted])
-        assert decoded.constraints.equals(check(ENDS, USUAL).constraints)
+        assert decoded.frames["constraints"].equals(check(ENDS, USUAL).frames["constraints"])
 
 
 def test_usual_bodies_need_no_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bodies of the live feed, spaced, with line breaks or with an added field, are read without the slow way."""
-    monkeypatch.setattr(
-        "miso_archive.reading.decode.examine", lambda _body: pytest.fail("a usual body goes the slow way")
-    )
+    monkeypatch.setattr(Feed, "examine", lambda _feed, _body: pytest.fail("a usual body goes the slow way"))
     payloads = [json.loads(body) for body in USUAL]
     names = {payload["Constraint"][0]["Name"] if payload["Constraint"] else "" for payload in payloads}
     assert {"", "None", "None - None"} < names
@@ -275,14 +277,14 @@ def test_usual_bodies_need_no_contract(monkeypatch: pytest.MonkeyPatch) -> None:
         "drifted": [json.dumps(payload | {"New": 1}) for payload in payloads],
     }
     for texts in spellings.values():
-        decoded = decode(objects_of(ENDS), [text.encode() for text in texts])
-        assert (len(decoded.snapshots), decoded.skipped) == (len(ENDS), [])
+        decoded = DECODER.decode(objects_of(ENDS), [text.encode() for text in texts])
+        assert (len(decoded.frames["snapshots"]), decoded.skipped) == (len(ENDS), [])
 
 
 def test_a_skipped_body_says_why() -> None:
     """What is skipped is named with its market day and the contract's first reason, or the interval it names."""
     bodies = [*USUAL[:38], b'{"error":"no data"}', USUAL[0]]
-    refused, misplaced = decode(objects_of(ENDS), bodies).skipped
+    refused, misplaced = DECODER.decode(objects_of(ENDS), bodies).skipped
     assert refused.object_key == "0038"
     assert refused.market_day == (FIRST_END + timedelta(minutes=38 * 5)).date()
     assert refused.reason.startswith("error_payload: error ")
@@ -291,7 +293,7 @@ def test_a_skipped_body_says_why() -> None:
 
 def test_the_label_of_midnight_ends_the_day_before() -> None:
     """The label 00:00 belongs to the market day before, and an interval starts five minutes before its label."""
-    frame = decode(objects_of(ENDS), USUAL).snapshots.sort("interval_end")
+    frame = DECODER.decode(objects_of(ENDS), USUAL).frames["snapshots"].sort("interval_end")
     assert frame["market_day"].to_list() == [(FIRST_END - timedelta(days=1)).date(), *[FIRST_END.date()] * 39]
     assert frame["interval_start"].to_list() == [end - timedelta(minutes=5) for end in ENDS]
     assert frame["source"].unique().to_list() == ["live"]
@@ -305,7 +307,7 @@ def test_names_are_parsed_into_columns() -> None:
         "RDT_SO_MW (South_North) - STR",
     ]
     body = live_text(*(live_row(Name=name) for name in names)).encode()
-    frame = decode(objects_of([ENDS[ODD_AT]]), [body]).constraints
+    frame = DECODER.decode(objects_of([ENDS[ODD_AT]]), [body]).frames["constraints"]
     assert frame.select("constraint_name", "element", "flow_direction", "terms", "zone").rows() == [
         (names[0], "RDT_SO_MW", "South_North", ["STR", "Lost_Gen"], 3),
         (names[1], None, None, None, None),
@@ -317,5 +319,5 @@ def test_the_latest_is_the_last_that_can_be_read() -> None:
     """A body that a readable one supersedes is not the latest; one that only damaged ones follow is."""
     end = ENDS[ODD_AT]
     bodies = [snapshot_body(end, seed=43, revision=number) for number in range(3)]
-    frame = decode(objects_of([end] * 3), [*bodies[:2], bodies[2][:50]]).snapshots
+    frame = DECODER.decode(objects_of([end] * 3), [*bodies[:2], bodies[2][:50]]).frames["snapshots"]
     assert frame.select("revision", "is_latest").rows() == [(0, False), (1, True)]

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from miso_archive.contract.examine import MOST_BYTES, examine
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.feeds.columns import CONSTRAINTS, SNAPSHOTS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, EST_NAME, INTERVAL
@@ -39,7 +39,7 @@ def ends_of(day: date, every: int = 1) -> list[datetime]:
 
 def collected(folder: Path, end: datetime, body: bytes, minutes: int = 1) -> str:
     """Put a body as the collector does, fetched so many minutes after the label; return its key."""
-    snapshot = examine(body).snapshot
+    snapshot = RESERVE.examine(body).snapshot
     assert snapshot is not None
     response = Response(body, end + timedelta(minutes=minutes), "http://127.0.0.1/", "application/json")
     return store_snapshot(Folder(folder), RESERVE, snapshot, response).key

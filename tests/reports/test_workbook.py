@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.findings import RefusalCode
 from miso_archive.feeds.columns import CONSTRAINTS
 from miso_archive.intervals.labels import EST

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from miso_archive.cli import app as cli_app
-from miso_archive.contract.examine import examine
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.simulate import documented_body, snapshot_body
 from miso_archive.simulate.archive import ArchiveSummary, write_archive
@@ -108,7 +107,7 @@ def test_the_folder_equals_one_that_the_archive_itself_writes(
     day = min(revised)
     archive = Folder(tmp_path)
     for body in (body for body in archived if body.folder == day):
-        verdict = examine(body.body)
+        verdict = RESERVE.examine(body.body)
         assert verdict.snapshot is not None
         response = Response(body.body, body.fetched_at, "simulated", "")
         store_snapshot(archive, RESERVE, verdict.snapshot, response)
@@ -118,7 +117,7 @@ def test_the_folder_equals_one_that_the_archive_itself_writes(
             report = json.loads(refused[name.replace(".body.gz", ".reasons.json")])
             content_type, fetched_at = report["content-type"], datetime.fromisoformat(report["fetched-at"])
             response = Response(gzip.decompress(content), fetched_at, "simulated", content_type)
-            store_refused(archive, RESERVE, response, examine(response.body).reasons)
+            store_refused(archive, RESERVE, response, RESERVE.examine(response.body).reasons)
     written = {
         name: content for name, content in files(folder).items() if name.startswith("quarantine/") or f"/{day}/" in name
     }
@@ -129,7 +128,7 @@ def test_the_folder_equals_one_that_the_archive_itself_writes(
 def test_every_file_stands_under_the_archives_own_key(archived: list[Body]) -> None:
     """Each body's folder and name are those that `snapshot_key` gives for its own RefId and SHA-256."""
     for body in archived:
-        end = examine(body.body).interval_end
+        end = RESERVE.examine(body.body).interval_end
         assert end is not None
         sha256 = hashlib.sha256(body.body).hexdigest()
         key = snapshot_key(RESERVE, end, revision_of=sha256 if body.digits else None)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Self
 
-from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.simulate import Reply, documented_body, snapshot_body
 from miso_archive.simulate.faults import fault_reply
 from miso_archive.simulate.server import DEFAULT_START

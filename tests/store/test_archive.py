@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
-from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.store.address import store_at

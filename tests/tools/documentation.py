@@ -23,10 +23,10 @@ import miso_archive
 from miso_archive.cli.app import app
 from miso_archive.collecting.announcement import Announcement
 from miso_archive.collecting.result import RunResult
-from miso_archive.contract.examine import DOCUMENTED_FIELDS, LIVE_FIELDS, BindingConstraint
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
+from miso_archive.contract.rows import fields_of
 from miso_archive.feeds.columns import CONSTRAINT_COLUMNS, COVERAGE_COLUMNS, SNAPSHOT_COLUMNS, Column
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.reserve import DOCUMENTED_FIELDS, LIVE_FIELDS, RESERVE, BindingConstraint
 from miso_archive.health.status import Status, status, told
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.settings.options import PartsSettings, Settings, environment_variable, option_name
@@ -159,10 +159,9 @@ def feed_section(feed: Feed) -> str:
 
 def _row_fields() -> str:
     described = {column.name: column for column in CONSTRAINT_COLUMNS} | {
-        "name": _column("constraint_name"),
         "period": _column("interval_end")._replace(meaning="The interval's end, as `RefId` names it."),
     }
-    aliases = {str(info.alias): name for name, info in BindingConstraint.model_fields.items()}
+    aliases = {field.key: name for name, field in fields_of(BindingConstraint).items()}
     rows = []
     for field in dict.fromkeys((*LIVE_FIELDS, *DOCUMENTED_FIELDS)):
         column = described[aliases[field]]

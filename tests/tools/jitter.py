@@ -13,7 +13,7 @@ import random
 import sys
 from bisect import bisect_right
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +30,7 @@ from miso_archive.collecting.spool import Spool
 from miso_archive.collecting.steps import generate_candidates
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
+from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.intervals.polite import MOST_POLLS
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from miso_archive.collecting.registry import Registration
+    from miso_archive.contract.verdict import Verdict
 
 START = datetime(2001, 1, 1, tzinfo=EST)
 DAYS = 31
@@ -183,8 +185,21 @@ class Publications:
         return None if number < 0 else self.ends[number]
 
 
-DATASET = replace(RESERVE, examine=lru_cache(maxsize=16384)(RESERVE.examine))
-"""The dataset, which examines no body a second time: every collector of a month meets the same ones."""
+class Remembering(Feed):
+    """The feed, which examines no body a second time: every collector of a month meets the same ones."""
+
+    def examine(self, body: bytes) -> Verdict:
+        """Return what was found before, or look."""
+        return examined(body)
+
+
+@lru_cache(maxsize=16384)
+def examined(body: bytes) -> Verdict:
+    """Return what the feed's contract says of a body."""
+    return RESERVE.examine(body)
+
+
+DATASET = Remembering(**{field.name: getattr(RESERVE, field.name) for field in fields(RESERVE)})
 
 
 @lru_cache(maxsize=16384)

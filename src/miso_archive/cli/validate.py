@@ -12,9 +12,10 @@ import orjson
 from cyclopts import Parameter
 
 from miso_archive.cli.streams import put
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.content_encoding import gunzipped
-from miso_archive.contract.examine import MOST_BYTES, Verdict
 from miso_archive.contract.findings import Finding, RefusalCode
+from miso_archive.contract.verdict import Verdict
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import as_est
@@ -107,7 +108,7 @@ def _summary(verdict: Verdict) -> dict[str, object]:
         "valid": snapshot is not None,
         "quiet": None if snapshot is None else snapshot.quiet,
         "interval_end": None if interval_end is None else interval_end.isoformat(),
-        "constraints": None if snapshot is None else len(snapshot.constraints),
+        "constraints": None if snapshot is None else len(snapshot.rows),
         "reasons": [reason.as_dict() for reason in verdict.reasons],
         "warnings": [warning.as_dict() for warning in verdict.warnings],
     }
@@ -117,7 +118,7 @@ def _print_verdict(name: str, verdict: Verdict) -> None:
     if verdict.snapshot is None:
         lines = [f"{name}: refused"]
     else:
-        count = len(verdict.snapshot.constraints)
+        count = len(verdict.snapshot.rows)
         state = "quiet" if verdict.snapshot.quiet else counted(count, "binding constraint")
         lines = [f"{name}: valid, interval end {as_est(verdict.snapshot.interval_end)}, {state}"]
     lines += [f"  {reason.code.value}: {reason.where} {reason.message}" for reason in verdict.reasons]

@@ -17,8 +17,8 @@ with needs("collect", "Collecting"):
 from miso_archive.collecting.http_session import Session, place_of
 from miso_archive.collecting.route import Route, route_to
 from miso_archive.collecting.trouble import PROXY_LOGIN, PROXY_LOGIN_REQUIRED, may_pass, root_cause, told
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.content_encoding import MOST_RAW_BYTES, UndecodableError, decoded, encodings_of
-from miso_archive.contract.examine import MOST_BYTES
 from miso_archive.contract.findings import FailureCode, Finding, RefusalCode
 from miso_archive.failures import CollectionError
 from miso_archive.store.response import Response

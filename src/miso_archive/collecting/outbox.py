@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from miso_archive.collecting.announcement import Announcement
-from miso_archive.contract.examine import Snapshot
+from miso_archive.contract.verdict import Snapshot
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST, as_utc
 from miso_archive.store.layout import snapshot_key, snapshot_keys, unannounced_folder
@@ -49,7 +49,7 @@ class Outbox:
             sha256=response.sha256,
             ref_id=snapshot.ref_id,
             interval_end=snapshot.interval_end.isoformat(),
-            constraint_count=len(snapshot.constraints),
+            constraint_count=len(snapshot.rows),
             fetched_at=as_utc(response.fetched_at),
             collector_version=__version__,
         )

@@ -16,8 +16,8 @@ from miso_archive.collecting.pace import Clock, Pace, SystemClock, await_slot
 from miso_archive.collecting.registry import Registration, Registry
 from miso_archive.collecting.spool import Spool, default_folder
 from miso_archive.collecting.steps import Candidate, is_known
-from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.contract.findings import Finding
+from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.feed import Feed
 from miso_archive.settings.options import Settings

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
-from miso_archive.contract.examine import Snapshot, Verdict
 from miso_archive.contract.findings import Finding
+from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.failures import CollectionError
 from miso_archive.settings.options import Settings
 from miso_archive.store.put_once import Stored

@@ -9,10 +9,11 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from miso_archive.collecting.result import RunResult
-from miso_archive.contract.examine import Snapshot, Verdict
+from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.feeds.drift import drift_of
 from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.reserve import ranked
 from miso_archive.intervals.labels import EST, INTERVAL, as_est, is_on_grid
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, market_day
 from miso_archive.store.put_once import Stored
@@ -109,14 +110,14 @@ def constraint_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
     """
     return [
         {
-            "Constraint": row.name,
+            "Constraint": row.constraint_name,
             "Zone": name.zone,
             "Direction": name.flow_direction,
             "Terms": None if name.terms is None else "+".join(name.terms),
             "Shadow price ($/MW)": row.shadow_price,
         }
-        for row in snapshot.ranked
-        for name in [parse_constraint_name(row.name)]
+        for row in ranked(snapshot)
+        for name in [parse_constraint_name(row.constraint_name)]
     ]
 
 
@@ -196,7 +197,7 @@ def stored_event(feed: Feed, environment: str, snapshot: Snapshot, stored: Store
     """Return the event of a snapshot that the archive holds, put there by this collector or by another one."""
     payload = {
         "interval_end": snapshot.interval_end.isoformat(),
-        "binding": len(snapshot.constraints),
+        "binding": len(snapshot.rows),
         "key": stored.key,
         "written": stored.written,
     }
@@ -235,7 +236,7 @@ def _block(command: str) -> list[str]:
 
 
 def _binding(snapshot: Snapshot) -> str:
-    return "quiet" if snapshot.quiet else f"{len(snapshot.constraints)} binding"
+    return "quiet" if snapshot.quiet else f"{len(snapshot.rows)} binding"
 
 
 def _number(end: datetime) -> int:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.text import shown
 
 WORKBOOK: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -37,6 +37,11 @@ class RefusalCode(_Code):
     EMPTY_REF_ID = "empty_ref_id", "`RefId` is empty."
     UNREADABLE_REF_ID = "unreadable_ref_id", "`RefId` is in neither of the two spellings, or names no real time."
     CONSTRAINT_NOT_A_LIST = "constraint_not_a_list", "`Constraint` is not a list."
+    NOT_A_LIST = "not_a_list", "What is to be a list of rows is none; or the body of a feed that sends a list is none."
+    TOO_FEW_ROWS = "too_few_rows", "Fewer rows than a body of the feed always has."
+    EMPTY_VALUE = "empty_value", 'A required field is empty: `""`, white space or null.'
+    BAD_NUMBER = "bad_number", "A figure is not a finite number, as a number or as text; or its commas stand wrongly."
+    NO_LABEL_ROW = "no_label_row", "The row is missing, or stands twice, whose time is the label of its body."
     EMPTY_NAME = "empty_name", "`Name` is empty."
     EMPTY_PERIOD = "empty_period", "`Period` is empty."
     UNREADABLE_PERIOD = "unreadable_period", "`Period` is not a time that can be read."
@@ -47,7 +52,7 @@ class RefusalCode(_Code):
     NOT_A_WORKBOOK = "not_a_workbook", "A report that is no legacy Excel workbook (`.xls`), or a damaged one."
     REPORT_LAYOUT = "report_layout", "A report without the header, the columns or the closing disclaimer row it has."
     REPORT_MARKET_DAY = "report_market_day", "A report of another market day than its file's date stands for."
-    UNREADABLE_TIME = "unreadable_time", "A report's time or hour cannot be read."
+    UNREADABLE_TIME = "unreadable_time", "A time, a day or an hour cannot be read."
     UNREADABLE_FILE = "unreadable_file", "A file given to `miso-archive validate` cannot be read."
     MORE_REASONS = "more_reasons", f"More than {MOST_FINDINGS} reasons: the message counts those not listed."
 
@@ -60,6 +65,8 @@ class WarningCode(_Code):
     UNKNOWN_DIRECTION = "unknown_direction", "`Direction` is not UP, DOWN or BOTH."
     PERIOD_DIFFERS = "period_differs", "A row's `Period` is another interval than the one `RefId` names."
     OFF_GRID_INTERVAL = "off_grid_interval", "`RefId` names a time that is not on the five-minute grid."
+    SUM_DIFFERS = "sum_differs", "`TotalMW` is not the sum of the fuels."
+    ENERGY_DIFFERS = "energy_differs", "The energy component of the prices differs between locations by more than 0.02."
     PLACEHOLDER_BESIDE_CONSTRAINTS = (
         "placeholder_beside_constraints",
         "A placeholder row (nothing binds) stands beside binding constraints.",
@@ -138,3 +145,57 @@ class Finding:
     def as_dict(self) -> dict[str, str]:
         """Return the three parts as plain text, for JSON."""
         return {"code": self.code.value, "where": self.where, "message": self.message}
+
+
+class Findings:
+    """Collects reasons and warnings, bounded whatever a body holds."""
+
+    def __init__(self) -> None:
+        self._reasons: list[Finding] = []
+        self._unlisted_reasons = 0
+        self._unexamined = ""
+        self._warnings: dict[tuple[WarningCode, str], tuple[Finding, int]] = {}
+        self._unlisted_warnings = 0
+
+    def refuse(self, code: RefusalCode, where: str, message: str) -> None:
+        """Record a reason."""
+        if len(self._reasons) < MOST_FINDINGS:
+            self._reasons.append(Finding(code, where, message))
+        else:
+            self._unlisted_reasons += 1
+
+    def stop_at(self, where: str) -> bool:
+        """Tell whether enough is wrong to leave the rest unexamined, from here on: a body may hold 10^5 rows."""
+        if len(self._reasons) < MOST_FINDINGS:
+            return False
+        self._unexamined = f"what begins at {where} is not examined"
+        return True
+
+    def warn(self, code: WarningCode, subject: str, where: str, message: str) -> None:
+        """Record a warning once a subject: a field that drifts does so in every row."""
+        known = self._warnings.get((code, subject))
+        if known is not None:
+            self._warnings[code, subject] = (known[0], known[1] + 1)
+        elif len(self._warnings) < MOST_FINDINGS:
+            self._warnings[code, subject] = (Finding(code, where, message), 1)
+        else:
+            self._unlisted_warnings += 1
+
+    def reasons(self) -> tuple[Finding, ...]:
+        """Return what the body is refused for; nothing when it is not."""
+        reasons = list(self._reasons)
+        if self._unlisted_reasons or self._unexamined:
+            more = f"and {self._unlisted_reasons} more" if self._unlisted_reasons else ""
+            message = "; ".join(part for part in (more, self._unexamined) if part)
+            reasons.append(Finding(RefusalCode.MORE_REASONS, "body", message))
+        return tuple(reasons)
+
+    def warnings(self) -> tuple[Finding, ...]:
+        """Return what is worth a look."""
+        warnings = [
+            first if count == 1 else Finding(first.code, first.where, f"{first.message} ({count} times)")
+            for first, count in self._warnings.values()
+        ]
+        if self._unlisted_warnings:
+            warnings.append(Finding(WarningCode.MORE_WARNINGS, "body", f"and {self._unlisted_warnings} more"))
+        return tuple(warnings)

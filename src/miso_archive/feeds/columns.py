@@ -1,10 +1,17 @@
 """The columns of the reader's frames: names, types, units, meaning. Raw and compacted archives give the same."""
 
+from datetime import date, datetime
 from typing import Final, NamedTuple
 
 import polars as pl
 
+from miso_archive.contract.rows import Table, fields_of
+from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST_NAME, INTERVAL
+
+SNAPSHOTS_TABLE: Final = "snapshots"
+"""The frame of a feed's snapshots: one row each."""
 
 TIME: Final = pl.Datetime("us", EST_NAME)
 LIVE: Final = "live"
@@ -54,39 +61,68 @@ _ORIGIN: Final = (
     Column("object_key", pl.String(), "", "The key of the archived object, below the archive's root."),
 )
 
-CONSTRAINT_COLUMNS: Final = (
-    *_TIMES,
-    Column("constraint_name", pl.String(), "", "The constraint as published, `Name`."),
-    Column("description", pl.String(), "", "`Description` as published; null in documented rows without one."),
-    Column("element", pl.String(), "", "The limited element, parsed from the name: `RDT_SO_MW`."),
-    Column("flow_direction", pl.String(), "", "Its direction, parsed: `South_North`."),
-    Column("terms", pl.List(pl.String()), "", "The terms of the description, parsed: `STR`, `Lost_Gen`."),
-    Column("zone", pl.Int32(), "", "The reserve zone's number, parsed: 3 of `Zone_3`."),
-    Column(
-        "shadow_price", pl.Float64(), "$/MW", "`Price`, the sign as published: negative where it binds, as far as seen."
-    ),
-    Column("reserve_type", pl.String(), "", "`ReserveType` of a documented row."),
-    Column("direction", pl.String(), "", "`Direction` of a documented row."),
-    Column("quantity", pl.Float64(), "MW", "`Quantity` of a documented row."),
-    Column("override", pl.Boolean(), "", "`OVERRIDE` of a documented row."),
-    Column("bp1", pl.Float64(), "", "`BP1` of a documented row, as published; its unit is not documented."),
-    Column("pc1", pl.Float64(), "", "`PC1` of a documented row, likewise."),
-    Column("bp2", pl.Float64(), "", "`BP2` of a documented row, likewise."),
-    Column("pc2", pl.Float64(), "", "`PC2` of a documented row, likewise."),
-    *_ORIGIN,
-)
+TYPES: Final[dict[type, pl.DataType]] = {
+    str: pl.String(),
+    float: pl.Float64(),
+    int: pl.Int32(),
+    bool: pl.Boolean(),
+    list: pl.List(pl.String()),
+    date: pl.Date(),
+    datetime: TIME,
+}
+
+
+def value_columns(table: Table) -> tuple[Column, ...]:
+    """Return the columns of what a table's rows say, in order."""
+    fields = fields_of(table.row)
+    made = [*(column for parsed in table.parsed for column in parsed.columns), *(one.column for one in table.computed)]
+    columns = {
+        name: Column(name, TYPES[field.kind.holds], field.unit, field.meaning)
+        for name, field in fields.items()
+        if field.kept
+    } | {column.name: Column(column.name, TYPES[column.holds], column.unit, column.meaning) for column in made}
+    order = dict.fromkeys((*table.order, *columns))
+    return tuple(columns[name] for name in order)
+
+
+def columns_of(feed: Feed, table: str) -> tuple[Column, ...]:
+    """Return the columns of one of a feed's frames: a table of it, or ``snapshots``."""
+    contract = feed.contract
+    if table != SNAPSHOTS_TABLE:
+        [found] = (one for one in contract.tables if one.name == table)
+        return (*_TIMES, *value_columns(found), *_ORIGIN)
+    counts = tuple(
+        Column(one.name, pl.Int32(), "", f"How many {one.name} bind; 0 when quiet." if contract.quiet else "Its rows.")
+        for one in contract.tables
+    )
+    quiet = (Column("quiet", pl.Boolean(), "", "Whether nothing binds: an observation, not a gap."),)
+    figures = fields_of(contract.figures) if contract.figures else {}
+    said = tuple(
+        Column(name, TYPES[field.kind.holds], field.unit, field.meaning)
+        for name, field in figures.items()
+        if field.kept
+    )
+    return (*_TIMES, *counts, *(quiet if contract.quiet else ()), *said, *_ORIGIN)
+
+
+def schema_of(feed: Feed, table: str) -> pl.Schema:
+    """Return the names and types of ``columns_of``."""
+    return pl.Schema({column.name: column.dtype for column in columns_of(feed, table)})
+
+
+def tables_of(feed: Feed) -> tuple[str, ...]:
+    """Return the names of a feed's frames: its tables, and ``snapshots``."""
+    return (*(table.name for table in feed.contract.tables), SNAPSHOTS_TABLE)
+
+
+CONSTRAINT_COLUMNS: Final = columns_of(RESERVE, "constraints")
 """One row a binding constraint. A live row has four fields: what it does not carry is null."""
 
-SNAPSHOT_COLUMNS: Final = (
-    *_TIMES,
-    Column("constraints", pl.Int32(), "", "How many constraints bind; 0 when quiet."),
-    Column("quiet", pl.Boolean(), "", "Whether nothing binds: an observation, not a gap."),
-    *_ORIGIN,
-)
+SNAPSHOT_COLUMNS: Final = columns_of(RESERVE, SNAPSHOTS_TABLE)
 """One row a snapshot, quiet ones included."""
 
-CONSTRAINTS: Final = pl.Schema({column.name: column.dtype for column in CONSTRAINT_COLUMNS})
-SNAPSHOTS: Final = pl.Schema({column.name: column.dtype for column in SNAPSHOT_COLUMNS})
+CONSTRAINTS: Final = schema_of(RESERVE, "constraints")
+SNAPSHOTS: Final = schema_of(RESERVE, SNAPSHOTS_TABLE)
 
 COVERAGE_COLUMNS: Final = (
     Column("market_day", pl.Date(), "", "The market day (EST)."),

@@ -3,6 +3,16 @@
 import re
 from typing import Final, NamedTuple
 
+from miso_archive.contract.rows import Made
+
+NAME_PARTS: Final = (
+    Made("element", str, "The limited element, parsed from the name: `RDT_SO_MW`."),
+    Made("flow_direction", str, "Its direction, parsed: `South_North`."),
+    Made("terms", list, "The terms of the description, parsed: `STR`, `Lost_Gen`."),
+    Made("zone", int, "The reserve zone's number, parsed: 3 of `Zone_3`."),
+)
+"""The columns of a name's parts."""
+
 _ELEMENT: Final = r"(?P<element>[^\s()]+)"
 _DIRECTION: Final = r" \((?P<direction>[^\s()]+)\)"
 # Possessive, or a name of 5 MB would cost 500 MB: no part can give back what it took and still match.

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from miso_archive.contract.examine import Verdict
 from miso_archive.contract.findings import WarningCode
+from miso_archive.contract.verdict import Verdict
 from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.text import shown
 
@@ -21,7 +21,7 @@ def drift_of(verdict: Verdict) -> dict[str, list[str]]:
         code.value: [f"{warning.where} {warning.message}" for warning in verdict.warnings if warning.code is code]
         for code in _DRIFT_CODES
     }
-    rows = verdict.snapshot.constraints
-    names = dict.fromkeys(row.name for row in rows if parse_constraint_name(row.name).element is None)
+    rows = verdict.snapshot.rows
+    names = dict.fromkeys(name for row in rows if parse_constraint_name(name := row.constraint_name).element is None)
     kinds[UNKNOWN_NAME_SHAPE] = [shown(name) for name in names]
     return {kind: subjects for kind, subjects in kinds.items() if subjects}

@@ -12,9 +12,10 @@ from typing import Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.content_encoding import UndecodableError, decoded
-from miso_archive.contract.examine import MOST_BYTES, Snapshot
 from miso_archive.contract.findings import RefusalCode
+from miso_archive.contract.verdict import Snapshot
 from miso_archive.failures import ARCHIVE_RETRIES
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Day, Days

@@ -6,7 +6,7 @@ label ``00:00`` belongs to the market day before, and a market day has 288 inter
 """
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
 from typing import Final
 
 EST: Final = timezone(timedelta(hours=-5), "EST")
@@ -51,7 +51,7 @@ def parse_ref_id(text: str) -> datetime:
     if match is None or match["month"].lower() not in MONTHS:
         raise ValueError("not of the form 'DD-Mon-YYYY - Interval HH:MM EST' or 'DD-Mon-YYYY, HH:MM EST'")
     month = MONTHS.index(match["month"].lower()) + 1
-    return _plausible(
+    return plausible(
         datetime(int(match["year"]), month, int(match["day"]), int(match["hour"]), int(match["minute"]), tzinfo=EST)
     )
 
@@ -68,10 +68,15 @@ def parse_period(text: str) -> datetime:
     if match is None:
         raise ValueError("not of the form 'YYYY-MM-DDTHH:MM[:SS]', with or without an offset")
     time = datetime.fromisoformat(match["time"] + (match["offset"] or "").upper())
-    return _plausible(time).replace(tzinfo=EST) if time.tzinfo is None else _plausible(time).astimezone(EST)
+    return plausible(time).replace(tzinfo=EST) if time.tzinfo is None else plausible(time).astimezone(EST)
 
 
-def _plausible(time: datetime) -> datetime:
+def plausible(time: datetime) -> datetime:
+    """Return a time of a year that a label may name.
+
+    Raises:
+        ValueError: The year is another.
+    """
     if time.year not in YEARS:
         raise ValueError(f"the year {time.year} is not within {YEARS.start} to {YEARS.stop - 1}")
     return time
@@ -90,3 +95,8 @@ def as_est(time: datetime, *, seconds: bool = False) -> str:
 def as_utc(time: datetime) -> str:
     """Spell an aware time in UTC, to the second: ``2026-07-27T13:10:00Z``."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def is_clock_of(clock: time, interval_end: datetime) -> bool:
+    """Tell whether a time of day is that of a label."""
+    return clock == interval_end.astimezone(EST).time()

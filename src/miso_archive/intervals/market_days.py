@@ -68,3 +68,14 @@ def read_day(text: str) -> date | None:
     except ValueError:
         return None
     return day if day.isoformat() == text else None
+
+
+def is_market_day_of(day: date, interval_end: datetime) -> bool:
+    """Tell whether a day is the market day of a label."""
+    return day == market_day(interval_end)
+
+
+def is_hour_of(hour_ending: int, interval_end: datetime) -> bool:
+    """Tell whether an hour, by its end 1 to 24, is the one that a label lies in; its own end does."""
+    since = interval_end - day_begins(market_day(interval_end))
+    return hour_ending == -(-since // timedelta(hours=1))

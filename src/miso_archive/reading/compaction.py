@@ -134,7 +134,7 @@ class _Month:
         reading = Reading(self._store, "snapshots", feed=self._feed, progress=progress)
         decoded = list(reading.raw(self._days))
         frames = {
-            table: pl.concat([schema.to_frame(), *(getattr(batch, table) for batch in decoded)])
+            table: pl.concat([schema.to_frame(), *(batch.frames[table] for batch in decoded)])
             for table, schema in SCHEMAS.items()
         }
         self._refuse_to_shrink(frames["snapshots"])

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from miso_archive.feeds.columns import COVERAGE, INTERVAL_START, SNAPSHOTS, TIME
+from miso_archive.feeds.columns import COVERAGE, INTERVAL_START, SNAPSHOTS, SNAPSHOTS_TABLE, TIME
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_now
@@ -83,7 +83,7 @@ def coverage_of_day(store: Store, feed: Feed, day: date, *, now: datetime, seen:
         ArchiveError: The archive fails.
     """
     reading = Reading(store, "snapshots", feed=feed)
-    snapshots = [decoded.snapshots for decoded in reading.raw([day], seen)]
+    snapshots = [decoded.frames[SNAPSHOTS_TABLE] for decoded in reading.raw([day], seen)]
     return _Coverage(reading, Days(day, day + ONE_DAY), now, snapshots).frame()
 
 

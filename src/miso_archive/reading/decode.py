@@ -1,284 +1,302 @@
 """Archived bodies to typed frames, many at once. Pure.
 
-The contract is the one authority on what a body means. Bodies in the live feed's shape are parsed together, and every
+The contract is the one authority on what a body means. Bodies in the feed's usual shape are parsed together, and every
 row is held against what the contract takes without ado; a body with anything else in it goes through the contract.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
-import orjson
 import polars as pl
 import pyarrow as pa
-import pyarrow.json
+import pyarrow.compute as pc
 
-from miso_archive.contract.examine import (
-    DOCUMENTED_FIELDS,
-    LIVE_FIELDS,
-    MOST_BYTES,
-    PLACEHOLDER_NAMES,
-    BindingConstraint,
-    Snapshot,
-    examine,
+from miso_archive.contract.kinds import Kind
+from miso_archive.contract.rows import Placeholder, Published, RowLabel, Table, fields_of
+from miso_archive.contract.verdict import Snapshot
+from miso_archive.feeds.columns import (
+    INTERVAL_START,
+    LIVE,
+    MARKET_DAY,
+    OBJECTS,
+    SNAPSHOTS_TABLE,
+    TIME,
+    TYPES,
+    schema_of,
+    value_columns,
 )
-from miso_archive.feeds.columns import CONSTRAINTS, INTERVAL_START, LIVE, MARKET_DAY, OBJECTS, SNAPSHOTS
-from miso_archive.feeds.constraint_name import ConstraintName, parse_constraint_name
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.market_days import market_day
+from miso_archive.reading.together import ROWS, Together, usual_keys
+from miso_archive.reading.usual import REF_ID, Labels, Read, read_again, read_each, read_numbers
 from miso_archive.store.unreadable import Unreadable
 from miso_archive.text import shown
 
-_FROM_CONTRACT: Final = tuple(name for name in BindingConstraint.model_fields if name not in {"name", "period"})
-_DOCUMENTED: Final = tuple(name for name in _FROM_CONTRACT if name not in {"description", "shadow_price"})
-_ROW_COLUMNS: Final = ("constraint_name", *_FROM_CONTRACT)
-_ROWS: Final = pl.Schema([("body", pl.UInt32()), *((name, CONSTRAINTS[name]) for name in _ROW_COLUMNS)])
-_READ: Final = pl.Schema({"body": pl.UInt32, "ref_id": pl.String})
-_PARTS: Final = ["element", "flow_direction", "terms", "zone"]
-_NAMES: Final = pl.Schema(
-    [
-        ("Name", pl.String()),
-        ("names_constraint", pl.Boolean()),
-        ("names_nothing", pl.Boolean()),
-        *((name, CONSTRAINTS[name]) for name in _PARTS),
-    ]
-)
-_USUAL_PLACEHOLDERS: Final = frozenset({"None", "None - None"})
-_CLOCK: Final = pl.Series("clock", [f"{minute // 60:02}:{minute % 60:02}" for minute in range(24 * 60)])
-_LIVE_ARROW: Final = pa.schema(
-    [("RefId", pa.string()), ("Constraint", pa.list_(pa.struct([(name, pa.string()) for name in LIVE_FIELDS])))]
-)
-_ONLY_DOCUMENTED: Final = tuple(f'"{name}"'.encode() for name in DOCUMENTED_FIELDS if name not in LIVE_FIELDS)
-# Between JSON's tokens a tab is as good as a line break; within its strings both are errors, and stay so.
-_BREAKS_TO_TABS: Final = bytes.maketrans(b"\r\n", b"\t\t")
-_FEWEST_TOGETHER: Final = 16
+_OWN_LABEL: Final = "own_label"
 
 
 class Decoded(NamedTuple):
-    """What bodies hold: both frames in the order of the objects, and what could not be read."""
+    """What bodies hold: the frames of a feed in the order of the objects, and what could not be read."""
 
-    constraints: pl.DataFrame
-    snapshots: pl.DataFrame
+    frames: Mapping[str, pl.DataFrame]
     skipped: list[Unreadable]
 
 
-def decode(objects: pl.DataFrame, bodies: Sequence[bytes]) -> Decoded:
-    """Decode bodies, one a row of ``objects`` (columns as in OBJECTS), sorted by interval and revision.
+class Decoder:
+    """Decodes the bodies of one feed."""
 
-    All bodies of an interval belong into one call: the last that can be read is its latest.
-    """
-    read, rows = _usual(_parsed_together(bodies), objects)
-    skipped: list[Unreadable] = []
-    if len(read) < len(bodies):
-        odd = sorted(set(range(len(bodies))) - set(read["body"]))
-        odd_read, odd_rows, skipped = _by_contract(odd, objects, bodies)
-        read = pl.concat([read, odd_read]).sort("body")
-        rows = pl.concat([rows, odd_rows]).sort("body", maintain_order=True)
-    snapshots = _snapshots(read, rows, objects)
-    constraints = rows.join(snapshots.drop("constraints", "quiet"), on="body", how="left", maintain_order="left")
-    return Decoded(constraints.select(list(CONSTRAINTS)), snapshots.select(list(SNAPSHOTS)), skipped)
-
-
-def _parsed_together(bodies: Sequence[bytes]) -> pl.DataFrame:
-    """Parse what is in the live feed's shape; bodies that are not are left out."""
-    # A documented row has all of its fields, so one of them finds it.
-    documented = _naming(bodies, _ONLY_DOCUMENTED[:1])
-    numbers = [n for n, body in enumerate(bodies) if n not in documented and len(body) <= MOST_BYTES]
-    parsed = _parsed(numbers, bodies)
-    empty = pl.DataFrame(schema=_READ | {"Constraint": pl.List(pl.Struct(dict.fromkeys(LIVE_FIELDS, pl.String)))})
-    return pl.concat([empty, *parsed])
-
-
-def _naming(bodies: Sequence[bytes], fields: Sequence[bytes]) -> set[int]:
-    """Find the bodies that name one of some fields, in one search of all."""
-    ends = list(accumulate(len(body) + 1 for body in bodies))
-    joined = b"\n".join(bodies)
-    found: set[int] = set()
-    for name in fields:
-        at = joined.find(name)
-        while at >= 0:
-            number = bisect_right(ends, at)
-            found.add(number)
-            at = joined.find(name, ends[number])
-    return found
-
-
-def _parsed(numbers: list[int], bodies: Sequence[bytes]) -> list[pl.DataFrame]:
-    """Parse these bodies; where one spoils the whole, halve until it is alone with few."""
-    if len(numbers) < _FEWEST_TOGETHER and len(bodies) >= _FEWEST_TOGETHER:
-        return []
-    frame = _parse([bodies[number] for number in numbers])
-    if frame is not None:
-        return [frame.select(pl.Series("body", numbers, pl.UInt32), pl.col("RefId").alias("ref_id"), "Constraint")]
-    if len(numbers) < _FEWEST_TOGETHER:
-        return []
-    middle = len(numbers) // 2
-    return _parsed(numbers[:middle], bodies) + _parsed(numbers[middle:], bodies)
-
-
-def _parse(bodies: list[bytes]) -> pl.DataFrame | None:
-    """Parse bodies, one a row; None where one is not a single object, or not all is of the live feed's types."""
-    lines = _lines(bodies)
-    if not lines:
-        return None
-    table = _table(lines, "error")
-    if table is None and not _naming(bodies, _ONLY_DOCUMENTED) and all(_is_plain_object(body) for body in bodies):
-        table = _table(lines, "ignore")
-    if table is None or table.num_rows != len(bodies):
-        return None
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table makes a frame
-    return frame
-
-
-def _lines(bodies: list[bytes]) -> bytes:
-    """Put each body on a line of its own; nothing unless each begins and ends as an object does.
-
-    Between two objects that no comma parts nothing can be open. So no object spans two bodies, and as many objects as
-    bodies means one in each.
-    """
-    lines = b"\n".join(bodies)
-    if lines.count(b"\n") >= len(bodies) or b"\r" in lines:
-        bodies = [body.translate(_BREAKS_TO_TABS).strip() for body in bodies]
-        lines = b"\n".join(bodies)
-    return lines if {body[:1] + body[-1:] for body in bodies} == {b"{}"} else b""
-
-
-def _table(lines: bytes, unexpected_field_behavior: str) -> pa.Table | None:
-    try:
-        lines.decode()  # Arrow does not look
-        return pyarrow.json.read_json(
-            pa.BufferReader(lines),
-            # In one block, by this thread alone: the other reads files meanwhile.
-            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
-            parse_options=pyarrow.json.ParseOptions(
-                explicit_schema=_LIVE_ARROW,
-                newlines_in_values=False,
-                unexpected_field_behavior=unexpected_field_behavior,
-            ),
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._contract = feed.contract
+        self._together = Together(feed.contract)
+        figures = fields_of(feed.contract.figures) if feed.contract.figures else {}
+        self._figures = {name: field for name, field in figures.items() if field.kept}
+        self._read = pl.Schema(
+            {"body": pl.UInt32(), "ref_id": pl.String()}
+            | {name: TYPES[field.kind.holds] for name, field in self._figures.items()}
         )
-    except (UnicodeDecodeError, pa.ArrowInvalid):
-        return None
+        self._rows = {table.name: _rows_schema(table) for table in feed.contract.tables}
 
+    def decode(self, objects: pl.DataFrame, bodies: Sequence[bytes]) -> Decoded:
+        """Decode bodies, one a row of ``objects`` (columns as in OBJECTS), sorted by interval and revision.
 
-def _is_plain_object(body: bytes) -> bool:
-    """Tell whether Arrow may skip fields that it does not know: it takes more for JSON there than the contract does.
-
-    A name with an escape could be that of a documented field.
-    """
-    try:
-        return b"\\" not in body and isinstance(orjson.loads(body), dict)
-    except orjson.JSONDecodeError:
-        return False
-
-
-def _usual(parsed: pl.DataFrame, objects: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the bodies in which all is as the live feed sends it, and the rows of their binding constraints."""
-    parsed = parsed.hstack(_label_texts(objects["interval_end"].gather(parsed["body"])))
-    listed = parsed.filter(pl.col("Constraint").list.len() > 0).select("body", "period", "Constraint")
-    rows = listed.explode("Constraint", empty_as_null=False).unnest("Constraint")
-    rows = rows.join(_names(rows["Name"]), on="Name", how="left", maintain_order="left").with_columns(
-        pl.col("Price").cast(pl.Float64, strict=False).alias("shadow_price")
-    )
-    binding = pl.col("names_constraint") & pl.col("shadow_price").is_finite() & pl.col("Description").is_not_null()
-    quiet = pl.col("names_nothing") & (pl.col("Price") == "None")
-    is_usual = ((binding | quiet) & (pl.col("Period") == pl.col("period"))).fill_null(value=False)
-    read = parsed.filter(
-        (pl.col("ref_id") == pl.col("expected_ref_id")).fill_null(value=False) & pl.col("Constraint").is_not_null()
-    ).select(list(_READ))
-    odd = rows.filter(~is_usual)["body"].unique()
-    if len(odd):
-        read = read.filter(~pl.col("body").is_in(odd.implode()))
-    bound = rows.filter(binding)
-    if len(read) < len(parsed):
-        bound = bound.join(read, on="body", how="semi", maintain_order="left")
-    absent = [pl.lit(None, CONSTRAINTS[name]).alias(name) for name in _DOCUMENTED]
-    named = bound.with_columns(*absent, constraint_name="Name", description="Description")
-    return read, named.select(list(_ROWS) + _PARTS)
-
-
-def _label_texts(labels: pl.Series) -> pl.DataFrame:
-    """Spell labels as the live feed does: ``expected_ref_id`` and ``period``. Days recur, so each is spelled once."""
-    days = labels.dt.date()
-    day = days.rle_id()
-    first = days.gather(day.arg_unique())
-    minute = (labels.dt.hour().cast(pl.Int32) * 60 + labels.dt.minute()).rename("minute")
-    texts = pl.DataFrame(
-        {
-            "clock": _CLOCK.gather(minute),
-            "date": first.dt.strftime("%d-%b-%Y").gather(day),
-            "iso": first.dt.strftime("%Y-%m-%d").gather(day),
+        All bodies of an interval belong into one call: the last that can be read is its latest.
+        """
+        parts = [self._usual(numbers, table, objects) for numbers, table in self._together.parse(bodies)]
+        read = pl.concat([self._read.to_frame(), *(part[0] for part in parts)])
+        rows = {
+            name: pl.concat([schema.to_frame(), *(part[1][name] for part in parts)])
+            for name, schema in self._rows.items()
         }
-    )
-    return texts.select(
-        expected_ref_id=pl.concat_str("date", pl.lit(" - Interval "), "clock", pl.lit(" EST")),
-        period=pl.concat_str("iso", pl.lit("T"), "clock", pl.lit(":00")),
-    )
+        skipped: list[Unreadable] = []
+        if len(read) < len(bodies):
+            odd = sorted(set(range(len(bodies))) - set(read["body"]))
+            odd_read, odd_rows, skipped = self._by_contract(odd, objects, bodies)
+            read = pl.concat([read, odd_read]).sort("body")
+            rows = {
+                name: pl.concat([frame, odd_rows[name]]).sort("body", maintain_order=True)
+                for name, frame in rows.items()
+            }
+        return Decoded(self._frames(read, rows, objects), skipped)
 
+    def _usual(
+        self, numbers: list[int], parsed: pa.Table, objects: pl.DataFrame
+    ) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+        """Return the bodies in which all is as the feed sends it, and their rows."""
+        labels = Labels(objects["interval_end"].gather(numbers))
+        is_usual = pl.repeat(value=True, n=len(numbers), eager=True)
+        label = self._contract.label
+        if isinstance(label, str):
+            ref_id = labels.spelled(REF_ID)
+            assert ref_id is not None  # noqa: S101 - it is spelled
+            is_usual &= (_texts(_at(parsed, label)) == ref_id).fill_null(value=False)
+        else:
+            ref_id = labels.ends.dt.strftime("%Y-%m-%d %H:%M EST")
+        figures: dict[str, pl.Series] = {}
+        for name, field in (fields_of(self._contract.figures) if self._contract.figures else {}).items():
+            found = _read_field(field, _texts(_at(parsed, field.key)), labels, may_lack=not field.required)
+            is_usual &= found.is_right
+            figures[name] = found.values
+        tables = {}
+        for table in self._contract.tables:
+            listed = _at(parsed, table.at or ROWS)
+            lengths = _series(pc.list_value_length(listed))
+            is_usual &= (lengths >= table.fewest).fill_null(value=False)
+            rows, odd = _usual_rows(table, listed, labels, self._contract.quiet)
+            if isinstance(label, RowLabel) and label.table == table.name:
+                named = (
+                    rows.filter(pl.col(label.named_by) == label.name)
+                    .group_by("body")
+                    .agg(ends=pl.col(label.time).first(), several=pl.len())
+                )
+                said = pl.DataFrame({"body": pl.arange(0, len(numbers), eager=True, dtype=pl.UInt32)}).join(
+                    named, on="body", how="left", maintain_order="left"
+                )
+                is_usual &= ((said["ends"] == labels.ends) & (said["several"] == 1)).fill_null(value=False)
+            if len(odd):
+                is_usual = is_usual.scatter(odd, False)  # noqa: FBT003 - a value
+            tables[table.name] = rows
+        body = pl.Series("body", numbers, pl.UInt32)
+        read = pl.DataFrame({"body": body, "ref_id": ref_id, **{name: figures[name] for name in self._figures}})
+        if not is_usual.all():
+            read = read.filter(is_usual)
+            tables = {name: rows.filter(is_usual.gather(rows["body"])) for name, rows in tables.items()}
+        return read.cast(self._read), {
+            name: rows.with_columns(body=body.gather(rows["body"])) for name, rows in tables.items()
+        }
 
-def _by_contract(
-    numbers: list[int], objects: pl.DataFrame, bodies: Sequence[bytes]
-) -> tuple[pl.DataFrame, pl.DataFrame, list[Unreadable]]:
-    keys, labels = objects["object_key"], objects["interval_end"]
-    read: list[tuple[int, str]] = []
-    rows: list[tuple[Any, ...]] = []
-    skipped: list[Unreadable] = []
-    for number in numbers:
-        snapshot = _snapshot(bodies[number], labels[number])
-        if isinstance(snapshot, str):
-            skipped.append(Unreadable(keys[number], market_day(labels[number]), snapshot))
-            continue
-        read.append((number, snapshot.ref_id))
-        rows += [
-            (number, constraint.name, *(getattr(constraint, name) for name in _FROM_CONTRACT))
-            for constraint in snapshot.constraints
-        ]
-    named = pl.DataFrame(rows, _ROWS, orient="row")
-    names = _names(named["constraint_name"]).rename({"Name": "constraint_name"})
-    named = named.join(names, on="constraint_name", how="left", maintain_order="left").select(list(_ROWS) + _PARTS)
-    return pl.DataFrame(read, _READ, orient="row"), named, skipped
+    def _by_contract(
+        self, numbers: list[int], objects: pl.DataFrame, bodies: Sequence[bytes]
+    ) -> tuple[pl.DataFrame, dict[str, pl.DataFrame], list[Unreadable]]:
+        keys, labels = objects["object_key"], objects["interval_end"]
+        read: list[tuple[Any, ...]] = []
+        rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in self._contract.tables}
+        skipped: list[Unreadable] = []
+        for number in numbers:
+            snapshot = self._snapshot(bodies[number], labels[number])
+            if isinstance(snapshot, str):
+                skipped.append(Unreadable(keys[number], market_day(labels[number]), snapshot))
+                continue
+            read.append((number, snapshot.ref_id, *(getattr(snapshot.figures, name) for name in self._figures)))
+            for table in self._contract.tables:
+                names = _kept(table)
+                rows[table.name] += [
+                    (number, *(getattr(row, name) for name in names), getattr(row, table.label or "", None))
+                    for row in snapshot.tables[table.name]
+                ]
+        frames = {name: pl.DataFrame(rows[name], schema, orient="row") for name, schema in self._rows.items()}
+        return pl.DataFrame(read, self._read, orient="row"), frames, skipped
 
+    def _snapshot(self, body: bytes, label: datetime) -> Snapshot | str:
+        """Return what the contract makes of a body, or why it is not the snapshot its key names."""
+        verdict = self._feed.examine(body)
+        if verdict.snapshot is None:
+            reason = verdict.reasons[0]
+            return f"{reason.code.value}: {reason.where} {reason.message}"
+        if verdict.snapshot.interval_end != label:
+            return f"its RefId {shown(verdict.snapshot.ref_id)} names another interval than its key"
+        return verdict.snapshot
 
-def _snapshot(body: bytes, label: datetime) -> Snapshot | str:
-    """Return what the contract makes of a body, or why it is not the snapshot its key names."""
-    verdict = examine(body)
-    if verdict.snapshot is None:
-        reason = verdict.reasons[0]
-        return f"{reason.code.value}: {reason.where} {reason.message}"
-    if verdict.snapshot.interval_end != label:
-        return f"its RefId {shown(verdict.snapshot.ref_id)} names another interval than its key"
-    return verdict.snapshot
-
-
-def _snapshots(read: pl.DataFrame, rows: pl.DataFrame, objects: pl.DataFrame) -> pl.DataFrame:
-    """Return the snapshots that were read, in the columns of SNAPSHOTS and ``body``."""
-    counts = rows.group_by("body").agg(pl.len().cast(pl.Int32).alias("constraints"))
-    found = objects.select(list(OBJECTS)) if len(read) == len(objects) else objects[read["body"]].select(list(OBJECTS))
-    return (
-        read.hstack(found)
-        .join(counts, on="body", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("constraints").fill_null(0),
+    def _frames(
+        self, read: pl.DataFrame, rows: Mapping[str, pl.DataFrame], objects: pl.DataFrame
+    ) -> dict[str, pl.DataFrame]:
+        """Return the frames of what was read, each in its own columns."""
+        found = objects.select(list(OBJECTS))
+        snapshots = read.hstack(found if len(read) == len(objects) else found[read["body"]]).with_columns(
             MARKET_DAY,
             INTERVAL_START,
             is_latest=pl.col("revision") == pl.col("revision").max().over("interval_end"),
             source=pl.lit(LIVE),
         )
-        .with_columns(quiet=pl.col("constraints") == 0)
-    )
+        # Where each body stands among those that were read.
+        place = pl.repeat(0, n=len(objects), eager=True, dtype=pl.UInt32).scatter(
+            read["body"], pl.arange(0, len(read), eager=True, dtype=pl.UInt32)
+        )
+        frames: dict[str, pl.DataFrame] = {}
+        shared = snapshots.drop("body", *self._figures)
+        for table in self._contract.tables:
+            frame = rows[table.name]
+            at = place.gather(frame["body"])
+            lengths = at.value_counts() if len(at) else pl.DataFrame({"": [], "count": []})
+            counts = pl.repeat(0, n=len(read), eager=True, dtype=pl.Int32)
+            if len(at):
+                counts = counts.scatter(lengths.to_series(0), lengths["count"].cast(pl.Int32))
+            snapshots = snapshots.with_columns(counts.alias(table.name))
+            whole = frame.hstack(shared[at])
+            if table.label is not None and frame[_OWN_LABEL].null_count() < len(frame):
+                whole = whole.with_columns(interval_end=pl.coalesce(_OWN_LABEL, "interval_end")).with_columns(
+                    MARKET_DAY, INTERVAL_START
+                )
+            frames[table.name] = _with_made(table, whole).select(list(schema_of(self._feed, table.name)))
+        snapshots = snapshots.with_columns(quiet=pl.col(self._contract.tables[0].name) == 0)
+        frames[SNAPSHOTS_TABLE] = snapshots.select(list(schema_of(self._feed, SNAPSHOTS_TABLE)))
+        return frames
 
 
-def _names(names: pl.Series) -> pl.DataFrame:
-    """Look at each name once: there are few, and they recur for years. Columns: ``Name``, what it is, its parts."""
-    seen = [(name, *_kind(name), *_listed(parse_constraint_name(name))) for name in names.unique() if name is not None]
-    return pl.DataFrame(seen, _NAMES, orient="row")
+def _rows_schema(table: Table) -> pl.Schema:
+    types = {column.name: column.dtype for column in value_columns(table)}
+    return pl.Schema({"body": pl.UInt32(), **{name: types[name] for name in _kept(table)}, _OWN_LABEL: TIME})
 
 
-def _kind(name: str) -> tuple[bool, bool]:
-    """Tell whether it names a constraint, and whether it is a usual name of nothing; other spellings are neither."""
-    return bool(name.strip()) and name.strip().lower() not in PLACEHOLDER_NAMES, name in _USUAL_PLACEHOLDERS
+def _kept(table: Table) -> list[str]:
+    return [name for name, field in fields_of(table.row).items() if field.kept]
 
 
-def _listed(parts: ConstraintName) -> tuple[Any, ...]:
-    return (parts.element, parts.flow_direction, None if parts.terms is None else list(parts.terms), parts.zone)
+def _usual_rows(
+    table: Table, listed: pa.Array, labels: Labels, quiet: Placeholder | None
+) -> tuple[pl.DataFrame, pl.Series]:
+    """Return the rows of some bodies, and in which bodies one is not as the feed sends it."""
+    rows = pc.list_flatten(listed)
+    body = _series(pc.list_parent_indices(listed)).cast(pl.UInt32)
+    is_right = _series(rows.is_valid())
+    usual = usual_keys(table)
+    texts = {key: _texts(rows.field(number)) for number, key in enumerate(usual)}
+    nothing: pl.Series | None = None
+    if quiet is not None:
+        names = texts[quiet.named_by]
+        named = [name for name in names.unique().drop_nulls() if quiet.is_named(name)]
+        is_named = names.is_in(named).fill_null(value=False)
+        if is_named.any():
+            nothing = is_named
+            for key, spellings in quiet.usual.items():
+                nothing = nothing & texts[key].is_in(list(spellings)).fill_null(value=False)
+            is_right &= nothing | ~is_named
+    required = table.required_of({})
+    values: dict[str, pl.Series] = {"body": body}
+    own = pl.Series([None], dtype=TIME).new_from_index(0, len(body))
+    of_rows = _Rows(labels, body)
+    for name, field in fields_of(table.row).items():
+        if field.key not in texts:
+            values[name] = pl.Series([None], dtype=TYPES[field.kind.holds]).new_from_index(0, len(body))
+            continue
+        found = _read_field(field, texts[field.key], of_rows, may_lack=field.key not in required)
+        is_right &= found.is_right if nothing is None or field.agrees else found.is_right | nothing
+        if name == table.label:
+            own = found.values
+        values[name] = found.values
+    odd = body.filter(~is_right).unique()
+    frame = pl.DataFrame({name: values[name] for name in ("body", *_kept(table))} | {_OWN_LABEL: own})
+    return (frame if nothing is None else frame.filter(~nothing)), odd
+
+
+class _Rows(Labels):
+    """The labels of rows: those of their bodies."""
+
+    def __init__(self, labels: Labels, body: pl.Series) -> None:
+        super().__init__(labels.ends.gather(body))
+        self._labels = labels
+        self._body = body
+
+    def spelled(self, kind: Kind) -> pl.Series | None:
+        spelled = self._labels.spelled(kind)
+        return None if spelled is None else spelled.gather(self._body)
+
+
+def _read_field(field: Published, texts: pl.Series, labels: Labels, *, may_lack: bool) -> Read:
+    expected = labels.spelled(field.kind) if field.agrees else None
+    if expected is not None:
+        found = read_again(field.kind, texts, expected, labels.ends)
+    elif field.kind.holds is float:
+        found = read_numbers(field.kind, texts)
+    else:
+        found = read_each(field.kind, texts, TYPES.get(field.kind.holds, pl.Null()))
+    if may_lack and field.kind.is_optional:
+        return Read(found.is_right | texts.is_null(), found.values)
+    return found
+
+
+def _with_made(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the columns that are parsed or computed from others."""
+    for parsed in table.parsed:
+        # Few names, which recur for years.
+        known = [(text, *map(_listed, parsed.parse(text))) for text in frame[parsed.of].unique()]
+        schema = {parsed.of: pl.String(), **{column.name: TYPES[column.holds] for column in parsed.columns}}
+        parts = pl.DataFrame(known, schema, orient="row")
+        frame = frame.join(parts, on=parsed.of, how="left", maintain_order="left")
+    for computed in table.computed:
+        made = computed.compute(*(pl.col(name) for name in computed.of))
+        frame = frame.with_columns(made.round(6).alias(computed.column.name))
+    return frame
+
+
+def _listed(part: object) -> object:
+    return list(part) if isinstance(part, tuple) else part
+
+
+def _at(parsed: pa.Table, path: str) -> pa.Array:
+    first, *others = path.split(".")
+    found = parsed.column(first).combine_chunks()
+    for name in others:
+        found = pc.struct_field(found, name)
+    return found
+
+
+def _texts(array: pa.Array) -> pl.Series:
+    return _series(array)
+
+
+def _series(array: pa.Array) -> pl.Series:
+    series = pl.from_arrow(array)
+    assert isinstance(series, pl.Series)  # noqa: S101 - an array makes a series
+    return series

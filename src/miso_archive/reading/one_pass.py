@@ -11,11 +11,11 @@ from typing import Final
 
 import polars as pl
 
-from miso_archive.feeds.columns import SNAPSHOTS
+from miso_archive.feeds.columns import SNAPSHOTS_TABLE, schema_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import ONE_DAY, days_between, market_day, month_end
-from miso_archive.reading.decode import Decoded, decode
+from miso_archive.reading.decode import Decoded, Decoder
 from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import Table, curated_key
 from miso_archive.store.listing import list_snapshots, market_days
@@ -80,24 +80,28 @@ class Reading:
                 yield self._from_compacted(list(dict.fromkeys(month_of[day] for day in asked)), asked)
             else:
                 for decoded in self.raw(list(stretch)):
-                    yield getattr(decoded, self._table).lazy()
+                    yield decoded.frames[self._table].lazy()
 
     def labels(self, days: Sequence[date]) -> pl.DataFrame:
         """Return the ends of the intervals of some market days that have a readable snapshot, as ``interval_end``."""
         among = Days(min(days), max(days) + ONE_DAY, pl.col("market_day").is_in(list(days)))
         frames = Reading(self.store, "snapshots", feed=self.feed).frames(among)
-        return pl.concat([SNAPSHOTS.to_frame().lazy(), *frames]).select("interval_end").collect()
+        return (
+            pl.concat([schema_of(self.feed, SNAPSHOTS_TABLE).to_frame().lazy(), *frames])
+            .select("interval_end")
+            .collect()
+        )
 
     def raw(self, days: Sequence[date], seen: Seen | None = None) -> Iterator[Decoded]:
         """Yield what the raw objects of some market days hold, batch after batch; a body that can be read is seen."""
         # Files are read and unzipped here while the batch before is decoded there.
         with ThreadPoolExecutor(1) as thread:
-            pending: deque[Future[Decoded]] = deque()
+            decoder, pending = Decoder(self.feed), deque[Future[Decoded]]()
             for start in range(0, len(days), _DAYS_LISTED_TOGETHER):
                 listing = list_snapshots(self.store, self.feed, days[start : start + _DAYS_LISTED_TOGETHER])
                 self._skip(listing.foreign)
                 for objects, bodies in self._batches(listing.snapshots, seen):
-                    pending.append(thread.submit(decode, objects, bodies))
+                    pending.append(thread.submit(decoder.decode, objects, bodies))
                     if len(pending) > 1:
                         yield self._checked(pending.popleft().result())
                 self._progress(min(start + _DAYS_LISTED_TOGETHER, len(days)), len(days))

@@ -15,8 +15,8 @@ from typing import Final, NoReturn
 
 import polars as pl
 
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.content_encoding import WORKBOOK
-from miso_archive.contract.examine import MOST_BYTES
 from miso_archive.contract.findings import Finding, RefusalCode
 from miso_archive.feeds.columns import CONSTRAINTS, DAY_AHEAD_REPORT, MARKET_DAY, NEXT_DAY_REPORT, TIME
 from miso_archive.feeds.constraint_name import parse_constraint_name

@@ -18,7 +18,7 @@ from typing import Final
 
 import orjson
 
-from miso_archive.contract.examine import Snapshot
+from miso_archive.contract.verdict import Snapshot
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import INTERVAL, YEARS, as_utc
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, day_begins
@@ -236,7 +236,7 @@ def _store_bodies(archive: Keeper, interval: _Interval, seed: int) -> None:
     for revision, fetched_at in enumerate(interval.fetched):
         body = body_of(interval.end, seed=seed, revision=revision)
         # Only its label is looked at.
-        snapshot = Snapshot(ref_id=_ref_id(body), interval_end=interval.end, constraints=())
+        snapshot = Snapshot(ref_id=_ref_id(body), interval_end=interval.end, tables={})
         store_snapshot(archive, RESERVE, snapshot, Response(body, fetched_at, SOURCE, "application/json"))
 
 

@@ -5,7 +5,7 @@ import hashlib
 import zlib
 from typing import Any, Final
 
-from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.contract.body import MOST_BYTES
 
 _CHUNK: Final = 1024 * 1024
 _GZIP: Final = 31

@@ -5,8 +5,9 @@ from io import BytesIO
 
 import orjson
 
-from miso_archive.contract.examine import MOST_BYTES, Snapshot
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.findings import Finding
+from miso_archive.contract.verdict import Snapshot
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import as_utc
 from miso_archive.store.gzipped import sha256_unzipped, zipped

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miso_archive.collecting.fetch import fetch
-from miso_archive.contract.examine import MOST_BYTES
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.failures import CollectionError
 from miso_archive.simulate import Reply
 from miso_archive.version import __version__

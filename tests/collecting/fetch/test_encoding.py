@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from miso_archive.cli.app import main
 from miso_archive.collecting.fetch import UndecodedError, fetch
+from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.content_encoding import UndecodableError, decoded
-from miso_archive.contract.examine import MOST_BYTES
 from miso_archive.contract.findings import FailureCode, Finding, RefusalCode
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.healing.backfill import backfill_day

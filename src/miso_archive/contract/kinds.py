@@ -1,0 +1,228 @@
+"""The kinds of value that a feed's fields hold, each read once. Pure.
+
+What a field says and what it means are two things: ``read`` turns a JSON value into the meaning, or raises
+``WrongValueError`` with what is the matter. The reading of many bodies at once has its own words for each kind, and a
+test holds the two together.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from enum import Enum, auto
+from typing import Final, TypeVar
+
+from miso_archive.contract.findings import RefusalCode
+from miso_archive.intervals.labels import EST, parse_period, plausible
+from miso_archive.text import shown
+
+T = TypeVar("T")
+
+
+class Trouble(Enum):
+    """What is the matter with a value."""
+
+    EMPTY = auto()
+    NOT_TEXT = auto()
+    UNREADABLE = auto()
+
+
+class WrongValueError(ValueError):
+    """A value is not of its field's kind."""
+
+    def __init__(self, trouble: Trouble, message: str) -> None:
+        super().__init__(message)
+        self.trouble = trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of value: its name, what type it gives, and how one is read.
+
+    ``read`` raises WrongValueError where the value is not of the kind; of one that ``is_optional`` it gives None for
+    what says nothing. ``bad`` and ``empty`` are the codes of a wrong value unless its field has its own.
+    """
+
+    name: str
+    holds: type
+    read: Callable[[object], object]
+    bad: RefusalCode
+    empty: RefusalCode = RefusalCode.EMPTY_VALUE
+    is_optional: bool = False
+
+
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_AMOUNT: Final = re.compile(r"(?P<sign>[+-])?(?P<digits>\d{1,3}(?:,\d{3})+)(?P<rest>\.\d*)?", re.ASCII)
+_MONEY: Final = re.compile(
+    r"(?P<parenthesis>\()?(?P<before>[+-])? ?\$ ?(?P<after>[+-])?(?P<amount>[\d.,]+)(?(parenthesis)\))", re.ASCII
+)
+_ABSENT: Final = frozenset({"", "none"})
+_CLOCK: Final = re.compile(r"(?P<hour>\d{1,2}):(?P<minute>\d{2})", re.ASCII)
+_EST_CLOCK: Final = re.compile(
+    r"(?:(?P<iso>\d{4}-\d{2}-\d{2})|(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})) "
+    r"(?P<hour>1[0-2]|0?[1-9]):(?P<minute>\d{2}):(?P<second>\d{2}) (?P<half>[AaPp])[Mm](?: EST)?",
+    re.ASCII,
+)
+_MARKET_DAY: Final = re.compile(r"(?P<month>\d{1,2})[-/](?P<day>\d{1,2})[-/](?P<year>\d{4})", re.ASCII)
+
+
+def _text(value: object) -> str:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise WrongValueError(Trouble.EMPTY, "is empty")
+    if not isinstance(value, str):
+        raise WrongValueError(Trouble.NOT_TEXT, f"{shown(value)} is not text")
+    return value
+
+
+def _text_or_null(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise WrongValueError(Trouble.NOT_TEXT, f"{shown(value)} is not text")
+
+
+def _any_text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _period(value: object) -> object:
+    text = _text(value)
+    try:
+        return parse_period(text)
+    except ValueError as error:
+        raise WrongValueError(Trouble.UNREADABLE, f"{shown(text)} cannot be read: {error}") from error
+
+
+def _number(value: object) -> float:
+    is_numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_numeric or (isinstance(value, str) and _NUMBER.fullmatch(value.strip(" \t\r\n"))):
+        number = float(value)  # type: ignore[arg-type] # narrowed above, beyond what mypy follows
+        if math.isfinite(number):
+            return number
+    raise WrongValueError(Trouble.UNREADABLE, f"{shown(value)} is not a finite number")
+
+
+def _number_or_null(value: object) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float, str)) and value in (0, 1, "0", "1"):
+        return value in (1, "1")
+    raise WrongValueError(Trouble.UNREADABLE, f'{shown(value)} is not a boolean, 0, 1, "0" or "1"')
+
+
+def _matched(pattern: re.Pattern[str], value: object) -> re.Match[str]:
+    text = _text(value)
+    match = pattern.fullmatch(text.strip(" "))
+    if match is None:
+        raise WrongValueError(Trouble.UNREADABLE, f"{shown(text)} cannot be read")
+    return match
+
+
+def _real(value: object, make: Callable[[], T]) -> T:
+    """Return a time or day that a text names, if there is one."""
+    try:
+        return make()
+    except ValueError as error:
+        raise WrongValueError(Trouble.UNREADABLE, f"{shown(value)} cannot be read: {error}") from error
+
+
+def _clock(value: object) -> time:
+    match = _matched(_CLOCK, value)
+    hour = 0 if match[0] == "24:00" else int(match["hour"])
+    return _real(value, lambda: time(hour, int(match["minute"])))
+
+
+def _est_clock(value: object) -> datetime:
+    match = _matched(_EST_CLOCK, value)
+    hour = int(match["hour"]) % 12 + (12 if match["half"] in "Pp" else 0)
+
+    def make() -> datetime:
+        day = date.fromisoformat(match["iso"]) if match["iso"] else _day(match)
+        return plausible(
+            datetime(day.year, day.month, day.day, hour, int(match["minute"]), int(match["second"]), tzinfo=EST)
+        )
+
+    return _real(value, make)
+
+
+def _day(match: re.Match[str]) -> date:
+    return date(int(match["year"]), int(match["month"]), int(match["day"]))
+
+
+def _market_day(value: object) -> date:
+    match = _matched(_MARKET_DAY, value)
+    return _real(value, lambda: _day(match))
+
+
+def _hour_ending(value: object) -> int:
+    hour = _number(value)
+    if hour not in range(1, 25):
+        raise WrongValueError(Trouble.UNREADABLE, f"{shown(value)} is no hour of 1 to 24")
+    return int(hour)
+
+
+def _amount(value: object) -> float:
+    if isinstance(value, str) and (spelled := _AMOUNT.fullmatch(value.strip(" \t\r\n"))):
+        return _number((spelled["sign"] or "") + spelled["digits"].replace(",", "") + (spelled["rest"] or ""))
+    return _number(value)
+
+
+def _money(value: object) -> float:
+    if isinstance(value, str) and (spelled := _MONEY.fullmatch(value.strip(" \t\r\n"))):
+        is_negative = spelled["parenthesis"] or "-" in (spelled["before"], spelled["after"])
+        return -_amount(spelled["amount"]) if is_negative else _amount(spelled["amount"])
+    return _amount(value)
+
+
+def optional(kind: Kind) -> Kind:
+    """Return the kind of what may be absent: null, ``""`` and ``"None"`` give None."""
+
+    def read(value: object) -> object:
+        is_absent = value is None or (isinstance(value, str) and value.strip().lower() in _ABSENT)
+        return None if is_absent else kind.read(value)
+
+    return Kind(f"optional {kind.name}", kind.holds, read, kind.bad, kind.empty, is_optional=True)
+
+
+TEXT: Final = Kind("text", str, _text, RefusalCode.NOT_TEXT)
+"""Text that says something; kept to the letter."""
+
+TEXT_OR_NULL: Final = Kind("text or null", str, _text_or_null, RefusalCode.NOT_TEXT, is_optional=True)
+"""Text, kept to the letter and empty too; or null."""
+
+ANY_TEXT: Final = Kind("any text", str, _any_text, RefusalCode.NOT_TEXT, is_optional=True)
+"""Text, kept to the letter; whatever is none counts as absent."""
+
+PERIOD: Final = Kind("period", datetime, _period, RefusalCode.UNREADABLE_TIME)
+"""A time in ISO 8601, in EST where no offset is given."""
+
+NUMBER: Final = Kind("number", float, _number, RefusalCode.BAD_NUMBER)
+"""A finite number, as a number or as text."""
+
+NUMBER_OR_NULL: Final = Kind("number or null", float, _number_or_null, RefusalCode.BAD_NUMBER, is_optional=True)
+"""The same, or null."""
+
+AMOUNT: Final = Kind("amount", float, _amount, RefusalCode.BAD_NUMBER)
+"""A finite number, as a number or as text, with commas between its thousands or without."""
+
+MONEY: Final = Kind("money", float, _money, RefusalCode.BAD_NUMBER)
+"""The same, with a dollar sign or without; a negative one is ``-$1.20``, ``$-1.20`` or ``($1.20)``: none was seen."""
+
+FLAG: Final = Kind("flag", bool, _flag, RefusalCode.BAD_NUMBER)
+"""A boolean, 0 or 1, as a number or as text."""
+
+CLOCK: Final = Kind("clock", time, _clock, RefusalCode.UNREADABLE_TIME)
+"""A time of the day, ``16:45``; 24:00 is 00:00."""
+
+EST_CLOCK: Final = Kind("EST clock", datetime, _est_clock, RefusalCode.UNREADABLE_TIME)
+"""A time in EST on a twelve-hour clock, ``2026-10-02 4:45:00 PM`` or ``10/02/2026 4:45:00 PM EST``."""
+
+MARKET_DAY: Final = Kind("market day", date, _market_day, RefusalCode.UNREADABLE_TIME)
+"""A day, ``10-02-2026``."""
+
+HOUR_ENDING: Final = Kind("hour ending", int, _hour_ending, RefusalCode.UNREADABLE_TIME)
+"""The hour of a market day by its end, 1 to 24."""
