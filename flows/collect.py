@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from prefect import Task, flow, runtime, task
 from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
@@ -29,7 +29,7 @@ from miso_archive.contract.findings import FailureCode, Finding
 from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.extras import MissingExtraError
 from miso_archive.failures import ARCHIVE_RETRIES, CollectionError, Retries
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds import FEEDS, FeedName, feed_given
 from miso_archive.intervals.labels import as_est
 from miso_archive.settings.options import Environment, Settings, UsageError, with_fields_named
 from miso_archive.store.put_once import Stored
@@ -121,10 +121,13 @@ def register_snapshot(parts: Parts, snapshot: Snapshot, response: Response, stor
     parts.register(snapshot, response, stored)
 
 
+_DESCRIBED: Final = {"feed": "Which feed to collect."}
+
+
 def _described_by_settings(function: Function) -> Function:
     """Give a flow's parameters the settings' own help texts: Prefect shows what the docstring says."""
     lines = [
-        f"    {name}: {with_fields_named(Settings.model_fields[name].description or '')}"
+        f"    {name}: {with_fields_named(_DESCRIBED.get(name) or Settings.model_fields[name].description or '')}"
         for name in inspect.signature(function).parameters
     ]
     function.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "", "Args:", *lines])
@@ -134,7 +137,8 @@ def _described_by_settings(function: Function) -> Function:
 def _run_name() -> str:
     scheduled = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
     environment = runtime.flow_run.parameters.get("environment", "dev")
-    return name_at_start(RESERVE.scope(environment), scheduled)
+    feed = feed_given(runtime.flow_run.parameters.get("feed", "reserve"))
+    return name_at_start(feed.scope(environment), scheduled)
 
 
 # The settings' options but the secrets: these come from the worker's environment (REDIS_URL,
@@ -144,6 +148,7 @@ def _run_name() -> str:
 @_described_by_settings
 def collect(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
     *,
+    feed: FeedName = "reserve",
     s3_block: str | None = None,
     s3_bucket: str | None = None,
     local: Path | None = None,
@@ -158,17 +163,18 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     poll_gap: float | None = None,
     spool: Path | None = None,
 ) -> dict[str, Any]:
-    """Collect the present snapshot of MISO's reserve binding constraints.
+    """Collect the present snapshot of one of MISO's real-time feeds.
 
     What is left empty comes from the worker's environment, then from the defaults. A run with failures is Failed, says
     why in its message, and keeps its result; a retry of it takes the body already fetched.
     """
-    given = locals()
+    given = {name: value for name, value in locals().items() if name != "feed"}
     clock = clock_of_a_run()
     now = clock.now()
     this_run = _this_run()
     due = _due(this_run) or now
-    scope = RESERVE.scope(environment)
+    collected = FEEDS[feed]
+    scope = collected.scope(environment)
     try:
         settings = Settings.resolve(given, os.environ)
     except UsageError as error:
@@ -181,7 +187,7 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
         due_at, started_at = as_est(pace.due, seconds=True), as_est(now, seconds=True)
         message = f"due at {due_at}, started at {started_at}: the next run is to ask; nothing was fetched"
         return Completed(name="Skipped", message=message, data=RunResult().as_dict())  # type: ignore[return-value]
-    show = Show(RESERVE, settings, pace.due)
+    show = Show(collected, settings, pace.due)
     result = run(settings, pace, clock, show)
     show.end(result)
     return _failed(result) if result.failed else result.as_dict()
@@ -225,7 +231,9 @@ def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
     try:
         with open_parts(settings, show.feed, pace=pace, clock=clock) as parts:
             show.archive = parts.archive
-            return collect_candidates(generate_candidates(settings), show.feed, parts, _AsTasks(parts), pace, show)
+            return collect_candidates(
+                generate_candidates(settings, show.feed), show.feed, parts, _AsTasks(parts), pace, show
+            )
     except CollectionError as error:
         return failed_before_start(error)
     except MissingExtraError as error:

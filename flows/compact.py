@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, task, unmapped
+from prefect import flow, runtime, task, unmapped
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed, wait
@@ -14,25 +14,37 @@ from flows.described import in_sentences
 from flows.failures import FORESEEN, failed, results_of, tell_in_one_line
 from flows.harmless import harmless
 from flows.task_runner import task_runner, task_runner_or_threads
+from miso_archive.feeds import FEEDS
 from miso_archive.reading.compaction import compact_month, months_to_compact
 from miso_archive.settings.options import ArchiveSettings
 from miso_archive.store.address import standing, store_of
+from miso_archive.store.store import Store
 
 tell_in_one_line()
+
+
+def _task_run_name() -> str:
+    feed, month = (runtime.task_run.parameters[name] for name in ("feed", "month"))
+    return f"compact {month:%Y-%m}" if FEEDS[feed].is_first else f"compact {feed} {month:%Y-%m}"
 
 
 # The archive is opened anew in each task: a runner may carry tasks into other processes.
 @task(
     name="compact month",
-    task_run_name="compact {month:%Y-%m}",
+    task_run_name=_task_run_name,
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=[10, 60],
 )
-def compact_one(settings: ArchiveSettings, month: date) -> dict[str, Any] | None:
-    """Compact the closed market days of one month, if what stands compacted is not the same."""
-    compacted = compact_month(standing(store_of(settings)), month)
-    return None if compacted is None else compacted.as_dict()
+def compact_one(settings: ArchiveSettings, feed: str, month: date) -> dict[str, Any] | None:
+    """Compact the closed market days of one month of a feed, if what stands compacted is not the same."""
+    compacted = compact_month(standing(store_of(settings)), month, feed=feed)
+    return None if compacted is None else {"feed": feed, **compacted.as_dict()}
+
+
+def _months(store: Store, start: date | None, end: date | None) -> list[tuple[str, date]]:
+    """Return the months to compact of every feed that the archive holds."""
+    return [(feed, month) for feed in FEEDS for month in months_to_compact(store, start=start, end=end, feed=feed)]
 
 
 @in_sentences
@@ -68,10 +80,11 @@ def compact(  # noqa: PLR0913 - one parameter an option, as people set them in t
     try:
         task_runner(os.environ)
         settings = ArchiveSettings.resolve(given, os.environ)
-        months = months_to_compact(standing(store_of(settings)), start=start, end=end)
+        months = _months(standing(store_of(settings)), start, end)
     except FORESEEN as error:
         return failed(error)  # type: ignore[no-any-return]
-    futures = compact_one.map(unmapped(settings), months)
+    feeds, firsts = [feed for feed, _ in months], [month for _, month in months]
+    futures = compact_one.map(unmapped(settings), feeds, firsts)
     _show_progress(futures)
     wait(list(futures))
     done, errors = results_of(futures.result(raise_on_failure=False))

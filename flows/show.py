@@ -16,13 +16,14 @@ from miso_archive.collecting.result import RunResult
 from miso_archive.collecting.told import (
     Event,
     RunRecord,
-    constraint_rows,
-    constraints_description,
     coverage_markdown,
     events_of,
     name_at_end,
     object_link,
     outcome_of,
+    rows_description,
+    rows_key,
+    rows_shown,
     show_command,
     snapshot_markdown,
     stored_event,
@@ -73,9 +74,9 @@ class Show:
             _emit(stored_event(self.feed, self.settings.environment, snapshot, stored))
         with harmless("table of binding constraints"):
             create_table_artifact(
-                key=f"binding-constraints-{scope}",
-                table=constraint_rows(snapshot),
-                description=constraints_description(snapshot, link),
+                key=rows_key(self.feed, scope),
+                table=rows_shown(self.feed, snapshot),
+                description=rows_description(self.feed, snapshot, link),
             )
         with harmless("command that shows the snapshot"):
             endpoint = _endpoint(self.archive)
@@ -84,7 +85,7 @@ class Show:
             )
             create_markdown_artifact(
                 key=f"latest-snapshot-{scope}",
-                markdown=snapshot_markdown(snapshot, link, command),
+                markdown=snapshot_markdown(self.feed, snapshot, link, command),
                 description="The newest snapshot, and a command that shows it",
             )
 
@@ -94,7 +95,8 @@ class Show:
         if newest is not None and self.archive is not None:
             with harmless("coverage of the market day"):
                 self._show_coverage(self.archive, newest)
-        name_run(self.feed.scope(self.settings.environment), self.due, outcome_of(result, self.record), self.record)
+        outcome = outcome_of(self.feed, result, self.record)
+        name_run(self.feed.scope(self.settings.environment), self.due, outcome, self.record)
 
     def _show_coverage(self, store: Store, newest: Snapshot) -> None:
         day = market_day(newest.interval_end)
@@ -108,7 +110,9 @@ class Show:
         scope = self.feed.scope(self.settings.environment)
         create_markdown_artifact(
             key=f"coverage-{scope}",
-            markdown=coverage_markdown(scope, day, zip(ends, binding, strict=True)),
+            markdown=coverage_markdown(
+                scope, day, zip(ends, binding, strict=True), can_be_quiet=self.feed.contract.quiet is not None
+            ),
             description=f"Intervals collected of market day {day}",
         )
 

@@ -40,4 +40,4 @@ def run_and_die(step: str, moment: str, given: Mapping[str, str]) -> None:
             step_or_death = cast("Callable[..., T]", deadly) if taken == getattr(parts, step) else taken
             return patient(step_or_death, *arguments, **named)
 
-        collect(generate_candidates(settings), RESERVE, parts, fatally, parts.pace)
+        collect(generate_candidates(settings, RESERVE), RESERVE, parts, fatally, parts.pace)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from miso_archive.reading.compaction import compact_month, months_to_compact
     from miso_archive.reading.coverage import coverage, missing_intervals
     from miso_archive.reading.fetch_times import fetch_times
-    from miso_archive.reading.scan import scan_constraints, scan_snapshots
+    from miso_archive.reading.scan import scan, scan_constraints, scan_snapshots
 
 __all__ = [
     "__version__",
@@ -28,6 +28,7 @@ __all__ = [
     "missing_intervals",
     "months_to_compact",
     "profiles",
+    "scan",
     "scan_constraints",
     "scan_snapshots",
     "write_csv",
@@ -40,6 +41,7 @@ _ROOMS = {
     "fetch_times": "reading.fetch_times",
     "missing_intervals": "reading.coverage",
     "months_to_compact": "reading.compaction",
+    "scan": "reading.scan",
     "scan_constraints": "reading.scan",
     "scan_snapshots": "reading.scan",
     "write_csv": "analysis.export",

@@ -57,14 +57,14 @@ def served(name: str, *command: str, port: int) -> Iterator[str]:
 def one_run(settings: Settings) -> None:
     """Do what one run does: open the parts, take the snapshot through every step, close."""
     with open_parts(settings, RESERVE) as parts:
-        result = collect(generate_candidates(settings), RESERVE, parts, Patient(parts), parts.pace)
+        result = collect(generate_candidates(settings, RESERVE), RESERVE, parts, Patient(parts), parts.pace)
     if result.collected != 1:
         raise RuntimeError(f"the run did not collect: {result.as_dict()}")
 
 
 def plain_script(settings: Settings, topic: str) -> None:
     """Do the same with the libraries alone: no checks, no conditional put, no deadline, no reasons."""
-    body = requests.get(settings.api_url, timeout=settings.timeout).content
+    body = requests.get(settings.address(RESERVE), timeout=settings.timeout).content
     digest = hashlib.sha256(body).hexdigest()
     json.loads(body)
     with redis.Redis.from_url(settings.redis_address) as client:

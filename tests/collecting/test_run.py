@@ -288,12 +288,12 @@ class TestCandidateGeneration:
     def test_a_run_polls_once_by_default(self) -> None:
         """One candidate: the address and the timeout of the settings, poll 1."""
         settings = Settings(local="data", api_url="http://127.0.0.1:1/feed", timeout=7)
-        assert generate_candidates(settings) == [Candidate("http://127.0.0.1:1/feed", 7.0, 1)]
+        assert generate_candidates(settings, RESERVE) == [Candidate("http://127.0.0.1:1/feed", 7.0, 1)]
 
     @pytest.mark.parametrize("polls", [1, 3, 5])
     def test_each_poll_is_a_candidate(self, polls: int) -> None:
         """Each poll of a run is a candidate with a number of its own, from 1 on, all of one address."""
-        candidates = generate_candidates(Settings(polls=polls))
+        candidates = generate_candidates(Settings(polls=polls), RESERVE)
         assert [candidate.poll for candidate in candidates] == list(range(1, polls + 1))
         assert {candidate.url for candidate in candidates} <= {RESERVE.url}
         assert len(set(candidates)) == polls

@@ -14,7 +14,6 @@ from miso_archive.collecting.told import (
     STORED,
     TOO_LATE,
     RunRecord,
-    constraint_rows,
     coverage_markdown,
     event_name,
     events_of,
@@ -23,6 +22,7 @@ from miso_archive.collecting.told import (
     name_at_start,
     object_link,
     outcome_of,
+    rows_shown,
     show_command,
     snapshot_markdown,
     stored_event,
@@ -85,7 +85,7 @@ class TestName:
     )
     def test_a_run_is_named_by_interval_and_outcome(self, result: RunResult, record: RunRecord, name: str) -> None:
         """The name tells the environment, the interval stored or else seen or else the due time, and the outcome."""
-        assert name_at_end("prod", DUE, record, outcome_of(result, record)) == f"collect prod {name}"
+        assert name_at_end("prod", DUE, record, outcome_of(RESERVE, result, record)) == f"collect prod {name}"
 
     def test_a_run_that_begins_or_is_skipped_is_named_by_its_due_time(self) -> None:
         """Before a run knows its interval its name says that the time is the due one, in EST."""
@@ -105,14 +105,14 @@ def test_rows_come_hardest_first_with_their_sign() -> None:
     """The table lists each constraint with its price as published, by magnitude."""
     snapshot = RESERVE.examine(BINDING).snapshot
     assert snapshot is not None
-    assert [row["Shadow price ($/MW)"] for row in constraint_rows(snapshot)] == [-3, -2, -1]
+    assert [row["Shadow price ($/MW)"] for row in rows_shown(RESERVE, snapshot)] == [-3, -2, -1]
 
 
 def test_rows_say_zone_direction_and_terms() -> None:
     """The parts of a constraint's name are columns; a name of another shape has none, and is shown whole."""
     snapshot = RESERVE.examine(body(row("-2"), row("-1", name="no such shape"))).snapshot
     assert snapshot is not None
-    known, unknown = constraint_rows(snapshot)
+    known, unknown = rows_shown(RESERVE, snapshot)
     parts = {"Zone": 1, "Direction": "South_North", "Terms": "STR+Lost_Gen"}
     assert known == {"Constraint": NAME, **parts, "Shadow price ($/MW)": -2}
     assert unknown == {"Constraint": "no such shape", **dict.fromkeys(parts), "Shadow price ($/MW)": -1}
@@ -146,7 +146,7 @@ def test_the_newest_snapshot_is_told_with_its_command() -> None:
     """The text has interval, outcome and address, and the command alone in a block, whatever characters are in it."""
     snapshot = RESERVE.examine(BINDING).snapshot
     assert snapshot is not None
-    lines = snapshot_markdown(snapshot, "s3://b/k", "zcat '/a```b'").split("\n")
+    lines = snapshot_markdown(RESERVE, snapshot, "s3://b/k", "zcat '/a```b'").split("\n")
     assert lines[0] == "## 2026-07-27 08:10 EST: 3 binding"
     assert lines[-3:] == ["````sh", "zcat '/a```b'", "````"]
 

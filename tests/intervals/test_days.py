@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -112,6 +113,48 @@ def test_days_between_includes_both() -> None:
     """The first and the last day are included, also over the end of February."""
     assert days_between(date(2028, 2, 28), date(2028, 3, 1)) == [date(2028, 2, 28), date(2028, 2, 29), date(2028, 3, 1)]
     assert days_between(date(2026, 7, 27), date(2026, 7, 26)) == []
+
+
+def at(*numbers: int) -> datetime:
+    """Return a time of July 2026 in EST: day, hour, minute."""
+    day, hour, minute = numbers
+    return datetime(2026, 7, day, hour, minute, tzinfo=ZoneInfo("Etc/GMT+5"))
+
+
+interval_end, interval_start = pl.col("interval_end"), pl.col("interval_start")
+
+
+@pytest.mark.parametrize(
+    ("predicate", "expected"),
+    [
+        (interval_end == at(7, 0, 0), july(6)),
+        (interval_end == at(7, 0, 5), july(7)),
+        (interval_end == at(7, 8, 12), july(7)),
+        (interval_start == at(7, 0, 0), july(7)),
+        (interval_start == at(6, 23, 55), july(6)),
+        ((interval_end > at(7, 0, 0)) & (interval_end <= at(9, 0, 0)), july(7, 8)),
+        (interval_end.is_in([at(3, 12, 0), at(5, 0, 0)]), july(3, 4)),
+        ((interval_end >= at(7, 12, 0)) & (market_day < date(2026, 7, 9)), july(7, 8)),
+        ((interval_end > at(7, 0, 0)) & (interval_start < at(8, 0, 0)) & (pl.col("revision") == 0), july(7, 8)),
+        (interval_end.dt.hour() == 3, JULY),
+        (interval_end.dt.year() == 2025, []),
+        (interval_end.is_null(), []),
+        (interval_end - interval_start > pl.duration(minutes=10), JULY),
+        ((interval_end == at(7, 0, 5)) | (pl.col("revision") == 0), JULY),
+        (interval_end.dt.date() == pl.col("elsewhere"), JULY),
+    ],
+    ids=str,
+)
+def test_a_filter_on_times_leaves_the_days_that_may_have_them(predicate: pl.Expr, expected: list[date]) -> None:
+    """What is said of an interval's end or start alone leaves out the days without such a time, and no other."""
+    assert Days().where(predicate).among(JULY) == expected
+
+
+def test_days_far_apart_are_not_asked_for_by_their_times() -> None:
+    """Bounds of centuries and a filter on times do not make every minute between them."""
+    days = Days.of(date(2000, 1, 1), date(2200, 1, 1)).where(interval_end == at(7, 0, 5))
+    assert len(days.all() or []) == 200 * 365 + 49
+    assert days.among(JULY) == july(7)
 
 
 @pytest.mark.parametrize(("month", "last"), [(1, 31), (2, 28), (4, 30), (12, 31)])

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from miso_archive.feeds.feed import Feed
 
 PROJECT: Final = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
-EXAMPLES: Final = PROJECT / "tests" / "examples"
+EXAMPLES: Final = RESERVE.examples
 """Bodies as the host sent them, one a feed and one that is quiet."""
 
 README: Final = "README.md"

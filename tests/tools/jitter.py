@@ -272,7 +272,7 @@ class Collector:
         """Do one scheduled run with the library's own steps."""
         pace = Pace.of(due, self.clock.now(), self.settings.polls, self.settings.poll_gap)
         parts = Parts(*self.opened, pace, self.clock)
-        collect(generate_candidates(self.settings), DATASET, parts, Patient(parts), pace)
+        collect(generate_candidates(self.settings, DATASET), DATASET, parts, Patient(parts), pace)
 
     def fetch(self, _url: str, _timeout: float) -> Response:
         """Ask the virtual feed."""

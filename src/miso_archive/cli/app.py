@@ -26,12 +26,13 @@ _HELP: Final = frozenset({"--help", "-h", "--version"})
 
 app = App(
     name="miso-archive",
-    help="Collect and archive MISO's reserve binding constraints: shadow prices, every five minutes.",
+    help="Collect and archive MISO's real-time feeds, reserve binding constraints first, every five minutes.",
     version=__version__,
 )
 
 
 _COMMANDS: Final = {
+    "feeds": "List the feeds: what --feed takes, and what each is.",
     "collect": (
         "Fetch the present snapshot, archive it unless it is there, announce it; print the result as JSON.\n\n"
         "Exit code 0 when nothing failed, 1 when something did, 2 for wrong usage. Logs go to stderr."

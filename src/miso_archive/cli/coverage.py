@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from miso_archive.cli.on_archive import Where, opened, progress_bar, told_wrong_bounds
+from miso_archive.cli.on_feeds import Feeds, together
 from miso_archive.cli.output import File, Format, Output
 from miso_archive.cli.streams import tell
 from miso_archive.reading import coverage as counting
@@ -18,6 +19,7 @@ def coverage(  # noqa: PLR0913 - all by keyword, all with a default
     settings: Where = None,
     start: str | None = None,
     end: str | None = None,
+    feed: Feeds = ("reserve",),
     missing: bool = False,
     format: Format | None = None,  # noqa: A002 - the option's name
     output: File = None,
@@ -28,6 +30,7 @@ def coverage(  # noqa: PLR0913 - all by keyword, all with a default
         settings: Where the archive is.
         start: The first market day, YYYY-MM-DD.
         end: The market day after the last.
+        feed: Of which feed, or of several: then a row a feed and day; `all` is every one.
         missing: List the missing intervals instead, one row each.
         format: A table, or CSV, Parquet or a JSON array; as the file of --output is named, else a table, in which more
             than seven days on end without anything are one row.
@@ -37,8 +40,10 @@ def coverage(  # noqa: PLR0913 - all by keyword, all with a default
     count = counting.missing_intervals if missing else counting.coverage
     with told_wrong_bounds(), progress_bar("days read") as progress:
         store = opened(settings, start, end)
-        frame = count(store, start=start, end=end, progress=progress)
-    to.write(_without_empty_runs(frame) if to.form == "table" and not missing else frame)
+        frames = {name: count(store, start=start, end=end, progress=progress, feed=name) for name in feed}
+    if to.form == "table" and not missing:
+        frames = {name: _without_empty_runs(frame) for name, frame in frames.items()}
+    to.write(together(frames))
     if several := writers(store):
         tell(f"warning: {', '.join(several)} write into one archive: the days count all of them together")
     return 0

@@ -5,20 +5,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Final, Literal, get_args
 
+import polars as pl
 from cyclopts import Parameter, Token
 
 from miso_archive.cli.on_archive import Where, opened, progress_bar, told_wrong_bounds
+from miso_archive.cli.on_feeds import OneFeed
 from miso_archive.cli.output import File, Format, Output
 from miso_archive.cli.streams import tell
-from miso_archive.reading.scan import scan_constraints, scan_snapshots
+from miso_archive.feeds.columns import SNAPSHOTS_TABLE
+from miso_archive.reading.scan import scan
+from miso_archive.settings.options import UsageError
 from miso_archive.text import shown
 
 Source = Literal["live", "next_day_report", "day_ahead_report"]
 
-_SHOWN: Final = {
-    "constraints": ("interval_end", "constraint_name", "zone", "shadow_price", "revision"),
-    "snapshots": ("interval_end", "constraints", "quiet", "revision", "ref_id"),
-}
+_SHOWN: Final = ("interval_end", "constraint_name", "zone", "shadow_price", "revision")
+"""The columns of reserve's constraints that stand in a table."""
+
+_NOT_SHOWN: Final = frozenset(
+    {"market_day", "interval_start", "interval_end", "ref_id", "revision", "is_latest", "source", "object_key"}
+)
 
 
 def _sources_named(_kind: object, tokens: Sequence[Token]) -> tuple[Source, ...]:
@@ -38,6 +44,8 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
     settings: Where = None,
     start: str | None = None,
     end: str | None = None,
+    feed: OneFeed = "reserve",
+    table: str | None = None,
     snapshots: bool = False,
     all_revisions: bool = False,
     strict: bool = False,
@@ -53,6 +61,8 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
         settings: Where the archive is.
         start: The first market day, YYYY-MM-DD.
         end: The market day after the last.
+        feed: Whose rows.
+        table: Which of its tables; the first unless given.
         snapshots: One row a snapshot instead, quiet ones included.
         all_revisions: Also what a later body of the same interval supersedes.
         strict: Fail on an object that cannot be read, instead of leaving it out with a warning.
@@ -63,11 +73,14 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
         output: A file to write instead of standard output, which is -.
     """
     to = Output.of(format, output)
-    shown = _SHOWN["snapshots" if snapshots else "constraints"] + (("source",) if sources != ("live",) else ())
-    scan = scan_snapshots if snapshots else scan_constraints
+    if snapshots and table is not None:
+        raise UsageError("--snapshots is a table of its own: leave out --table")
+    asked = SNAPSHOTS_TABLE if snapshots else table
     with told_wrong_bounds(), progress_bar("days read") as progress, _told_warnings():
         frame = scan(
             opened(settings, start, end),
+            feed,
+            asked,
             start=start,
             end=end,
             latest_only=not all_revisions,
@@ -75,8 +88,18 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
             sources=sources,
             progress=progress,
         ).collect()
-    to.write(frame.select(shown) if to.form == "table" else frame)
+    to.write(frame.select(_shown(frame, has_sources=sources != ("live",))) if to.form == "table" else frame)
     return 0
+
+
+def _shown(frame: pl.DataFrame, *, has_sources: bool) -> list[str]:
+    """Return the main columns of a frame: those that fit a terminal."""
+    if set(_SHOWN) <= set(frame.columns):
+        columns = list(_SHOWN)
+    else:
+        said = [name for name in frame.columns if name not in _NOT_SHOWN]
+        columns = ["interval_end", *said, "revision", *(["ref_id"] if "constraints" in said else [])]
+    return [*columns, *(["source"] if has_sources else [])]
 
 
 @contextmanager

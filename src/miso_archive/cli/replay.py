@@ -6,8 +6,9 @@ from typing import Annotated
 import orjson
 from cyclopts import Parameter
 
+from miso_archive.cli.on_feeds import OneFeed
 from miso_archive.cli.streams import put
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds import FEEDS
 from miso_archive.healing.replay import replay as replay_refused
 from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
@@ -17,6 +18,7 @@ from miso_archive.store.address import standing, store_of
 def replay(
     *,
     settings: Annotated[ArchiveSettings | None, Parameter(name="*")] = None,
+    feed: OneFeed = "reserve",
     start: str | None = None,
     end: str | None = None,
     dry_run: bool = False,
@@ -25,13 +27,15 @@ def replay(
 
     Args:
         settings: Where the archive is.
+        feed: Whose refused bodies.
         start: The first day of the fetch (EST), YYYY-MM-DD.
         end: The day after the last.
         dry_run: Write nothing; print what would be archived.
     """
     resolved = ArchiveSettings.resolve(given_in(settings), os.environ)
     try:
-        result = replay_refused(standing(store_of(resolved)), RESERVE, dry_run=dry_run, start=start, end=end)
+        store = standing(store_of(resolved))
+        result = replay_refused(store, FEEDS[feed], dry_run=dry_run, start=start, end=end)
     except WrongDaysError as error:
         raise UsageError(error.as_option) from error
     put(orjson.dumps(result.model_dump()).decode() + "\n")

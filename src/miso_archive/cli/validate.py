@@ -11,13 +11,14 @@ from typing import Annotated, Final
 import orjson
 from cyclopts import Parameter
 
+from miso_archive.cli.on_feeds import OneFeed
 from miso_archive.cli.streams import put
 from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.content_encoding import gunzipped
 from miso_archive.contract.findings import Finding, RefusalCode
-from miso_archive.contract.verdict import Verdict
+from miso_archive.contract.verdict import Snapshot, Verdict
+from miso_archive.feeds import FEEDS
 from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import as_est
 from miso_archive.settings.options import UsageError
 from miso_archive.text import counted
@@ -31,25 +32,32 @@ _WITH_BODIES: Final = ("sourcing", "quarantine")
 _REPORTS: Final = ("rt_rpe", "da_rpe")
 
 
-def validate(files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], /, *, json: bool = False) -> int:
+def validate(
+    files: Annotated[list[str], Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    feed: OneFeed = "reserve",
+    json: bool = False,
+) -> int:
     """Carry out ``validate``.
 
     Args:
         files: Files to check, plain or gzipped; - reads standard input. Of a folder all bodies in it and below are
             checked: `*.json`, `*.json.gz`, and `*.body.gz`, which is what was refused.
+        feed: Whose bodies they are.
         json: Print one JSON object a file.
     """
     # "-" alone makes cyclopts let options pass as files.
     if unknown := [name for name in files if name.startswith("-") and name != "-"]:
         raise UsageError(f"Unknown option: {unknown[0]}. A file of that name is ./{unknown[0]}.")
     valid = True
-    for name, verdict in _examined(RESERVE, files):
+    for name, verdict in _examined(FEEDS[feed], files):
         valid &= verdict.snapshot is not None
         if json:
-            summary = {"file": os.fsencode(name).decode(errors="replace"), **_summary(verdict)}
+            summary = {"file": os.fsencode(name).decode(errors="replace"), **_summary(FEEDS[feed], verdict)}
             put(orjson.dumps(summary).decode() + "\n")
         else:
-            _print_verdict(name if name.isprintable() else ascii(name), verdict)
+            _print_verdict(FEEDS[feed], name if name.isprintable() else ascii(name), verdict)
     return 0 if valid else 1
 
 
@@ -102,25 +110,32 @@ def _read(name: str) -> bytes:
     return gunzipped(body, MOST_BYTES + 1) if body.startswith(_GZIP_MAGIC) else body
 
 
-def _summary(verdict: Verdict) -> dict[str, object]:
+def _summary(feed: Feed, verdict: Verdict) -> dict[str, object]:
     snapshot, interval_end = verdict.snapshot, verdict.interval_end
     return {
         "valid": snapshot is not None,
-        "quiet": None if snapshot is None else snapshot.quiet,
+        **({"quiet": None if snapshot is None else snapshot.quiet} if feed.contract.quiet else {}),
         "interval_end": None if interval_end is None else interval_end.isoformat(),
-        "constraints": None if snapshot is None else len(snapshot.rows),
+        **{
+            table.name: None if snapshot is None else len(snapshot.tables[table.name]) for table in feed.contract.tables
+        },
         "reasons": [reason.as_dict() for reason in verdict.reasons],
         "warnings": [warning.as_dict() for warning in verdict.warnings],
     }
 
 
-def _print_verdict(name: str, verdict: Verdict) -> None:
+def _print_verdict(feed: Feed, name: str, verdict: Verdict) -> None:
     if verdict.snapshot is None:
         lines = [f"{name}: refused"]
     else:
-        count = len(verdict.snapshot.rows)
-        state = "quiet" if verdict.snapshot.quiet else counted(count, "binding constraint")
+        state = _counted(feed, verdict.snapshot)
         lines = [f"{name}: valid, interval end {as_est(verdict.snapshot.interval_end)}, {state}"]
     lines += [f"  {reason.code.value}: {reason.where} {reason.message}" for reason in verdict.reasons]
     lines += [f"  warning {warning.code.value}: {warning.where} {warning.message}" for warning in verdict.warnings]
     put("\n".join(lines) + "\n")
+
+
+def _counted(feed: Feed, snapshot: Snapshot) -> str:
+    if not feed.contract.quiet:
+        return ", ".join(f"{len(rows)} {table.replace('_', ' ')}" for table, rows in snapshot.tables.items())
+    return "quiet" if snapshot.quiet else counted(len(snapshot.rows), "binding constraint")

@@ -6,8 +6,6 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from miso_archive.extras import needs
 
 with needs("kafka", "Kafka"):
@@ -124,7 +122,7 @@ class Announcer:
             self._producer.produce(
                 self._topic,
                 key=announcement.sha256.encode(),
-                value=orjson.dumps(announcement.model_dump()),
+                value=announcement.as_json(),
                 on_delivery=lambda error, _message: reports.append(error),
             )
             self._wait(reports, seconds)

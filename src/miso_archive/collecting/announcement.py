@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 DELIVERY_SECONDS: Final = 10.0
@@ -20,6 +21,13 @@ class Announcement(BaseModel):
     sha256: str = Field(description="The SHA-256 of the body, in hexadecimal: tell repeated messages apart by it.")
     ref_id: str = Field(description="The feed's own label, as sent.")
     interval_end: str = Field(description="The end of the interval, ISO 8601 with offset: EST, UTC-5 all year.")
-    constraint_count: int = Field(description="How many constraints bind; 0 in a quiet interval.")
+    rows: dict[str, int] = Field(default_factory=dict, description="How many rows each of the feed's tables has.")
+    constraint_count: int | None = Field(
+        default=None, description="How many constraints bind; 0 in a quiet interval. Of feeds that can be quiet alone."
+    )
     fetched_at: str = Field(description="When the body was fetched, ISO 8601 in UTC.")
     collector_version: str = Field(description="The version of miso-archive that collected it.")
+
+    def as_json(self) -> bytes:
+        """Return the message as it is sent, and as a mark keeps it."""
+        return orjson.dumps(self.model_dump(exclude_none=True))

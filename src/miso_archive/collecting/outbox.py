@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import orjson
-
 from miso_archive.collecting.announcement import Announcement
 from miso_archive.contract.verdict import Snapshot
 from miso_archive.feeds.feed import Feed
@@ -49,7 +47,8 @@ class Outbox:
             sha256=response.sha256,
             ref_id=snapshot.ref_id,
             interval_end=snapshot.interval_end.isoformat(),
-            constraint_count=len(snapshot.rows),
+            rows={table: len(rows) for table, rows in snapshot.tables.items()},
+            constraint_count=len(snapshot.rows) if self._feed.contract.quiet else None,
             fetched_at=as_utc(response.fetched_at),
             collector_version=__version__,
         )
@@ -57,7 +56,7 @@ class Outbox:
     def mark(self, snapshot: Snapshot, response: Response) -> None:
         """Remember that a snapshot is to be announced, under the key it gets unless other bytes stand there."""
         announcement = self.announcement(snapshot, response, snapshot_key(self._feed, snapshot.interval_end))
-        self._archive.put_if_absent(self._mark(response.sha256), orjson.dumps(announcement.model_dump()), {})
+        self._archive.put_if_absent(self._mark(response.sha256), announcement.as_json(), {})
 
     def unmark(self, sha256: str) -> None:
         """Forget a mark; there need not be one."""

@@ -73,12 +73,13 @@ class Pace:
         return replace(self, polls=MOST_POLLS).slot(now) is None
 
     def is_enough(self, newest: datetime) -> bool:
-        """Tell whether a run that has seen this interval end may stop polling.
+        """Tell whether a run that has seen this interval end, less the feed's lead, may stop polling.
 
-        An interval is published after its end. So whatever is published next stands at least until the interval after
-        it has ended; the next run finds it if it begins by then, with two requests to spare for failures. That is not
-        so while the interval seen is older: two publications may then fall between two runs, and only polling on finds
-        the first. A label in the future is not believed.
+        An interval is published after its end; where the feed has a lead, no earlier than that before it. So whatever
+        is published next stands at least until the interval after it has ended; the next run finds it if it begins by
+        then, with two requests to spare for failures. That is not so while the interval seen is older: two
+        publications may then fall between two runs, and only polling on finds the first. A label in the future is not
+        believed.
         """
         next_run = _first_slot(self.due + INTERVAL, self.gap)
         return next_run + timedelta(seconds=_SPARE * self.gap) - 2 * INTERVAL <= newest <= next_run

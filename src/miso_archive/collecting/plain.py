@@ -1,13 +1,14 @@
 """A whole run without Prefect's engine, for the command line and for cron."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 from miso_archive.collecting.pace import Clock, NextSlot, Pace
 from miso_archive.collecting.parts import Parts, open_parts
-from miso_archive.collecting.result import RunResult, failed_before_start
+from miso_archive.collecting.result import ResultOfFeeds, RunResult, failed_before_start
 from miso_archive.collecting.run import collect
 from miso_archive.collecting.steps import generate_candidates
 from miso_archive.failures import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, Retries
@@ -23,10 +24,17 @@ def run(settings: Settings, feed: Feed) -> RunResult:
     """Collect a feed as the settings say, now; what fails is in the result."""
     try:
         with open_parts(settings, feed) as parts:
-            return collect(generate_candidates(settings), feed, parts, Patient(parts), parts.pace)
+            return collect(generate_candidates(settings, feed), feed, parts, Patient(parts), parts.pace)
     except CollectionError as error:
         logger.error("%s", error)  # noqa: TRY400 - the message says it all; a traceback would not help
         return failed_before_start(error)
+
+
+def run_all(settings: Settings, feeds: Sequence[Feed]) -> ResultOfFeeds:
+    """Collect several feeds as the settings say, all at once: one that fails, or waits, holds none of the others."""
+    with ThreadPoolExecutor(len(feeds)) as threads:
+        results = threads.map(lambda feed: run(settings, feed), feeds)
+        return ResultOfFeeds({feed.name: result for feed, result in zip(feeds, results, strict=True)})
 
 
 def feed_retries(pace: Pace, clock: Clock) -> Retries:

@@ -1,5 +1,7 @@
 """What a run says it did: counts, and each failure by its code."""
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, Field
 
 from miso_archive.contract.findings import Finding
@@ -29,6 +31,24 @@ class RunResult(BaseModel):
     def as_dict(self) -> dict[str, object]:
         """Return the result as plain JSON values."""
         return self.model_dump(exclude_none=True)
+
+
+class ResultOfFeeds:
+    """What a run of several feeds did: the result of each by its name, and the sums of their counts."""
+
+    def __init__(self, feeds: Mapping[str, RunResult]) -> None:
+        self.feeds = feeds
+
+    @property
+    def failed(self) -> int:
+        """How many candidates failed, of all feeds."""
+        return sum(result.failed for result in self.feeds.values())
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the result as plain JSON values."""
+        counts = ("total_candidates", "collected", "skipped_duplicate", "failed")
+        sums: dict[str, object] = {name: sum(getattr(one, name) for one in self.feeds.values()) for name in counts}
+        return sums | {"feeds": {name: result.as_dict() for name, result in self.feeds.items()}}
 
 
 def failed_before_start(error: CollectionError) -> RunResult:

@@ -57,7 +57,7 @@ class _Run:
             else:
                 self._store_spooled()
             self.result.total_candidates += 1
-            if newest is not None and pace.is_enough(newest):
+            if newest is not None and pace.is_enough(newest - self.feed.lead):
                 break
         self._catch_up()
         return self.result

@@ -8,6 +8,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from miso_archive.contract.findings import Finding
 from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.failures import CollectionError
+from miso_archive.feeds.feed import Feed
 from miso_archive.settings.options import Settings
 from miso_archive.store.put_once import Stored
 from miso_archive.store.response import Response
@@ -27,9 +28,9 @@ class Candidate:
     poll: int
 
 
-def generate_candidates(settings: Settings) -> list[Candidate]:
-    """Return the polls that a run is to make, at most."""
-    return [Candidate(settings.api_url, settings.timeout, poll) for poll in range(1, settings.polls + 1)]
+def generate_candidates(settings: Settings, feed: Feed) -> list[Candidate]:
+    """Return the polls that a run is to make of a feed, at most."""
+    return [Candidate(settings.address(feed), settings.timeout, poll) for poll in range(1, settings.polls + 1)]
 
 
 class Steps(Protocol):

@@ -9,11 +9,12 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from miso_archive.collecting.result import RunResult
+from miso_archive.contract.rows import fields_of
 from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.feeds.drift import drift_of
 from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.reserve import ranked
+from miso_archive.feeds.reserve import RESERVE, BindingConstraint, ranked
 from miso_archive.intervals.labels import EST, INTERVAL, as_est, is_on_grid
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, market_day
 from miso_archive.store.put_once import Stored
@@ -82,7 +83,7 @@ def name_at_end(scope: str, due: datetime, record: RunRecord, outcome: str) -> s
     return f"collect {scope} {as_est(record.interval_end)}: {outcome}"
 
 
-def outcome_of(result: RunResult, record: RunRecord) -> str:
+def outcome_of(feed: Feed, result: RunResult, record: RunRecord) -> str:
     """Say in a few words what a run came to: ``stored, 3 binding``, ``nothing new``, or the first reason code.
 
     What it stored is counted with what had waited in the spool.
@@ -93,7 +94,7 @@ def outcome_of(result: RunResult, record: RunRecord) -> str:
         return f"{result.errors[0].code}, {stored}" if stored else result.errors[0].code
     if not stored or record.newest_stored is None:
         return "nothing new"
-    return f"{stored}, {_binding(record.newest_stored)}"
+    return f"{stored}, {counted_rows(feed, record.newest_stored)}"
 
 
 def failure_message(result: RunResult) -> str:
@@ -103,28 +104,48 @@ def failure_message(result: RunResult) -> str:
     return "\n".join(lines[:_MOST_REASONS] + ([f"and {unlisted} more: see the result"] if unlisted > 0 else []))
 
 
-def constraint_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return a snapshot's binding constraints as rows of a table, the largest shadow price in $/MW first.
+def rows_shown(feed: Feed, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the rows of a snapshot's first table as a person reads them, each field under its name and unit.
 
-    Reserve zone, direction and terms are those of ``parse_constraint_name``: None where the name is of another shape.
+    Binding constraints of reserve come by the magnitude of their shadow price, with zone, direction and terms as
+    ``parse_constraint_name`` has them: None where the name is of another shape.
     """
-    return [
-        {
-            "Constraint": row.constraint_name,
-            "Zone": name.zone,
-            "Direction": name.flow_direction,
-            "Terms": None if name.terms is None else "+".join(name.terms),
-            "Shadow price ($/MW)": row.shadow_price,
-        }
-        for row in ranked(snapshot)
-        for name in [parse_constraint_name(row.constraint_name)]
-    ]
+    if feed.contract == RESERVE.contract:
+        return [_constraint_shown(row) for row in ranked(snapshot)]
+    fields = fields_of(feed.contract.tables[0].row)
+    titles = {
+        name: f"{name.replace('_', ' ').capitalize()}{f' ({field.unit})' if field.unit else ''}"
+        for name, field in fields.items()
+        if field.kept
+    }
+    return [{title: _plain(getattr(row, name)) for name, title in titles.items()} for row in snapshot.rows]
 
 
-def constraints_description(snapshot: Snapshot, link: str) -> str:
+def _constraint_shown(row: BindingConstraint) -> dict[str, Any]:
+    name = parse_constraint_name(row.constraint_name)
+    return {
+        "Constraint": row.constraint_name,
+        "Zone": name.zone,
+        "Direction": name.flow_direction,
+        "Terms": None if name.terms is None else "+".join(name.terms),
+        "Shadow price ($/MW)": row.shadow_price,
+    }
+
+
+def _plain(value: object) -> object:
+    return as_est(value) if isinstance(value, datetime) else value
+
+
+def rows_key(feed: Feed, scope: str) -> str:
+    """Return the key of the artifact with these rows: ``binding-constraints-prod``, ``fuels-fuel-mix-prod``."""
+    what = "binding-constraints" if feed.contract.quiet else feed.contract.tables[0].name
+    return f"{what.replace('_', '-')}-{scope}"
+
+
+def rows_description(feed: Feed, snapshot: Snapshot, link: str) -> str:
     """Describe that table: of which interval it is, and where the object stands."""
-    quiet = " (quiet: nothing binds)" if snapshot.quiet else ""
-    return f"Reserve binding constraints of the interval ending {as_est(snapshot.interval_end)}{quiet}: `{link}`"
+    quiet = " (quiet: nothing binds)" if feed.contract.quiet and snapshot.quiet else ""
+    return f"{feed.title} of the interval ending {as_est(snapshot.interval_end)}{quiet}: `{link}`"
 
 
 def object_link(location: str, key: str) -> str:
@@ -132,10 +153,10 @@ def object_link(location: str, key: str) -> str:
     return f"{location.rstrip('/')}/{key}"
 
 
-def snapshot_markdown(snapshot: Snapshot, link: str, command: str) -> str:
+def snapshot_markdown(feed: Feed, snapshot: Snapshot, link: str, command: str) -> str:
     """Tell of the newest snapshot and how to look at it: a browser opens neither ``file://`` nor ``s3://``."""
     return "\n".join(
-        [f"## {as_est(snapshot.interval_end)}: {_binding(snapshot)}", "", f"`{link}`", "", *_block(command)]
+        [f"## {as_est(snapshot.interval_end)}: {counted_rows(feed, snapshot)}", "", f"`{link}`", "", *_block(command)]
     )
 
 
@@ -155,7 +176,9 @@ def show_command(location: str, key: str, *, endpoint: str | None = None, profil
     return f"{shlex.join(['aws', 's3', 'cp', *options, object_link(location, key), '-'])} | zcat"
 
 
-def coverage_markdown(scope: str, day: date, bodies: Iterable[tuple[datetime, int | None]]) -> str:
+def coverage_markdown(
+    scope: str, day: date, bodies: Iterable[tuple[datetime, int | None]], *, can_be_quiet: bool = True
+) -> str:
     """Tell how much of a market day is collected, up to the newest interval that is, and what is missing.
 
     Counts as ``miso_archive.coverage`` does.
@@ -166,6 +189,7 @@ def coverage_markdown(scope: str, day: date, bodies: Iterable[tuple[datetime, in
         bodies: The archived bodies: the end of the interval, aware, and how many constraints bind; None where the body
             cannot be read. Of several of one interval the last readable one counts; those of other days and those off
             the five-minute grid count for nothing.
+        can_be_quiet: Whether the feed can.
     """
     binding = {
         _number(end): count
@@ -181,9 +205,9 @@ def coverage_markdown(scope: str, day: date, bodies: Iterable[tuple[datetime, in
         "",
         f"**{len(binding)} of {so_far}** intervals collected {until}, {so_far - len(binding)} missing.",
         "",
-        f"Of those collected **{quiet}** are quiet, and in **{len(binding) - quiet}** something binds.",
-        "",
     ]
+    if can_be_quiet:
+        lines += [f"Of those collected **{quiet}** are quiet, and in **{len(binding) - quiet}** something binds.", ""]
     if missing:
         lines += ["| Missing intervals, by their ends (EST) | How many |", "|---|---:|"]
         lines += [f"| {_told_range(first, last)} | {last - first + 1} |" for first, last in missing[-_MOST_RANGES:]]
@@ -197,7 +221,8 @@ def stored_event(feed: Feed, environment: str, snapshot: Snapshot, stored: Store
     """Return the event of a snapshot that the archive holds, put there by this collector or by another one."""
     payload = {
         "interval_end": snapshot.interval_end.isoformat(),
-        "binding": len(snapshot.rows),
+        **({"binding": len(snapshot.rows)} if feed.contract.quiet else {}),
+        "rows": {table: len(rows) for table, rows in snapshot.tables.items()},
         "key": stored.key,
         "written": stored.written,
     }
@@ -218,7 +243,7 @@ def events_of(feed: Feed, environment: str, verdict: Verdict) -> list[Event]:
             _resource(feed, environment) | {event_name(feed, DRIFT): kind},
             {"kind": kind, "subjects": subjects[:_MOST_SUBJECTS], "count": len(subjects), "interval_end": interval_end},
         )
-        for kind, subjects in drift_of(verdict).items()
+        for kind, subjects in drift_of(feed, verdict).items()
     ]
 
 
@@ -235,7 +260,10 @@ def _block(command: str) -> list[str]:
     return [f"{fence}sh", command, fence]
 
 
-def _binding(snapshot: Snapshot) -> str:
+def counted_rows(feed: Feed, snapshot: Snapshot) -> str:
+    """Say in a word or two what a snapshot holds: ``quiet``, ``3 binding``, ``8 fuels``."""
+    if not feed.contract.quiet:
+        return ", ".join(f"{len(rows)} {table.replace('_', ' ')}" for table, rows in snapshot.tables.items())
     return "quiet" if snapshot.quiet else f"{len(snapshot.rows)} binding"
 
 

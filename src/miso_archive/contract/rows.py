@@ -136,7 +136,8 @@ class Table:
     ``at`` is a path, ``Fuel.Type``; empty where the body is the list. ``shapes`` are the sets of fields that a row is
     to have, one or another: the last of which it has a field that the first is without, else the first; what its kind
     of row requires where none is given. A body has no fewer rows than ``fewest``. ``label`` names the attribute by
-    which a row says its own interval; where there is none, rows are of the body's. ``order`` is that of the columns
+    which a row says its own interval, ``hour`` the figure that names the hour of the market day, by its end, that all
+    rows are of; where there is neither, rows are of the body's interval. ``order`` is that of the columns
     where it is not that of the fields, with what is parsed and computed behind them.
     """
 
@@ -147,6 +148,7 @@ class Table:
     not_a_list: RefusalCode = RefusalCode.NOT_A_LIST
     fewest: int = 0
     label: str | None = None
+    hour: str | None = None
     parsed: tuple[Parsed, ...] = ()
     computed: tuple[Computed, ...] = ()
     order: tuple[str, ...] = ()

@@ -1,1 +1,37 @@
 """The feeds: one file a feed, and the object that it makes; the columns of their rows. Pure."""
+
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.reserve import RESERVE
+
+FEEDS: Final = {
+    feed.name: feed
+    for feed in (
+        RESERVE,
+    )
+}
+"""All feeds, by what people type."""
+
+if TYPE_CHECKING:
+    FeedName: TypeAlias = str
+else:
+    FeedName = Literal[tuple(FEEDS)]
+    """One of their names: a choice in a form."""
+
+
+class WrongFeedError(ValueError):
+    """There is no feed of this name."""
+
+
+def feed_given(feed: str | Feed) -> Feed:
+    """Return the feed of a name; a Feed is itself.
+
+    Raises:
+        WrongFeedError: There is none of this name.
+    """
+    if isinstance(feed, Feed):
+        return feed
+    if feed not in FEEDS:
+        raise WrongFeedError(f"feed= is one of {', '.join(FEEDS)}, not {feed!r}")
+    return FEEDS[feed]

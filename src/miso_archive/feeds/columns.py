@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from miso_archive.contract.rows import Table, fields_of
+from miso_archive.contract.rows import Contract, Table, fields_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST_NAME, INTERVAL
@@ -85,24 +85,32 @@ def value_columns(table: Table) -> tuple[Column, ...]:
     return tuple(columns[name] for name in order)
 
 
+def _hour_columns(contract: Contract, table: Table) -> tuple[Column, ...]:
+    return tuple(column for column in figure_columns(contract) if column.name == table.hour)
+
+
+def figure_columns(contract: Contract) -> tuple[Column, ...]:
+    """Return the columns of what a body says beside its rows."""
+    figures = fields_of(contract.figures) if contract.figures else {}
+    return tuple(
+        Column(name, TYPES[field.kind.holds], field.unit, field.meaning)
+        for name, field in figures.items()
+        if field.kept
+    )
+
+
 def columns_of(feed: Feed, table: str) -> tuple[Column, ...]:
     """Return the columns of one of a feed's frames: a table of it, or ``snapshots``."""
     contract = feed.contract
     if table != SNAPSHOTS_TABLE:
         [found] = (one for one in contract.tables if one.name == table)
-        return (*_TIMES, *value_columns(found), *_ORIGIN)
+        return (*_TIMES, *value_columns(found), *_hour_columns(contract, found), *_ORIGIN)
     counts = tuple(
         Column(one.name, pl.Int32(), "", f"How many {one.name} bind; 0 when quiet." if contract.quiet else "Its rows.")
         for one in contract.tables
     )
     quiet = (Column("quiet", pl.Boolean(), "", "Whether nothing binds: an observation, not a gap."),)
-    figures = fields_of(contract.figures) if contract.figures else {}
-    said = tuple(
-        Column(name, TYPES[field.kind.holds], field.unit, field.meaning)
-        for name, field in figures.items()
-        if field.kept
-    )
-    return (*_TIMES, *counts, *(quiet if contract.quiet else ()), *said, *_ORIGIN)
+    return (*_TIMES, *counts, *(quiet if contract.quiet else ()), *figure_columns(contract), *_ORIGIN)
 
 
 def schema_of(feed: Feed, table: str) -> pl.Schema:
@@ -145,3 +153,9 @@ COVERAGE_COLUMNS: Final = (
 """One row a market day."""
 
 COVERAGE: Final = pl.Schema({column.name: column.dtype for column in COVERAGE_COLUMNS})
+
+
+def coverage_of(feed: Feed) -> pl.Schema:
+    """Return the columns of a feed's coverage: one that cannot be quiet has none of what is."""
+    only_quiet = () if feed.contract.quiet else ("quiet", "binding")
+    return pl.Schema({name: dtype for name, dtype in COVERAGE.items() if name not in only_quiet})

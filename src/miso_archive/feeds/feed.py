@@ -1,6 +1,8 @@
 """What sets one feed apart from its siblings."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from miso_archive.contract.examine import examine
@@ -10,6 +12,11 @@ from miso_archive.contract.verdict import Verdict
 API_BASE: Final = "https://public-api.misoenergy.org/api"
 """Where MISO serves its real-time feeds (seen 2026-07-27; addresses move)."""
 
+_EXAMPLES: Final = Path(__file__).with_name("examples")
+
+OF_MISO: Final = "miso_"
+"""What every dataset begins with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
@@ -17,7 +24,9 @@ class Feed:
 
     ``name`` is what people type; ``dataset`` what stands in keys, Redis and Kafka; ``file_stem`` what its files begin
     with; ``path`` where it is below the base address; ``title`` what it is called; ``contract`` what its bodies are to
-    be; ``is_first`` marks the one whose runs and artifacts had their names before there was another.
+    be; ``lead`` how long before its interval's end a body may be published; ``examples`` the folder of its recorded
+    body, ``{file_stem}.json``; ``is_first`` marks the one whose runs and artifacts had their names before there was
+    another.
     """
 
     name: str
@@ -26,7 +35,14 @@ class Feed:
     path: str
     title: str
     contract: Contract
+    lead: timedelta = timedelta(0)
+    examples: Path = _EXAMPLES
     is_first: bool = False
+
+    @property
+    def recorded(self) -> Path:
+        """Where a body lies as MISO sent it: it serves tests, documentation and the simulated host."""
+        return self.examples / f"{self.file_stem}.json"
 
     @property
     def url(self) -> str:

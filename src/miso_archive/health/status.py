@@ -49,8 +49,8 @@ class Today(BaseModel):
     market_day: date
     expected: int
     collected: int
-    quiet: int
-    binding: int
+    quiet: int | None = Field(default=None, description="null for a feed that cannot be quiet.")
+    binding: int | None = Field(default=None, description="Likewise.")
     missing: int
 
 
@@ -130,11 +130,11 @@ def _today(store: Store, asked: _Asked) -> dict[str, object]:
     drift: Counter[str] = Counter()
 
     def seen(body: bytes) -> None:
-        drift.update(drift_of(asked.feed.examine(body)).keys())
+        drift.update(drift_of(asked.feed, asked.feed.examine(body)).keys())
 
     # A clock that was never set shows a day before any archive; there is nothing to tell of that.
     rows = coverage_of_day(store, asked.feed, day, now=asked.now, seen=seen).to_dicts()
-    today = {name: rows[0][name] for name in Today.model_fields} if rows else None
+    today = {name: rows[0].get(name) for name in Today.model_fields} if rows else None
     return {"today": today, "drift": dict(sorted(drift.items()))}
 
 
@@ -195,7 +195,8 @@ def told(found: Status) -> str:
     if (day := found.today) is None:
         facts.append(("today", _UNKNOWN))
     else:
-        counts = f"{day.collected} of {day.expected} collected ({day.quiet} quiet, {day.binding} binding)"
+        of_those = "" if day.quiet is None else f" ({day.quiet} quiet, {day.binding} binding)"
+        counts = f"{day.collected} of {day.expected} collected{of_those}"
         facts.append((f"today, {day.market_day}", f"{counts}, {day.missing} missing"))
     refused = f"{_known(found.refused_today)} today, {_known(found.refused_7_days)} in seven days"
     drift = _UNKNOWN

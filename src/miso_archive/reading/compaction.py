@@ -1,13 +1,15 @@
 """Closed market days to monthly Parquet, which keeps reading instant after a year. Raw objects stay for ever."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
 import polars as pl
 
 from miso_archive.contract.findings import FailureCode
+from miso_archive.feeds import feed_given
+from miso_archive.feeds.columns import SNAPSHOTS_TABLE, schema_of, tables_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_day, given_now
@@ -16,40 +18,51 @@ from miso_archive.reading.one_pass import Progress, Reading
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.layout import curated_key
 from miso_archive.store.listing import Listing, list_snapshots, market_days
-from miso_archive.store.months import SCHEMAS, VERSION, Compacted, months_of
+from miso_archive.store.months import VERSION, Compacted, months_of
 from miso_archive.store.store import ArchiveError, Store
 
-RESULTS: Final = pl.Schema(
-    {
-        "month": pl.String(),
-        "through": pl.Date(),
-        "snapshots": pl.Int64(),
-        "constraints": pl.Int64(),
-        "unreadable": pl.Int64(),
-        "written": pl.Boolean(),
-    }
-)
-"""The columns of a frame of CompactedMonths, as their ``as_dict`` gives them."""
+
+def results_of(feed: Feed) -> pl.Schema:
+    """Return the columns of a frame of a feed's CompactedMonths, as their ``as_dict`` gives them."""
+    counts = {table.name: pl.Int64() for table in feed.contract.tables}
+    ends = {"unreadable": pl.Int64(), "written": pl.Boolean()}
+    return pl.Schema({"month": pl.String(), "through": pl.Date(), "snapshots": pl.Int64(), **counts, **ends})
+
+
+RESULTS: Final = results_of(RESERVE)
+"""Those of reserve."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompactedMonth:
-    """What became of one month: the market days covered, its rows, and whether its files were written anew."""
+    """What became of one month: the market days covered, its rows by table, whether its files were written anew."""
 
     month: date
     through: date
     snapshots: int
-    constraints: int
+    rows: dict[str, int]
     unreadable: int
     written: bool
 
+    @property
+    def constraints(self) -> int:
+        """How many binding constraints, of a feed that has such."""
+        return self.rows["constraints"]
+
     def as_dict(self) -> dict[str, object]:
-        """Return the parts as a row of RESULTS; the month as ``YYYY-MM``."""
-        return asdict(self) | {"month": f"{self.month:%Y-%m}"}
+        """Return the parts as a row of ``results_of``; the month as ``YYYY-MM``."""
+        said: dict[str, object] = {"month": f"{self.month:%Y-%m}", "through": self.through}
+        said |= {"snapshots": self.snapshots, **self.rows}
+        return said | {"unreadable": self.unreadable, "written": self.written}
 
 
 def months_to_compact(
-    archive: ArchiveAddress, *, start: Day | None = None, end: Day | None = None, now: datetime | None = None
+    archive: ArchiveAddress,
+    *,
+    start: Day | None = None,
+    end: Day | None = None,
+    now: datetime | None = None,
+    feed: str | Feed = "reserve",
 ) -> list[date]:
     """Return the months, as their first days, that hold closed market days of a period.
 
@@ -58,19 +71,25 @@ def months_to_compact(
         start: The first market day (EST); the archive's first when not given.
         end: The market day after the last; after the archive's last when not given.
         now: The time by which days are closed: an aware time, the present when not given.
+        feed: The feed's name.
 
     Raises:
         ArchiveError: There is no such archive, or it fails.
         ValueError: The days are no days, or end before they start; ``now`` is no time or has no zone; or the archive is
             of a kind that is not known.
     """
-    known = Days.of(start, end).among(market_days(open_to_read(archive), RESERVE))
+    known = Days.of(start, end).among(market_days(open_to_read(archive), feed_given(feed)))
     last = _last_closed(now)
     return months_of(day for day in known if day <= last)
 
 
 def compact_month(
-    archive: ArchiveAddress, month: date, *, now: datetime | None = None, progress: Progress | None = None
+    archive: ArchiveAddress,
+    month: date,
+    *,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+    feed: str | Feed = "reserve",
 ) -> CompactedMonth | None:
     """Compact a month's closed market days from their raw objects, if what stands compacted is not the same.
 
@@ -89,7 +108,7 @@ def compact_month(
     if first is None:
         raise ValueError("month= is a day of the month to compact, not None")
     store = open_to_read(archive)
-    return _Month(store, RESERVE, first.replace(day=1), _last_closed(now)).compact(progress)
+    return _Month(store, feed_given(feed), first.replace(day=1), _last_closed(now)).compact(progress)
 
 
 def _last_closed(now: datetime | None) -> date:
@@ -103,9 +122,9 @@ class _Month:
         self._store = store
         self._feed = feed
         self._month = month
-        self._keys = {table: curated_key(feed, table, month) for table in SCHEMAS}
-        self._files = dict(zip(SCHEMAS, store.read(list(self._keys.values())), strict=True))
-        self._standing = {table: Compacted.of(file) for table, file in self._files.items()}
+        self._keys = {table: curated_key(feed, table, month) for table in tables_of(feed)}
+        self._files = dict(zip(self._keys, store.read(list(self._keys.values())), strict=True))
+        self._standing = {table: Compacted.of(feed, file) for table, file in self._files.items()}
         # A clock that went back must not take days out again.
         covered = [standing.through for standing in self._standing.values() if standing is not None]
         self._days = days_between(month, min(month_end(month), max([last_closed, *covered])))
@@ -131,25 +150,25 @@ class _Month:
         return self._write(digest, progress)
 
     def _write(self, digest: str, progress: Progress | None) -> CompactedMonth:
-        reading = Reading(self._store, "snapshots", feed=self._feed, progress=progress)
+        reading = Reading(self._store, SNAPSHOTS_TABLE, feed=self._feed, progress=progress)
         decoded = list(reading.raw(self._days))
         frames = {
-            table: pl.concat([schema.to_frame(), *(batch.frames[table] for batch in decoded)])
-            for table, schema in SCHEMAS.items()
+            table: pl.concat([schema_of(self._feed, table).to_frame(), *(batch.frames[table] for batch in decoded)])
+            for table in self._keys
         }
-        self._refuse_to_shrink(frames["snapshots"])
+        self._refuse_to_shrink(frames[SNAPSHOTS_TABLE])
         compacted = Compacted(
             version=VERSION,
             first=self._days[0],
             through=self._days[-1],
             objects=digest,
-            snapshots=len(frames["snapshots"]),
-            constraints=len(frames["constraints"]),
+            snapshots=len(frames[SNAPSHOTS_TABLE]),
+            rows={table: len(frame) for table, frame in frames.items() if table != SNAPSHOTS_TABLE},
             skipped=tuple(sorted(reading.skipped)),
         )
         stale = [table for table, standing in self._standing.items() if standing != compacted]
         for table in stale:
-            self._store.replace(self._keys[table], compacted.as_parquet(table, frames[table]))
+            self._store.replace(self._keys[table], compacted.as_parquet(self._feed, table, frames[table]))
         return self._result(compacted, written=bool(stale))
 
     def _refuse_what_cannot_be_read(self) -> None:
@@ -182,7 +201,7 @@ class _Month:
             month=self._month,
             through=compacted.through,
             snapshots=compacted.snapshots,
-            constraints=compacted.constraints,
+            rows=compacted.rows,
             unreadable=len(compacted.skipped),
             written=written,
         )

@@ -7,9 +7,9 @@ from typing import Final
 
 import polars as pl
 
-from miso_archive.feeds.columns import COVERAGE, INTERVAL_START, SNAPSHOTS, SNAPSHOTS_TABLE, TIME
+from miso_archive.feeds import feed_given
+from miso_archive.feeds.columns import INTERVAL_START, SNAPSHOTS_TABLE, TIME, coverage_of, schema_of
 from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_now
 from miso_archive.intervals.labels import INTERVAL
 from miso_archive.intervals.market_days import ONE_DAY, day_begins, intervals_ended
@@ -26,13 +26,14 @@ MISSING: Final = pl.Schema(
 )
 
 
-def coverage(
+def coverage(  # noqa: PLR0913 - all but the archive by keyword, with a default
     archive: ArchiveAddress,
     *,
     start: Day | None = None,
     end: Day | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
+    feed: str | Feed = "reserve",
 ) -> pl.DataFrame:
     """Count what an archive holds of each market day: one row a day, days without anything included.
 
@@ -43,6 +44,7 @@ def coverage(
         now: Until when intervals are expected: an aware time, the present when not given. What an archive holds
             beyond it is expected too.
         progress: Called with how many market days have been read from raw objects, and how many are to be.
+        feed: The feed's name.
 
     Returns:
         A frame with the columns of ``feeds.columns.COVERAGE``. A market day has 288 intervals, also on the
@@ -53,16 +55,17 @@ def coverage(
         ValueError: The days are no days, or end before they start; ``now`` is no time or has no zone; or the archive is
             of a kind that is not known.
     """
-    return _whole(archive, start, end, now, progress).frame()
+    return _whole(archive, Days.of(start, end), now, progress, feed_given(feed)).frame()
 
 
-def missing_intervals(
+def missing_intervals(  # noqa: PLR0913 - likewise
     archive: ArchiveAddress,
     *,
     start: Day | None = None,
     end: Day | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
+    feed: str | Feed = "reserve",
 ) -> pl.DataFrame:
     """List the intervals without a readable snapshot: one row each, in time order.
 
@@ -73,7 +76,7 @@ def missing_intervals(
         MISO's next-day report covers the interval, archived and readable. What the report says is not what the live
         feed said: a healed interval stays missing.
     """
-    return _whole(archive, start, end, now, progress).missing()
+    return _whole(archive, Days.of(start, end), now, progress, feed_given(feed)).missing()
 
 
 def coverage_of_day(store: Store, feed: Feed, day: date, *, now: datetime, seen: Seen) -> pl.DataFrame:
@@ -82,16 +85,16 @@ def coverage_of_day(store: Store, feed: Feed, day: date, *, now: datetime, seen:
     Raises:
         ArchiveError: The archive fails.
     """
-    reading = Reading(store, "snapshots", feed=feed)
+    reading = Reading(store, SNAPSHOTS_TABLE, feed=feed)
     snapshots = [decoded.frames[SNAPSHOTS_TABLE] for decoded in reading.raw([day], seen)]
     return _Coverage(reading, Days(day, day + ONE_DAY), now, snapshots).frame()
 
 
 def _whole(
-    archive: ArchiveAddress, start: Day | None, end: Day | None, now: datetime | None, progress: Progress | None
+    archive: ArchiveAddress, days: Days, now: datetime | None, progress: Progress | None, feed: Feed
 ) -> "_Coverage":
-    days, now = Days.of(start, end), given_now(now)
-    reading = Reading(open_to_read(archive), "snapshots", feed=RESERVE, progress=progress)
+    now = given_now(now)
+    reading = Reading(open_to_read(archive), SNAPSHOTS_TABLE, feed=feed, progress=progress)
     return _Coverage(reading, days, now, pl.collect_all(list(reading.frames(days))))
 
 
@@ -99,7 +102,8 @@ class _Coverage:
     """Counts of what was read of some days, by what else the archive knows of them."""
 
     def __init__(self, reading: Reading, days: Days, now: datetime, snapshots: Sequence[pl.DataFrame]) -> None:
-        self._snapshots = pl.concat([SNAPSHOTS.to_frame(), *snapshots])
+        self._feed = reading.feed
+        self._snapshots = pl.concat([schema_of(reading.feed, SNAPSHOTS_TABLE).to_frame(), *snapshots])
         self._unreadable = Counter(found.market_day for found in reading.skipped)
         self._refused = _count_refused(reading.store, reading.feed, days)
         report = next_day_report(reading.feed)
@@ -112,10 +116,10 @@ class _Coverage:
     def frame(self) -> pl.DataFrame:
         on_grid = _on_grid()
         latest = pl.col("is_latest") & on_grid
+        quiet_or_not = {"quiet": (latest & pl.col("quiet")).sum(), "binding": (latest & ~pl.col("quiet")).sum()}
         counted = self._snapshots.group_by("market_day").agg(
             collected=latest.sum(),
-            quiet=(latest & pl.col("quiet")).sum(),
-            binding=(latest & ~pl.col("quiet")).sum(),
+            **(quiet_or_not if self._feed.contract.quiet else {}),
             revised=pl.col("interval_end").filter((pl.col("interval_end").len().over("interval_end")) > 1).n_unique(),
             off_grid=(~on_grid).sum(),
         )
@@ -133,9 +137,9 @@ class _Coverage:
         return (
             days.join(counted, on="market_day", how="left", maintain_order="left")
             .join(healed, on="market_day", how="left", maintain_order="left")
-            .with_columns(pl.col("collected", "quiet", "binding", "revised", "off_grid", "healed").fill_null(0))
+            .with_columns(pl.exclude("market_day").fill_null(0))
             .with_columns(missing=pl.col("expected").cast(pl.Int64) - pl.col("collected"))
-            .select(pl.col(name).cast(dtype) for name, dtype in COVERAGE.items())
+            .select(pl.col(name).cast(dtype) for name, dtype in coverage_of(self._feed).items())
         )
 
     def missing(self) -> pl.DataFrame:
@@ -148,7 +152,7 @@ class _Coverage:
         ]
         expected = pl.DataFrame(ends, {"market_day": pl.Date, "interval_end": TIME}, orient="row")
         absent = expected.join(seen, on="interval_end", how="anti", maintain_order="left")
-        covered = pl.concat([SNAPSHOTS.to_frame().select("interval_end"), *self._covered.values()])["interval_end"]
+        covered = pl.concat([pl.DataFrame(schema={"interval_end": TIME}), *self._covered.values()])["interval_end"]
         return absent.with_columns(INTERVAL_START, healed=pl.col("interval_end").is_in(covered.implode())).select(
             list(MISSING)
         )

@@ -2,8 +2,9 @@
 
 import polars as pl
 
+from miso_archive.feeds import feed_given
 from miso_archive.feeds.columns import INTERVAL_START, MARKET_DAY, SNAPSHOTS, TIME
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Day, Days
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.listing import list_snapshots, market_days
@@ -14,13 +15,16 @@ FETCH_TIMES = pl.Schema(
 )
 
 
-def fetch_times(archive: ArchiveAddress, *, start: Day | None = None, end: Day | None = None) -> pl.DataFrame:
+def fetch_times(
+    archive: ArchiveAddress, *, start: Day | None = None, end: Day | None = None, feed: str | Feed = "reserve"
+) -> pl.DataFrame:
     """Tell when each snapshot was fetched: one row an object, in time order. One small request or file each.
 
     Args:
         archive: A folder, ``s3://bucket`` or ``s3://bucket/folder``, or an S3Bucket block.
         start: The first market day (EST); the archive's first when not given.
         end: The market day after the last; after the archive's last when not given.
+        feed: The feed's name.
 
     Returns:
         A frame of ``market_day``, ``interval_start``, ``interval_end``, ``revision``, ``object_key``, ``fetched_at``
@@ -32,8 +36,9 @@ def fetch_times(archive: ArchiveAddress, *, start: Day | None = None, end: Day |
         ValueError: The days are no days, or end before they start; or the archive is of a kind that is not known.
     """
     days = Days.of(start, end)
+    found = feed_given(feed)
     store = open_to_read(archive)
-    listing = list_snapshots(store, RESERVE, days.among(market_days(store, RESERVE)))
+    listing = list_snapshots(store, found, days.among(market_days(store, found)))
     fetched_at = pl.Series("fetched_at", store.fetched_at(listing.snapshots["object_key"].to_list()), pl.String)
     return listing.snapshots.with_columns(
         fetched_at.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_zone="UTC").cast(TIME),

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Final
 
@@ -17,7 +17,7 @@ from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import ONE_DAY, days_between, market_day, month_end
 from miso_archive.reading.decode import Decoded, Decoder
 from miso_archive.store.gzipped import unzipped
-from miso_archive.store.layout import Table, curated_key
+from miso_archive.store.layout import curated_key
 from miso_archive.store.listing import list_snapshots, market_days
 from miso_archive.store.months import Compacted, compacted_months
 from miso_archive.store.store import Store, UnreadableObjectError
@@ -33,6 +33,7 @@ _DAYS_LISTED_TOGETHER: Final = 31
 # Beyond this it is asked first which days there are: each costs a listing.
 _MOST_DAYS_UNSEEN: Final = 400
 _MOST_BODIES: Final = 16384
+_HOUR: Final = timedelta(hours=1) // timedelta(microseconds=1)
 _MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
 
 
@@ -49,7 +50,7 @@ class Reading:
     def __init__(
         self,
         store: Store,
-        table: Table,
+        table: str,
         *,
         feed: Feed,
         strict: bool = False,
@@ -73,7 +74,8 @@ class Reading:
         month_of = {day: month for month in months for day in month.days}
         wanted = days.all()
         if wanted is None or len(wanted) > _MOST_DAYS_UNSEEN:
-            wanted = days.among(sorted({*market_days(self.store, self.feed), *month_of}))
+            wanted = sorted({*market_days(self.store, self.feed), *month_of})
+        wanted = days.among(wanted)
         for is_compacted, stretch in groupby(wanted, key=lambda day: day in month_of):
             if is_compacted:
                 asked = list(stretch)
@@ -117,7 +119,7 @@ class Reading:
         return [
             _Month(file, compacted, compacted.days)
             for file in self.store.read(keys)
-            if isinstance(file, bytes) and (compacted := Compacted.of(file)) is not None
+            if isinstance(file, bytes) and (compacted := Compacted.of(self.feed, file)) is not None
         ]
 
     def _from_compacted(self, months: list[_Month], asked: list[date]) -> pl.LazyFrame:
@@ -128,9 +130,11 @@ class Reading:
         return frame if whole else frame.filter(pl.col("market_day").is_in(asked))
 
     def _batches(self, snapshots: pl.DataFrame, seen: Seen | None) -> Iterator[tuple[pl.DataFrame, list[bytes]]]:
-        """Read and unzip the objects; the bodies of one interval come in one batch."""
+        """Read and unzip the objects; the bodies of one interval, or hour, come in one batch."""
         keys = snapshots["object_key"].to_list()
-        intervals = snapshots["interval_end"].to_physical().to_list()
+        intervals = _together(
+            snapshots["interval_end"], by_the_hour=any(table.hour for table in self.feed.contract.tables)
+        )
         rows: list[int] = []
         bodies: list[bytes] = []
         size = 0
@@ -161,3 +165,9 @@ class Reading:
         if skipped and self._strict:
             raise UnreadableObjectError(f"{self.store.location}/{skipped[0].object_key}: {skipped[0].reason}")
         self.skipped += skipped
+
+
+def _together(ends: pl.Series, *, by_the_hour: bool) -> list[int]:
+    """Return what is the same for bodies that are to be decoded together: those of an interval, or of an hour."""
+    physical = ends.to_physical()
+    return ((physical - 1) // _HOUR if by_the_hour else physical).to_list()

@@ -8,16 +8,14 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from miso_archive.feeds.columns import DAY_AHEAD_REPORT, LIVE, NEXT_DAY_REPORT
+from miso_archive.feeds import feed_given
+from miso_archive.feeds.columns import DAY_AHEAD_REPORT, LIVE, NEXT_DAY_REPORT, schema_of, tables_of
 from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days
 from miso_archive.reading.one_pass import Progress, Reading
 from miso_archive.reports.archived import ArchivedReport, Reports
-from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
+from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME, next_day_report
 from miso_archive.store.address import ArchiveAddress, open_to_read
-from miso_archive.store.layout import Table
-from miso_archive.store.months import SCHEMAS
 from miso_archive.store.unreadable import Unreadable
 from miso_archive.text import shown
 
@@ -33,7 +31,7 @@ warnings.simplefilter("always", SkippedObjectsWarning, append=True)
 
 
 class WrongSourcesError(ValueError):
-    """The sources to scan are not known, or do not go together."""
+    """The sources or the table to scan are not known, or do not go together."""
 
 
 def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a default
@@ -45,6 +43,7 @@ def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a 
     strict: bool = False,
     sources: Sequence[str] = (LIVE,),
     progress: Progress | None = None,
+    feed: str | Feed = "reserve",
 ) -> pl.LazyFrame:
     """Scan an archive's binding constraints: one row a binding constraint and interval, in time order.
 
@@ -62,10 +61,11 @@ def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a 
             ``next_day_report`` alone gives all rows of those reports, ``day_ahead_report`` alone those of the
             day-ahead ones, hours of another market. ``source`` tells of each row where it is from.
         progress: Called with how many market days have been read from raw objects, and how many are to be.
+        feed: The feed's name: one of binding constraints.
 
     Returns:
-        A LazyFrame with the columns of ``feeds.columns.CONSTRAINTS``. Shadow prices are in $/MW with the sign
-        as published, times in EST (UTC-5 all year).
+        A LazyFrame with the columns of ``columns_of(feed, "constraints")``. Shadow prices have the sign as published,
+        those of reserve are in $/MW, the others' in $/MWh; times are in EST (UTC-5 all year).
 
     Raises:
         ArchiveError: There is no such folder, it is no archive, or no S3 client can be made; or, when collected, the
@@ -75,7 +75,7 @@ def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a 
         UnreadableObjectError: When collected, with ``strict``: an object cannot be read.
     """
     asked = _Asked("constraints", Days.of(start, end), _known(sources), latest_only=latest_only, strict=strict)
-    return _scan(archive, RESERVE, asked, progress)
+    return _scan(archive, feed_given(feed), asked, progress)
 
 
 def scan_snapshots(  # noqa: PLR0913 - likewise
@@ -87,6 +87,7 @@ def scan_snapshots(  # noqa: PLR0913 - likewise
     strict: bool = False,
     sources: Sequence[str] = (LIVE,),
     progress: Progress | None = None,
+    feed: str | Feed = "reserve",
 ) -> pl.LazyFrame:
     """Scan an archive's snapshots: one row a snapshot, quiet ones included, in time order.
 
@@ -99,10 +100,59 @@ def scan_snapshots(  # noqa: PLR0913 - likewise
     Arguments and errors are those of ``scan_constraints``.
 
     Returns:
-        A LazyFrame with the columns of ``feeds.columns.SNAPSHOTS``.
+        A LazyFrame with the columns of ``columns_of(feed, "snapshots")``.
     """
     asked = _Asked("snapshots", Days.of(start, end), _known(sources), latest_only=latest_only, strict=strict)
-    return _scan(archive, RESERVE, asked, progress)
+    return _scan(archive, feed_given(feed), asked, progress)
+
+
+def scan(  # noqa: PLR0913 - likewise
+    archive: ArchiveAddress,
+    feed: str | Feed,
+    table: str | None = None,
+    *,
+    start: Day | None = None,
+    end: Day | None = None,
+    latest_only: bool = True,
+    strict: bool = False,
+    sources: Sequence[str] = (LIVE,),
+    progress: Progress | None = None,
+) -> pl.LazyFrame:
+    """Scan a table of a feed: one row a row of a body, in time order.
+
+    Arguments and errors are those of ``scan_constraints``, and:
+
+    Args:
+        archive: A folder, ``s3://bucket`` or ``s3://bucket/folder``, or an S3Bucket block.
+        feed: The feed's name.
+        table: The table's name, or ``snapshots``; the feed's first when not given.
+        start: The first market day (EST), a date or ``YYYY-MM-DD``; the archive's first when not given.
+        end: The market day after the last; after the archive's last when not given.
+        latest_only: Leave out bodies that a later one of the same interval supersedes; ``is_latest`` tells.
+        strict: Raise on an object that cannot be read, instead of leaving it out with a SkippedObjectsWarning.
+        sources: ``live`` alone unless given.
+        progress: Called with how many market days have been read from raw objects, and how many are to be.
+
+    Returns:
+        A LazyFrame with the columns of ``columns_of(feed, table)``; times in EST (UTC-5 all year).
+
+    Raises:
+        ArchiveError: There is no such archive, or, when collected, it fails.
+        ValueError: There is no such feed or table; or as for ``scan_constraints``.
+        UnreadableObjectError: When collected, with ``strict``: an object cannot be read.
+    """
+    found = feed_given(feed)
+    asked = _Asked(
+        _table_given(found, table), Days.of(start, end), _known(sources), latest_only=latest_only, strict=strict
+    )
+    return _scan(archive, found, asked, progress)
+
+
+def _table_given(feed: Feed, table: str | None) -> str:
+    known = tables_of(feed)
+    if table is not None and table not in known:
+        raise WrongSourcesError(f"the tables of {feed.name} are {', '.join(known)}, not {shown(table)}")
+    return table or known[0]
 
 
 def warn_of_skipped(skipped: list[Unreadable], location: str) -> None:
@@ -118,7 +168,7 @@ def warn_of_skipped(skipped: list[Unreadable], location: str) -> None:
 class _Asked:
     """What a scan is to give."""
 
-    table: Table
+    table: str
     days: Days
     sources: frozenset[str]
     latest_only: bool
@@ -137,15 +187,18 @@ def _known(sources: Sequence[str]) -> frozenset[str]:
 
 
 def _scan(archive: ArchiveAddress, feed: Feed, asked: _Asked, progress: Progress | None) -> pl.LazyFrame:
+    if asked.sources != {LIVE} and next_day_report(feed) is None:
+        raise WrongSourcesError(f"MISO has no reports of {feed.name}: {LIVE} is its only source")
     store = open_to_read(archive)
     table, days = asked.table, asked.days
+    schema = schema_of(feed, table)
 
     def read(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         reading = Reading(store, table, feed=feed, strict=asked.strict, progress=progress)
         reports = Reports(store, DAY_AHEAD if DAY_AHEAD_REPORT in asked.sources else REAL_TIME, strict=asked.strict)
-        columns = with_columns or list(SCHEMAS[table])
+        columns = with_columns or list(schema)
         matching = pl.lit(value=True) if predicate is None else predicate
         left = n_rows
         # Where both are given polars means the first rows, and then those of them that match.
@@ -159,11 +212,11 @@ def _scan(archive: ArchiveAddress, feed: Feed, asked: _Asked, progress: Progress
             yield first.filter(matching).select(columns)
             if left == 0:
                 break
-        yield SCHEMAS[table].to_frame().select(columns)
+        yield schema.to_frame().select(columns)
         warn_of_skipped(reading.skipped + reports.skipped, store.location)
 
     source: Callable[..., Any] = read
-    return register_io_source(source, schema=SCHEMAS[table])
+    return register_io_source(source, schema=schema)
 
 
 def _frames(reading: Reading, reports: Reports, asked: _Asked, days: Days) -> Iterator[pl.LazyFrame]:
@@ -176,13 +229,15 @@ def _frames(reading: Reading, reports: Reports, asked: _Asked, days: Days) -> It
     return _filled(reading.frames(days), _fill(reading, list(found), asked.table))
 
 
-def _fill(reading: Reading, found: list[ArchivedReport], table: Table) -> pl.DataFrame:
+def _fill(reading: Reading, found: list[ArchivedReport], table: str) -> pl.DataFrame:
     """Return the reports' rows of the intervals without a live snapshot."""
     if not found:
-        return SCHEMAS[table].to_frame()
+        return schema_of(reading.feed, table).to_frame()
     covered = pl.concat([report.covered for report in found])
     missing = covered.join(reading.labels([report.market_day for report in found]), on="interval_end", how="anti")
-    rows: pl.DataFrame = pl.concat([SCHEMAS[table].to_frame(), *(getattr(report, table) for report in found)])
+    rows: pl.DataFrame = pl.concat(
+        [schema_of(reading.feed, table).to_frame(), *(getattr(report, table) for report in found)]
+    )
     return rows.join(missing, on="interval_end", how="semi", maintain_order="left")
 
 

@@ -1,119 +1,181 @@
-"""What texts of many bodies mean, where they say it as the feed does. Pure.
+"""Bodies in which all is as the feed sends it: from parsed texts to what the contract makes of them. Pure."""
 
-Each kind of value is read here as ``contract.kinds`` reads it, column by column: numbers by a cast, what names the
-interval again by the text that is expected, all else text by text, each once. Where one is not read so it is handed to
-the kind itself.
-"""
-
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from miso_archive.contract.kinds import CLOCK, EST_CLOCK, MARKET_DAY, PERIOD, Kind, WrongValueError
-from miso_archive.intervals.labels import INTERVAL
+from miso_archive.contract.kinds import Kind
+from miso_archive.contract.rows import Contract, Placeholder, Published, RowLabel, Table, fields_of
+from miso_archive.feeds.columns import TIME, TYPES, figure_columns, value_columns
+from miso_archive.reading.texts import Labels, Read, read_again, read_each, read_numbers
+from miso_archive.reading.together import ROWS, usual_keys
 
-_MINUTES: Final = range(24 * 60)
-_CLOCK: Final = pl.Series([f"{minute // 60:02}:{minute % 60:02}" for minute in _MINUTES])
-_TWELVE_HOURS: Final = pl.Series(
-    [f"{(minute // 60 + 11) % 12 + 1}:{minute % 60:02}:00 {'AM' if minute < 12 * 60 else 'PM'}" for minute in _MINUTES]
-)
-REF_ID: Final = Kind("RefId", str, str, PERIOD.bad)
-"""Stands for the label itself among the kinds that are spelled."""
+OWN_LABEL: Final = "own_label"
+"""The column of the interval that a row names for itself, before it is that of the row."""
 
 
-class Labels:
-    """The labels of some bodies, and how the feed spells them. Days recur, so each is spelled once."""
+class Part(NamedTuple):
+    """What some bodies hold: a row each in ``bodies``, and the rows of their tables, each by the number of its body."""
 
-    def __init__(self, ends: pl.Series) -> None:
-        self.ends = ends
-        self._spelled: dict[str, pl.Series] = {}
+    bodies: pl.DataFrame
+    rows: Mapping[str, pl.DataFrame]
+
+
+def bodies_schema(contract: Contract) -> pl.Schema:
+    """Return the columns of ``Part.bodies``: the number of each, its label as published, and its figures."""
+    figures = {column.name: column.dtype for column in figure_columns(contract)}
+    return pl.Schema({"body": pl.UInt32(), "ref_id": pl.String(), **figures})
+
+
+def rows_schema(table: Table) -> pl.Schema:
+    """Return the columns of a table in ``Part.rows``."""
+    types = {column.name: column.dtype for column in value_columns(table)}
+    return pl.Schema({"body": pl.UInt32(), **{name: types[name] for name in kept_fields(table)}, OWN_LABEL: TIME})
+
+
+def kept_fields(table: Table) -> list[str]:
+    """Return the attributes of a table's rows that have a column."""
+    return [name for name, field in fields_of(table.row).items() if field.kept]
+
+
+class Usual:
+    """Reads the bodies of one feed in which all is as the feed sends it, and leaves the others out."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._schema = bodies_schema(contract)
+
+    def read(self, numbers: list[int], parsed: pa.Table, ends: pl.Series) -> Part:
+        """Read parsed bodies by their numbers among ``ends``, the labels of all."""
+        labels = Labels(ends.gather(numbers))
+        ref_id, is_usual = self._read_label(parsed, labels)
+        columns = {"body": pl.Series(numbers, dtype=pl.UInt32), "ref_id": ref_id}
+        for name, field in (fields_of(self._contract.figures) if self._contract.figures else {}).items():
+            figure = _read_field(field, _texts(parsed, field.key), labels, may_lack=not field.required)
+            is_usual &= figure.is_right
+            columns[name] = figure.values
+        rows: dict[str, pl.DataFrame] = {}
+        for table in self._contract.tables:
+            listed = _at(parsed, table.at or ROWS)
+            is_usual &= (_series(pc.list_value_length(listed)) >= table.fewest).fill_null(value=False)
+            rows[table.name], odd = _read_rows(table, listed, labels, self._contract.quiet)
+            if len(odd):
+                is_usual = is_usual.scatter(odd, False)  # noqa: FBT003 - a value
+        if isinstance(self._contract.label, RowLabel):
+            is_usual &= _has_label(rows[self._contract.label.table], self._contract.label, labels.ends)
+        bodies = pl.DataFrame({name: columns[name] for name in self._schema}).cast(self._schema)
+        return _only(Part(bodies, rows), is_usual)
+
+    def _read_label(self, parsed: pa.Table, labels: Labels) -> tuple[pl.Series, pl.Series]:
+        """Return the labels as published, and in which bodies they are those of the keys."""
+        if isinstance(self._contract.label, str):
+            expected = labels.ref_ids()
+            return expected, (_texts(parsed, self._contract.label) == expected).fill_null(value=False)
+        spelled = labels.ends.dt.strftime("%Y-%m-%d %H:%M EST")
+        return spelled, pl.repeat(value=True, n=len(spelled), eager=True)
+
+
+class _OfRows(Labels):
+    """The labels of rows: those of their bodies, spelled once a body."""
+
+    def __init__(self, labels: Labels, body: pl.Series) -> None:
+        super().__init__(labels.ends.gather(body))
+        self._labels = labels
+        self._body = body
 
     def spelled(self, kind: Kind) -> pl.Series | None:
-        """Return the labels as values of this kind are spelled; None for a kind that names no time."""
-        name = kind.name.removeprefix("optional ")
-        if name not in self._spelled:
-            spell = _SPELLINGS.get(name)
-            if spell is None:
-                return None
-            self._spelled[name] = spell(self)
-        return self._spelled[name]
-
-    def clock(self, spellings: pl.Series) -> pl.Series:
-        """Return the labels' times of day, each out of 1440 spellings."""
-        minute = self.ends.dt.hour().cast(pl.Int32) * 60 + self.ends.dt.minute()
-        return spellings.gather(minute)
-
-    def day(self, spelling: str, *, market: bool = False) -> pl.Series:
-        """Return the labels' dates, or their market days."""
-        days = ((self.ends - INTERVAL) if market else self.ends).dt.date()
-        run = days.rle_id()
-        return days.gather(run.arg_unique()).dt.strftime(spelling).gather(run)
+        spelled = self._labels.spelled(kind)
+        return None if spelled is None else spelled.gather(self._body)
 
 
-def _joined(*parts: pl.Series | str) -> pl.Series:
-    return pl.select(pl.concat_str(*(pl.lit(part) for part in parts))).to_series()
+def _only(part: Part, is_usual: pl.Series) -> Part:
+    """Leave out the bodies that are not usual, and number rows as their bodies are numbered."""
+    numbers = part.bodies["body"]
+    rows = part.rows
+    if not is_usual.all():
+        rows = {name: found.filter(is_usual.gather(found["body"])) for name, found in rows.items()}
+    numbered = {name: found.with_columns(body=numbers.gather(found["body"])) for name, found in rows.items()}
+    return Part(part.bodies.filter(is_usual), numbered)
 
 
-_SPELLINGS: Final[dict[str, Callable[[Labels], pl.Series]]] = {
-    REF_ID.name: lambda labels: _joined(labels.day("%d-%b-%Y"), " - Interval ", labels.clock(_CLOCK), " EST"),
-    PERIOD.name: lambda labels: _joined(labels.day("%Y-%m-%d"), "T", labels.clock(_CLOCK), ":00"),
-    EST_CLOCK.name: lambda labels: _joined(labels.day("%Y-%m-%d"), " ", labels.clock(_TWELVE_HOURS)),
-    CLOCK.name: lambda labels: labels.clock(_CLOCK),
-    MARKET_DAY.name: lambda labels: labels.day("%m-%d-%Y", market=True),
-}
+def _has_label(rows: pl.DataFrame, label: RowLabel, ends: pl.Series) -> pl.Series:
+    """Tell which bodies have one row that names their interval, and it is the key's."""
+    named = rows.filter(pl.col(label.named_by) == label.name).group_by("body")
+    said = named.agg(end=pl.col(label.time).first(), several=pl.len())
+    all_bodies = pl.DataFrame({"body": pl.arange(0, len(ends), eager=True, dtype=pl.UInt32)})
+    found = all_bodies.join(said, on="body", how="left", maintain_order="left")
+    return ((found["end"] == ends) & (found["several"] == 1)).fill_null(value=False)
 
 
-class Read(NamedTuple):
-    """One field of some rows: which of them the contract takes, and what they mean."""
-
-    is_right: pl.Series
-    values: pl.Series
-
-
-def read_numbers(kind: Kind, texts: pl.Series) -> Read:
-    """Read numbers: by a cast, and what that does not take by the kind itself. Null stays null, and is not right."""
-    values = texts.cast(pl.Float64, strict=False)
-    is_right = values.is_finite().fill_null(value=False)
-    odd = ~is_right & texts.is_not_null()
-    if odd.any():
-        found = read_each(kind, texts.filter(odd), pl.Float64())
-        at = odd.arg_true()
-        is_right = is_right.scatter(at, found.is_right)
-        values = values.scatter(at, found.values)
-    return Read(is_right, values)
-
-
-def read_again(kind: Kind, texts: pl.Series, expected: pl.Series, labels: pl.Series) -> Read:
-    """Read what names the interval again: it is the label where it is spelled as expected."""
-    is_right = (texts == expected).fill_null(value=False)
-    values = labels
-    odd = ~is_right & texts.is_not_null()
-    if odd.any():
-        is_time = kind.holds is datetime
-        found = read_each(kind, texts.filter(odd), labels.dtype if is_time else pl.Null())
-        at = odd.arg_true()
-        is_right = is_right.scatter(at, found.is_right)
-        values = values.scatter(at, found.values) if is_time else values
-    return Read(is_right, values)
+def _read_rows(
+    table: Table, listed: pa.Array, labels: Labels, quiet: Placeholder | None
+) -> tuple[pl.DataFrame, pl.Series]:
+    """Return the rows of some bodies, and in which bodies one is not as the feed sends it."""
+    structs = pc.list_flatten(listed)
+    body = _series(pc.list_parent_indices(listed)).cast(pl.UInt32)
+    of_rows = _OfRows(labels, body)
+    is_right = _series(structs.is_valid())
+    texts = {key: _series(structs.field(number)) for number, key in enumerate(usual_keys(table))}
+    nothing = None if quiet is None else _nothing(texts, quiet)
+    if nothing is not None:
+        is_right &= nothing.is_right
+    required = table.required_of({})
+    columns: dict[str, pl.Series] = {"body": body}
+    own = pl.Series([None], dtype=TIME).new_from_index(0, len(body))
+    for name, field in fields_of(table.row).items():
+        if field.key not in texts:
+            columns[name] = pl.Series([None], dtype=TYPES[field.kind.holds]).new_from_index(0, len(body))
+            continue
+        found = _read_field(field, texts[field.key], of_rows, may_lack=field.key not in required)
+        # A placeholder has no more than a time.
+        is_right &= found.is_right if nothing is None or field.agrees else found.is_right | nothing.values
+        own = found.values if name == table.label else own
+        columns[name] = found.values
+    frame = pl.DataFrame({name: columns[name] for name in ("body", *kept_fields(table))} | {OWN_LABEL: own})
+    return frame if nothing is None else frame.filter(~nothing.values), body.filter(~is_right).unique()
 
 
-def read_each(kind: Kind, texts: pl.Series, dtype: pl.DataType) -> Read:
-    """Read each text that there is once, by the kind itself; null stays null, and is not right."""
-    known = texts.unique().drop_nulls()
-    meant: list[object] = []
-    wrong: list[object] = []
-    for text in known:
-        try:
-            meant.append(kind.read(text))
-        except WrongValueError:
-            meant.append(None)
-            wrong.append(text)
-    is_right = texts.is_not_null()
-    if wrong:
-        is_right &= ~texts.is_in(wrong).fill_null(value=False)
-    if isinstance(dtype, pl.Null) or meant == known.to_list():
-        return Read(is_right, texts)
-    values = texts.replace_strict(known, pl.Series(meant, dtype=dtype, strict=False), default=None, return_dtype=dtype)
-    return Read(is_right, values)
+def _nothing(texts: Mapping[str, pl.Series], quiet: Placeholder) -> Read | None:
+    """Tell which rows say that there is nothing as the feed says it, and which do not say so otherwise."""
+    names = texts[quiet.named_by]
+    named = [name for name in names.unique().drop_nulls() if quiet.is_named(name)]
+    if not named:
+        return None
+    is_named = names.is_in(named).fill_null(value=False)
+    is_usual = is_named
+    for key, spellings in quiet.usual.items():
+        is_usual = is_usual & texts[key].is_in(list(spellings)).fill_null(value=False)
+    return Read(is_usual | ~is_named, is_usual)
+
+
+def _read_field(field: Published, texts: pl.Series, labels: Labels, *, may_lack: bool) -> Read:
+    expected = labels.spelled(field.kind) if field.agrees else None
+    if expected is not None:
+        found = read_again(field.kind, texts, expected, labels.ends)
+    elif field.kind.holds is float:
+        found = read_numbers(field.kind, texts)
+    else:
+        found = read_each(field.kind, texts, TYPES.get(field.kind.holds, pl.Null()))
+    # Null stands for what is absent too: only where both say the same is either taken.
+    return Read(found.is_right | texts.is_null(), found.values) if may_lack and field.kind.is_optional else found
+
+
+def _at(parsed: pa.Table, path: str) -> pa.Array:
+    first, *others = path.split(".")
+    found = parsed.column(first).combine_chunks()
+    for name in others:
+        found = pc.struct_field(found, name)
+    return found
+
+
+def _texts(parsed: pa.Table, path: str) -> pl.Series:
+    return _series(_at(parsed, path))
+
+
+def _series(array: pa.Array) -> pl.Series:
+    series = pl.from_arrow(array)
+    assert isinstance(series, pl.Series)  # noqa: S101 - an array makes a series
+    return series

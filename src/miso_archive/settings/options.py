@@ -18,8 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.feed import API_BASE, Feed
 from miso_archive.intervals.polite import MOST_POLLS, POLITE_GAP
 from miso_archive.settings.kafka_address import KafkaAddress, parse_kafka_address
 from miso_archive.text import has_control_characters, is_address, is_utf8, stripped
@@ -69,6 +68,12 @@ def _folder(value: object) -> object:
 def _reports_url(value: str) -> str:
     if set(value) & set("?#"):
         raise ValueError("give an address without ? and #: a report's name is put behind it")
+    return _http_url(value)
+
+
+def _base_url(value: str) -> str:
+    if set(value) & set("?#"):
+        raise ValueError("give an address without ? and #: a feed's path is put behind it")
     return _http_url(value)
 
 
@@ -230,7 +235,12 @@ class PartsSettings(ArchiveSettings):
 class Settings(PartsSettings):
     """What a run needs to know."""
 
-    api_url: Annotated[str, AfterValidator(_http_url)] = _option(RESERVE.url, "The feed's address.", "MISO_API_URL")
+    api_url: Annotated[str, AfterValidator(_http_url)] | None = _option(
+        None, "The address of the one feed of a run; unless set, the feed's path below --api-base.", "MISO_API_URL"
+    )
+    api_base: Annotated[str, AfterValidator(_base_url)] = _option(
+        API_BASE, "The address below which all feeds are, for when MISO moves them.", "MISO_API_BASE"
+    )
     timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
         30.0, "Seconds for one whole request to the feed, body included.", "MISO_TIMEOUT"
     )
@@ -259,8 +269,12 @@ class Settings(PartsSettings):
 
     @property
     def simulated(self) -> bool:
-        """Whether the feed is taken for a simulated one."""
-        return is_simulated(self.api_url)
+        """Whether the feeds are taken for simulated ones."""
+        return is_simulated(self.api_url or self.api_base)
+
+    def address(self, feed: Feed) -> str:
+        """Return where a feed is asked for."""
+        return self.api_url or f"{self.api_base.rstrip('/')}/{feed.path}"
 
 
 def given_in(settings: ArchiveSettings | None) -> dict[str, Any]:

@@ -95,14 +95,12 @@ def snapshot_body(interval_end: datetime, *, seed: int, revision: int = 0) -> by
         ValueError: `interval_end` is naive or off the grid, or `revision` is negative.
     """
     number = interval_number(interval_end)
-    label = interval_end.astimezone(EST)
-    period = label.replace(tzinfo=None).isoformat()
+    period = period_of(interval_end)
     rows = [
         {"Name": row.name, "Period": period, "Price": row.price, "Description": row.description}
         for row in _rows(number, seed, revision)
     ] or _placeholder(number, seed, period)
-    ref_id = f"{_date(label)} - Interval {label:%H:%M} EST"
-    return orjson.dumps({"RefId": ref_id, "Constraint": rows})
+    return orjson.dumps({"RefId": ref_id_of(interval_end), "Constraint": rows})
 
 
 def documented_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
@@ -158,6 +156,25 @@ def interval_number(interval_end: datetime) -> int:
     if rest:
         raise ValueError(f"an interval ends on a multiple of five minutes: {interval_end.isoformat()}")
     return number
+
+
+def ref_id_of(interval_end: datetime) -> str:
+    """Spell the label of an interval as the live feeds do."""
+    label = interval_end.astimezone(EST)
+    return f"{_date(label)} - Interval {label:%H:%M} EST"
+
+
+def period_of(interval_end: datetime) -> str:
+    """Spell it as rows do."""
+    return interval_end.astimezone(EST).replace(tzinfo=None).isoformat()
+
+
+def zone_cents(number: int, seed: int) -> dict[int, int]:
+    """Return by how much the reserve constraints of an interval bind in each zone, in $0.01/MW."""
+    found: dict[int, int] = {}
+    for row in _rows(number, seed, revision=0):
+        found[row.zone] = found.get(row.zone, 0) + row.cents
+    return found
 
 
 def _date(label: datetime) -> str:

@@ -12,13 +12,17 @@ from time import monotonic
 from typing import Self
 from urllib.parse import urlsplit
 
+from miso_archive.feeds import FEEDS
+from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.simulate.bodies import body_of
 from miso_archive.simulate.faults import Reply, check_faults, fault_reply, pick_fault
-from miso_archive.simulate.market import interval_number, snapshot_body
+from miso_archive.simulate.market import interval_number
 from miso_archive.simulate.wire import ReplyServer, compressed
 
 FEED_PATH = urlsplit(RESERVE.url).path
+_FEEDS = {urlsplit(feed.url).path: feed for feed in FEEDS.values()}
 STATUS_PATH = "/simulated/status"
 
 # Long before the feed began, so that nobody takes a simulated archive for a real one.
@@ -32,6 +36,7 @@ class ServedRequest:
     """What one request for the feed was answered with.
 
     Attributes:
+        feed: the feed's name.
         number: 1 for the first request for the feed's path.
         status: the HTTP status; meaningless when the connection was reset.
         fault: the drawn fault's name, or None for a normal or scripted reply.
@@ -41,6 +46,7 @@ class ServedRequest:
         at: seconds on this machine's monotonic clock when the request was taken.
     """
 
+    feed: str
     number: int
     status: int
     fault: str | None
@@ -97,10 +103,10 @@ class SimulatedFeed:
 
         self._lock = Lock()
         self._advanced = 0
-        self._revised: tuple[datetime, int] = (self._start, 0)
-        self._last_served: datetime | None = None
+        self._revised: dict[str, tuple[datetime, int]] = {}
+        self._last_served: dict[str, datetime] = {}
         self._script: deque[Reply] = deque()
-        self._hits = 0
+        self._hits: Counter[str] = Counter()
         self._requests: deque[ServedRequest] = deque(maxlen=_REQUESTS_KEPT)
         self._faults_served: Counter[str] = Counter()
         self._server = ReplyServer(host, port, self._respond)
@@ -119,8 +125,17 @@ class SimulatedFeed:
 
     @property
     def url(self) -> str:
-        """The address of the simulated feed."""
-        return f"http://{self._server.server_name}:{self._server.server_port}{FEED_PATH}"
+        """The address of reserve."""
+        return f"{self._address}{FEED_PATH}"
+
+    @property
+    def base_url(self) -> str:
+        """The address below which all feeds are."""
+        return f"{self._address}{FEED_PATH.removesuffix(f'/{RESERVE.path}')}"
+
+    @property
+    def _address(self) -> str:
+        return f"http://{self._server.server_name}:{self._server.server_port}"
 
     @property
     def status_url(self) -> str:
@@ -129,14 +144,18 @@ class SimulatedFeed:
 
     @property
     def hits(self) -> int:
-        """How many requests came for the feed's path."""
-        return self._hits
+        """How many requests came for the path of reserve."""
+        return self._hits[RESERVE.name]
 
     @property
     def requests(self) -> list[ServedRequest]:
-        """The latest requests for the feed's path, at most 10,000, oldest first."""
+        """The latest requests for the path of reserve, at most 10,000 of all feeds, oldest first."""
+        return self.requests_for(RESERVE)
+
+    def requests_for(self, feed: Feed) -> list[ServedRequest]:
+        """Return the latest requests for a feed's path, at most 10,000 of all feeds, oldest first."""
         with self._lock:
-            return list(self._requests)
+            return [request for request in self._requests if request.feed == feed.name]
 
     @property
     def interval_end(self) -> datetime:
@@ -152,7 +171,7 @@ class SimulatedFeed:
     def revise(self) -> None:
         """Serve the present interval's next revision from now on, until the clock moves to another interval."""
         with self._lock:
-            self._revise(self.interval_end)
+            self._revise(RESERVE, self.interval_end)
 
     def script(self, *replies: Reply) -> None:
         """Answer the next requests for the feed with these replies, one each, before going on as usual."""
@@ -160,8 +179,8 @@ class SimulatedFeed:
             self._script.extend(replies)
 
     def _respond(self, path: str, headers: Mapping[str, str]) -> Reply:
-        if path == FEED_PATH:
-            reply = self._serve(headers)
+        if path in _FEEDS:
+            reply = self._serve(_FEEDS[path], headers)
             return compressed(reply) if self._compress and _accepts_gzip(headers) else reply
         if path == STATUS_PATH:
             return Reply(body=json.dumps(self._status()).encode())
@@ -171,47 +190,53 @@ class SimulatedFeed:
         with self._lock:
             return {
                 "simulated": True,
-                "hits": self._hits,
+                "hits": self.hits,
                 "interval_end": self.interval_end.isoformat(),
                 "seed": self._seed,
                 "faults_served": dict(self._faults_served),
             }
 
-    def _serve(self, headers: Mapping[str, str]) -> Reply:
+    def _serve(self, feed: Feed, headers: Mapping[str, str]) -> Reply:
         with self._lock:
-            self._hits += 1
-            fault, reply = self._next_reply()
-            body = self._normal_body() if reply.body is None else reply.body
+            self._hits[feed.name] += 1
+            hits = self._hits[feed.name]
+            fault, reply = self._next_reply(feed, hits)
+            body = self._normal_body(feed, hits) if reply.body is None else reply.body
             reply = replace(reply, body=body)
             sent = b"" if reply.reset else body[: reply.truncate_to]
-            self._requests.append(ServedRequest(self._hits, reply.status, fault, headers, sent, monotonic()))
+            self._requests.append(ServedRequest(feed.name, hits, reply.status, fault, headers, sent, monotonic()))
             return reply
 
-    def _next_reply(self) -> tuple[str | None, Reply]:
-        if self._script:
+    def _next_reply(self, feed: Feed, hits: int) -> tuple[str | None, Reply]:
+        if self._script and feed is RESERVE:
             return None, self._script.popleft()
-        fault = pick_fault(self._faults, seed=self._seed, number=self._hits)
+        fault = pick_fault(self._faults, seed=self._seed + _place(feed), number=hits)
         if fault is None:
             return None, Reply()
         self._faults_served[fault] += 1
         return fault, fault_reply(fault, port=self._server.server_port)
 
-    def _normal_body(self) -> bytes:
+    def _normal_body(self, feed: Feed, hits: int) -> bytes:
         interval_end = self.interval_end
-        if interval_end == self._last_served and self._revision_rate > self._draw():
-            self._revise(interval_end)
-        self._last_served = interval_end
-        return snapshot_body(interval_end, seed=self._seed, revision=self._revision_of(interval_end))
+        if interval_end == self._last_served.get(feed.name) and self._revision_rate > self._draw(feed, hits):
+            self._revise(feed, interval_end)
+        self._last_served[feed.name] = interval_end
+        return body_of(feed, interval_end, seed=self._seed, revision=self._revision_of(feed, interval_end))
 
-    def _draw(self) -> float:
-        return random.Random(f"revision {self._seed} {self._hits}").random()  # noqa: S311 - a simulation keeps no secrets
+    def _draw(self, feed: Feed, hits: int) -> float:
+        return random.Random(f"revision {self._seed + _place(feed)} {hits}").random()  # noqa: S311 - a simulation keeps no secrets
 
-    def _revise(self, interval_end: datetime) -> None:
-        self._revised = (interval_end, self._revision_of(interval_end) + 1)
+    def _revise(self, feed: Feed, interval_end: datetime) -> None:
+        self._revised[feed.name] = (interval_end, self._revision_of(feed, interval_end) + 1)
 
-    def _revision_of(self, interval_end: datetime) -> int:
-        revised, revision = self._revised
+    def _revision_of(self, feed: Feed, interval_end: datetime) -> int:
+        revised, revision = self._revised.get(feed.name, (interval_end, 0))
         return revision if revised == interval_end else 0
+
+
+def _place(feed: Feed) -> int:
+    """Return what sets a feed's faults and revisions apart from those of the others; reserve's are the seed's own."""
+    return list(FEEDS).index(feed.name)
 
 
 def _accepts_gzip(headers: Mapping[str, str]) -> bool:

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from miso_archive.contract.findings import FailureCode
 from miso_archive.extras import needs
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.feed import OF_MISO
 from miso_archive.settings.options import ArchiveSettings
 from miso_archive.store.block import saved_bucket
 from miso_archive.store.folder import Folder
@@ -82,9 +82,14 @@ def open_to_read(archive: ArchiveAddress) -> Store:
 
 def refuse_no_archive(store: Store) -> None:
     """Raise ArchiveError where nothing of an archive is in a folder. S3 is not asked: a scan of it is lazy."""
-    if isinstance(store, Folder) and not any(store.has_folders(f"{room}/{RESERVE.dataset}") for room in ROOMS):
+    if isinstance(store, Folder) and not _holds_anything(store):
         message = f"{store.location} is no archive: nothing was collected into it"
         raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
+
+
+def _holds_anything(store: Folder) -> bool:
+    datasets = (f"{room}/{name}" for room in ROOMS for name in store.folders(room) if name.startswith(OF_MISO))
+    return any(store.has_folders(dataset) for dataset in datasets)
 
 
 def _at_address(address: str) -> Store:

@@ -2,15 +2,12 @@
 
 import re
 from datetime import date, datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import day_named
 from miso_archive.store.response import Response
-
-Table = Literal["constraints", "snapshots"]
-"""The tables of compacted months."""
 
 ROOMS: Final = ("sourcing", "curated", "quarantine", "reports")
 """The folders of an archive that have one of each dataset in it; one is there as soon as anything is kept."""
@@ -126,12 +123,12 @@ def is_report_revision(name: str, file_name: str) -> bool:
     return re.fullmatch(pattern, name, re.ASCII) is not None
 
 
-def curated_folder(feed: Feed, table: Table) -> str:
+def curated_folder(feed: Feed, table: str) -> str:
     """Return the folder of a table's compacted months."""
     return f"curated/{feed.dataset}/{table}"
 
 
-def curated_key(feed: Feed, table: Table, month: date) -> str:
+def curated_key(feed: Feed, table: str, month: date) -> str:
     """Return the key of a compacted month."""
     return f"{curated_folder(feed, table)}/{month:%Y-%m}.parquet"
 

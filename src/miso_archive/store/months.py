@@ -7,37 +7,36 @@ from datetime import date
 from io import BytesIO
 from typing import Final, Self
 
+import orjson
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from miso_archive.feeds.columns import CONSTRAINT_COLUMNS, CONSTRAINTS, SNAPSHOT_COLUMNS, SNAPSHOTS, Column
+from miso_archive.feeds.columns import columns_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.market_days import days_between
-from miso_archive.store.layout import Table, curated_folder, month_named
+from miso_archive.store.layout import curated_folder, month_named
 from miso_archive.store.store import Store
 from miso_archive.store.unreadable import Unreadable
 
-SCHEMAS: Final[dict[Table, pl.Schema]] = {"constraints": CONSTRAINTS, "snapshots": SNAPSHOTS}
-_COLUMNS: Final[dict[Table, tuple[Column, ...]]] = {
-    "constraints": CONSTRAINT_COLUMNS,
-    "snapshots": SNAPSHOT_COLUMNS,
-}
 VERSION: Final = 2
 """The layout of compacted files. Where one is of an unknown version the raw objects are read, until compacted anew."""
 
-_METADATA: Final = "miso_reserve"
 _SEAL: Final = "sha256"
 # Stands where the seal will, while the file is digested.
 _UNSEALED: Final = "0" * 64
 _UNSEALED_VERSION: Final = 1
+_DAMAGED: Final = (
+    *(ValidationError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, OSError),
+    *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
+)
 
 
 class Compacted(BaseModel):
     """What a compacted month says of itself, in the Parquet file's own metadata.
 
     ``first`` and ``through`` are the market days it covers, both included; ``objects`` is a digest of the keys of the
-    raw objects it was made from, ``skipped`` names those of them that could not be read; ``snapshots`` and
-    ``constraints`` count the rows of both tables.
+    raw objects it was made from, ``skipped`` names those of them that could not be read; ``snapshots`` and ``rows``
+    count those of all the feed's tables: as JSON each count stands under the name of its table.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,7 +46,7 @@ class Compacted(BaseModel):
     through: date
     objects: str
     snapshots: int
-    constraints: int
+    rows: dict[str, int]
     skipped: tuple[Unreadable, ...]
 
     @property
@@ -55,10 +54,12 @@ class Compacted(BaseModel):
         """The market days that the month's file answers for."""
         return days_between(self.first, self.through)
 
-    def as_parquet(self, table: Table, rows: pl.DataFrame) -> bytes:
+    def as_parquet(self, feed: Feed, table: str, rows: pl.DataFrame) -> bytes:
         """Return the sealed Parquet file of a table's rows, with this and what the columns mean in its metadata."""
-        columns = {column.name: f"{column.unit}: {column.meaning}".removeprefix(": ") for column in _COLUMNS[table]}
-        metadata = {_METADATA: self.model_dump_json(), "columns": json.dumps(columns), _SEAL: _UNSEALED}
+        columns = {
+            column.name: f"{column.unit}: {column.meaning}".removeprefix(": ") for column in columns_of(feed, table)
+        }
+        metadata = {_statement(feed): self._as_json(), "columns": json.dumps(columns), _SEAL: _UNSEALED}
         file = BytesIO()
         rows.write_parquet(file, metadata=metadata)
         data = bytearray(file.getvalue())
@@ -66,19 +67,31 @@ class Compacted(BaseModel):
         data[place : place + len(_UNSEALED)] = hashlib.sha256(data).hexdigest().encode()
         return bytes(data)
 
+    def _as_json(self) -> str:
+        said: dict[str, object] = {}
+        for name, value in self.model_dump(mode="json").items():
+            said |= self.rows if name == "rows" else {name: value}
+        return orjson.dumps(said).decode()
+
     @classmethod
-    def of(cls, file: bytes | OSError) -> Self | None:
+    def of(cls, feed: Feed, file: bytes | OSError) -> Self | None:
         """Read what a Parquet file says of itself; None when it is damaged or no compacted month we know."""
         if isinstance(file, OSError):
             return None
         try:
             metadata = pl.read_parquet_metadata(BytesIO(file))
-            compacted = cls.model_validate_json(metadata.get(_METADATA, ""))
-        except (ValidationError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+            said = orjson.loads(metadata.get(_statement(feed), ""))
+            said["rows"] = {table.name: said.pop(table.name) for table in feed.contract.tables}
+            compacted = cls.model_validate_json(orjson.dumps(said))
+        except _DAMAGED:
             return None
         if compacted.version == VERSION:
             return compacted if _is_sealed(file, metadata.get(_SEAL, "")) else None
         return compacted if compacted.version == _UNSEALED_VERSION and _SEAL not in metadata else None
+
+
+def _statement(feed: Feed) -> str:
+    return f"miso_{feed.name}"
 
 
 def months_of(days: Iterable[date]) -> list[date]:
@@ -86,7 +99,7 @@ def months_of(days: Iterable[date]) -> list[date]:
     return sorted({day.replace(day=1) for day in days})
 
 
-def compacted_months(store: Store, feed: Feed, table: Table) -> list[date]:
+def compacted_months(store: Store, feed: Feed, table: str) -> list[date]:
     """Return the months that stand compacted: one listing."""
     [names] = store.names([curated_folder(feed, table)])
     return [month for name in names if (month := month_named(name))]

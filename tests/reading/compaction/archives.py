@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from miso_archive.store.layout import Table
     from miso_archive.store.store import Store
 
 SEED = 307
@@ -28,7 +27,7 @@ JULY, AUGUST = date(2026, 7, 1), date(2026, 8, 1)
 CURATED = "curated/miso_binding_constraints_reserve"
 RAW = "sourcing/miso_binding_constraints_reserve"
 AFTER_JULY = datetime(2026, 8, 1, 12, 0, tzinfo=EST)
-TABLES: tuple[Table, Table] = ("constraints", "snapshots")
+TABLES = ("constraints", "snapshots")
 
 
 def at(text: str) -> datetime:
@@ -59,7 +58,7 @@ def fill(archive: Store, first: date, days: int) -> None:
             store(archive, interval_end, body(interval_end, seed=SEED, revision=revision))
 
 
-def frame(folder: Path, table: Table = "constraints", **options: Any) -> pl.DataFrame:  # noqa: ANN401 - the reader's
+def frame(folder: Path, table: str = "constraints", **options: Any) -> pl.DataFrame:  # noqa: ANN401 - the reader's
     """All rows of a table, superseded ones too."""
     scan = scan_constraints if table == "constraints" else scan_snapshots
     return scan(folder, latest_only=False, **options).collect()
@@ -83,7 +82,7 @@ def from_raw(folder: Path, elsewhere: Path) -> list[pl.DataFrame]:
     return frames(elsewhere)
 
 
-def compacted_file(folder: Path, table: Table = "constraints", month: str = "2026-07") -> Path:
+def compacted_file(folder: Path, table: str = "constraints", month: str = "2026-07") -> Path:
     """Where a compacted month stands."""
     return folder / CURATED / table / f"{month}.parquet"
 

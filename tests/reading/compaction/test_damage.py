@@ -32,8 +32,6 @@ from tests.reading.compaction.archives import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from miso_archive.store.layout import Table
-
 
 class TestDamage:
     DAMAGE = (("truncated", "07-05 08:10"), ("empty", "07-06 00:05"), ("not gzip", "07-07 00:00"))
@@ -72,7 +70,7 @@ class TestDamage:
         assert sorted(message_after.partition(": ")[2].split("; ")) == sorted(message.partition(": ")[2].split("; "))
 
     @pytest.mark.parametrize("table", TABLES)
-    def test_strict_raises_from_compacted_too(self, folder: Path, damaged: dict[str, bytes], table: Table) -> None:
+    def test_strict_raises_from_compacted_too(self, folder: Path, damaged: dict[str, bytes], table: str) -> None:
         """With strict, an object that could not be read when the month was compacted still raises."""
         compacted(folder)
         with pytest.raises((UnreadableObjectError, pl.exceptions.ComputeError)) as caught:
@@ -113,7 +111,7 @@ class TestDamage:
         assert state(folder) == before
 
     @pytest.mark.parametrize("absent", ["constraints", "snapshots"])
-    def test_either_table_is_enough_to_miss_raw_objects(self, folder: Path, absent: Table) -> None:
+    def test_either_table_is_enough_to_miss_raw_objects(self, folder: Path, absent: str) -> None:
         """Where one of the two files is gone as well, the other still is not made less."""
         compacted(folder)
         compacted_file(folder, absent).unlink()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.reading.compaction import compact_month
 from miso_archive.store.months import VERSION, Compacted
 from miso_archive.store.store import ArchiveError
@@ -39,10 +40,10 @@ class TestForeignParquet:
         if kind == "foreign":
             pl.DataFrame({"a": [1]}).write_parquet(path)
         elif kind == "other version":
-            standing = Compacted.of(data)
+            standing = Compacted.of(RESERVE, data)
             assert standing is not None
             other = standing.model_copy(update={"version": VERSION + 1})
-            path.write_bytes(other.as_parquet("constraints", pl.read_parquet(path).clear()))
+            path.write_bytes(other.as_parquet(RESERVE, "constraints", pl.read_parquet(path).clear()))
         elif kind == "unreadable metadata":
             pl.read_parquet(path).clear().write_parquet(path, metadata={"miso_reserve": '{"version": 1}'})
         else:
@@ -67,7 +68,7 @@ class TestForeignParquet:
         """A file with any bit turned over, in what it says of itself, in its footer or its rows, counts as none."""
         compacted(folder)
         data = compacted_file(folder).read_bytes()
-        assert Compacted.of(data) is not None
+        assert Compacted.of(RESERVE, data) is not None
         metadata = pl.read_parquet_metadata(BytesIO(data))
         footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
         places = {place for name in ("miso_reserve", "sha256") for place in _value_places(data, name, metadata[name])}
@@ -75,7 +76,7 @@ class TestForeignParquet:
         assert min(places) > footer
         bits = {8 * place + bit for place in places for bit in range(8)}
         bits |= {*range(8 * footer, 8 * len(data), 23), *range(0, 8 * footer, 997)}
-        assert [bit for bit in sorted(bits) if Compacted.of(turned(data, bit)) is not None] == []
+        assert [bit for bit in sorted(bits) if Compacted.of(RESERVE, turned(data, bit)) is not None] == []
 
     def test_a_month_with_another_day_in_its_statement_is_read_from_raw(self, folder: Path, filled: Path) -> None:
         """A file that after damage names other days or counts, in good order, makes the raw objects be read."""
@@ -113,9 +114,10 @@ class TestUnsealed:
         compacted(folder)
         for table in TABLES:
             path = compacted_file(folder, table)
-            standing = Compacted.of(path.read_bytes())
+            standing = Compacted.of(RESERVE, path.read_bytes())
             assert standing is not None
-            statement = standing.model_copy(update={"version": 1}).model_dump_json()
+            said = pl.read_parquet_metadata(path)["miso_reserve"]
+            statement = said.replace(f'"version":{VERSION}', '"version":1')
             pl.read_parquet(path).write_parquet(path, metadata={"miso_reserve": statement, "columns": "{}"})
         return folder
 
@@ -127,7 +129,7 @@ class TestUnsealed:
     def test_the_next_compaction_seals_it(self, unsealed: Path, filled: Path) -> None:
         """The next run writes both files anew, and the one after it nothing."""
         assert compacted(unsealed).written
-        sealed = [Compacted.of(compacted_file(unsealed, table).read_bytes()) for table in TABLES]
+        sealed = [Compacted.of(RESERVE, compacted_file(unsealed, table).read_bytes()) for table in TABLES]
         assert [one and one.version for one in sealed] == [VERSION] * 2
         assert same(frames(unsealed), frames(filled))
         assert not compacted(unsealed).written
@@ -144,7 +146,7 @@ class TestUnsealed:
         """A sealed file that says it is of the version without one is not believed."""
         compacted(folder)
         data = compacted_file(folder).read_bytes()
-        assert Compacted.of(data.replace(b'{"version":2', b'{"version":1')) is None
+        assert Compacted.of(RESERVE, data.replace(b'{"version":2', b'{"version":1')) is None
 
 
 def _value_places(data: bytes, name: str, value: str) -> range:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from miso_archive.store.layout import Table
 
 pytestmark = pytest.mark.slow("kills a process at each step")
 
@@ -82,7 +81,7 @@ compact_month(folder, date(2026, 7, 1), now=datetime.fromisoformat(now))
     ],
 )
 def test_killed_anywhere_the_reader_answers_right(
-    folder: Path, tmp_path: Path, earlier: str, table: Table, moment: str
+    folder: Path, tmp_path: Path, earlier: str, table: str, moment: str
 ) -> None:
     """Killed before, in or after the writing of a table: right rows at once, and no rubbish after the next run."""
     if earlier:
@@ -187,7 +186,7 @@ STEPS = {"all": (Days(), 7), "period": (Days.of("2026-06-30", "2026-08-02"), 6)}
 )
 @pytest.mark.parametrize("table", TABLES)
 def test_a_compaction_that_finishes_between_changes_nothing(
-    folder: Path, table: Table, days: Days, steps: int, call: int
+    folder: Path, table: str, days: Days, steps: int, call: int
 ) -> None:
     """Whichever step of a reading a compaction finishes before, no row is lost or there twice."""
     compacted(folder, now=at("07-15 12:00"))

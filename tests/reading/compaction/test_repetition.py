@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.reading.compaction import compact_month
 from miso_archive.store.folder import Folder
 from miso_archive.store.months import Compacted
@@ -81,7 +82,7 @@ class TestRepetition:
         """A day that closes without a snapshot is compacted too, so that it is not looked for again."""
         assert compacted(small, now=at("07-05 12:00")).through == date(2026, 7, 4)
         assert compacted(small, now=at("07-10 12:00")).through == date(2026, 7, 9)
-        standing = [Compacted.of(compacted_file(small, table).read_bytes()) for table in TABLES]
+        standing = [Compacted.of(RESERVE, compacted_file(small, table).read_bytes()) for table in TABLES]
         assert [one and one.through for one in standing] == [date(2026, 7, 9)] * 2
 
     def test_one_table_gone_is_written_again(self, folder: Path) -> None:

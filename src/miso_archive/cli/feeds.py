@@ -1,0 +1,22 @@
+"""The command ``miso-archive feeds``: what can be collected."""
+
+import polars as pl
+
+from miso_archive.cli.output import File, Format, Output
+from miso_archive.feeds import FEEDS
+
+
+def feeds(
+    *,
+    format: Format | None = None,  # noqa: A002 - the option's name
+    output: File = None,
+) -> int:
+    """Carry out ``feeds``.
+
+    Args:
+        format: A table, or CSV, Parquet or a JSON array; as the file of --output is named, else a table.
+        output: A file to write instead of standard output, which is -.
+    """
+    rows = [(feed.name, feed.title, feed.dataset, feed.url) for feed in FEEDS.values()]
+    Output.of(format, output).write(pl.DataFrame(rows, ["feed", "title", "dataset", "address"], orient="row"))
+    return 0

@@ -1,0 +1,53 @@
+"""The option by which commands are told of which feeds: ``--feed``."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter, Token
+
+from miso_archive.feeds import FEEDS
+from miso_archive.feeds.feed import Feed
+from miso_archive.text import shown
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ALL: Final = "all"
+
+
+def _one(_kind: object, tokens: Sequence[Token]) -> str:
+    """Read one feed's name."""
+    name = tokens[-1].value.strip()
+    if name not in FEEDS:
+        raise ValueError(f"{shown(name)} is no feed: it is one of {', '.join(FEEDS)}")
+    return name
+
+
+def _several(_kind: object, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """Read feeds that are listed with commas, with blanks, or one by one; ``all`` is every one."""
+    names = [name for token in tokens for part in token.value.split(",") if (name := part.strip())]
+    for name in names:
+        if name not in {*FEEDS, ALL}:
+            raise ValueError(f"{shown(name)} is no feed: it is one of {', '.join(FEEDS)}, or {ALL}")
+    if not names:
+        raise ValueError(f"it names none of {', '.join(FEEDS)}, nor {ALL}")
+    return tuple(name for name in FEEDS if name in names or ALL in names)
+
+
+OneFeed = Annotated[str, Parameter(name="--feed", converter=_one)]
+Feeds = Annotated[tuple[str, ...], Parameter(name="--feed", consume_multiple=True, negative=(), converter=_several)]
+
+
+def named(names: Sequence[str]) -> list[Feed]:
+    """Return the feeds of these names."""
+    return [FEEDS[name] for name in names]
+
+
+def together(frames: "Mapping[str, pl.DataFrame]") -> "pl.DataFrame":
+    """Return the frames of several feeds in one, each row with its ``feed``; that of a single one as it is."""
+    import polars as pl  # noqa: PLC0415 - collect, which needs it not, is told of feeds here too
+
+    if len(frames) == 1:
+        return next(iter(frames.values()))
+    told = [frame.select(pl.lit(name).alias("feed"), pl.all()) for name, frame in frames.items()]
+    return pl.concat(told, how="diagonal")

@@ -1,0 +1,120 @@
+"""What texts of many bodies mean, where they say it as the feed does. Pure.
+
+Each kind of value is read here as ``contract.kinds`` reads it, column by column: numbers by a cast, what names the
+interval again by the text that is expected, all else text by text, each once. Where one is not read so it is handed to
+the kind itself.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import polars as pl
+
+from miso_archive.contract.kinds import CLOCK, EST_CLOCK, MARKET_DAY, PERIOD, Kind, WrongValueError
+from miso_archive.intervals.labels import INTERVAL
+
+_MINUTES: Final = range(24 * 60)
+_CLOCK: Final = pl.Series([f"{minute // 60:02}:{minute % 60:02}" for minute in _MINUTES])
+_TWELVE_HOURS: Final = pl.Series(
+    [f"{(minute // 60 + 11) % 12 + 1}:{minute % 60:02}:00 {'AM' if minute < 12 * 60 else 'PM'}" for minute in _MINUTES]
+)
+
+
+class Labels:
+    """The labels of some bodies, and how the feed spells them. Days recur, so each is spelled once."""
+
+    def __init__(self, ends: pl.Series) -> None:
+        self.ends = ends
+        self._spelled: dict[str, pl.Series] = {}
+
+    def spelled(self, kind: Kind) -> pl.Series | None:
+        """Return the labels as values of this kind are spelled; None for a kind that names no time."""
+        name = kind.name.removeprefix("optional ")
+        if name not in self._spelled:
+            spell = _SPELLINGS.get(name)
+            if spell is None:
+                return None
+            self._spelled[name] = spell(self)
+        return self._spelled[name]
+
+    def ref_ids(self) -> pl.Series:
+        """Return the labels as a RefId is spelled."""
+        return _joined(self.day("%d-%b-%Y"), " - Interval ", self.clock(_CLOCK), " EST")
+
+    def clock(self, spellings: pl.Series) -> pl.Series:
+        """Return the labels' times of day, each out of 1440 spellings."""
+        minute = self.ends.dt.hour().cast(pl.Int32) * 60 + self.ends.dt.minute()
+        return spellings.gather(minute)
+
+    def day(self, spelling: str, *, market: bool = False) -> pl.Series:
+        """Return the labels' dates, or their market days."""
+        days = ((self.ends - INTERVAL) if market else self.ends).dt.date()
+        run = days.rle_id()
+        return days.gather(run.arg_unique()).dt.strftime(spelling).gather(run)
+
+
+def _joined(*parts: pl.Series | str) -> pl.Series:
+    return pl.select(pl.concat_str(*(pl.lit(part) for part in parts))).to_series()
+
+
+_SPELLINGS: Final[dict[str, Callable[[Labels], pl.Series]]] = {
+    PERIOD.name: lambda labels: _joined(labels.day("%Y-%m-%d"), "T", labels.clock(_CLOCK), ":00"),
+    EST_CLOCK.name: lambda labels: _joined(labels.day("%Y-%m-%d"), " ", labels.clock(_TWELVE_HOURS)),
+    CLOCK.name: lambda labels: labels.clock(_CLOCK),
+    MARKET_DAY.name: lambda labels: labels.day("%m-%d-%Y", market=True),
+}
+
+
+class Read(NamedTuple):
+    """One field of some rows: which of them the contract takes, and what they mean."""
+
+    is_right: pl.Series
+    values: pl.Series
+
+
+def read_numbers(kind: Kind, texts: pl.Series) -> Read:
+    """Read numbers: by a cast, and what that does not take by the kind itself. Null stays null, and is not right."""
+    values = texts.cast(pl.Float64, strict=False)
+    is_right = values.is_finite().fill_null(value=False)
+    odd = ~is_right & texts.is_not_null()
+    if odd.any():
+        found = read_each(kind, texts.filter(odd), pl.Float64())
+        at = odd.arg_true()
+        is_right = is_right.scatter(at, found.is_right)
+        values = values.scatter(at, found.values)
+    return Read(is_right, values)
+
+
+def read_again(kind: Kind, texts: pl.Series, expected: pl.Series, labels: pl.Series) -> Read:
+    """Read what names the interval again: it is the label where it is spelled as expected."""
+    is_right = (texts == expected).fill_null(value=False)
+    values = labels
+    odd = ~is_right & texts.is_not_null()
+    if odd.any():
+        is_time = kind.holds is datetime
+        found = read_each(kind, texts.filter(odd), labels.dtype if is_time else pl.Null())
+        at = odd.arg_true()
+        is_right = is_right.scatter(at, found.is_right)
+        values = values.scatter(at, found.values) if is_time else values
+    return Read(is_right, values)
+
+
+def read_each(kind: Kind, texts: pl.Series, dtype: pl.DataType) -> Read:
+    """Read each text that there is once, by the kind itself; null stays null, and is not right."""
+    known = texts.unique().drop_nulls()
+    meant: list[object] = []
+    wrong: list[object] = []
+    for text in known:
+        try:
+            meant.append(kind.read(text))
+        except WrongValueError:
+            meant.append(None)
+            wrong.append(text)
+    is_right = texts.is_not_null()
+    if wrong:
+        is_right &= ~texts.is_in(wrong).fill_null(value=False)
+    if isinstance(dtype, pl.Null) or (isinstance(dtype, pl.String) and meant == known.to_list()):
+        return Read(is_right, texts)
+    values = texts.replace_strict(known, pl.Series(meant, dtype=dtype, strict=False), default=None, return_dtype=dtype)
+    return Read(is_right, values)

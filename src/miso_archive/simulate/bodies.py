@@ -1,0 +1,41 @@
+"""What the simulated host answers for each feed."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from miso_archive.feeds.feed import Feed
+from miso_archive.simulate.market import snapshot_body
+from miso_archive.simulate.sisters import (
+    asm_body,
+    figures_body,
+    fuel_body,
+    lmp_body,
+    subregional_body,
+    transmission_body,
+)
+
+_BODIES: Final[dict[str, Callable[..., bytes]]] = {
+    "reserve": snapshot_body,
+    "transmission": transmission_body,
+    "subregional": subregional_body,
+    "rt_exante_lmp": lmp_body,
+    "asm_mcp": asm_body,
+    "fuel_mix": fuel_body,
+    "snapshot": figures_body,
+}
+
+
+def body_of(feed: Feed, present: datetime, *, seed: int, revision: int = 0) -> bytes:
+    """Give what a feed shows while an interval is the present one: a feed with a lead is labelled ahead by it.
+
+    Args:
+        feed: The feed.
+        present: The END of the present interval, an aware time on the five-minute grid.
+        seed: Names the simulated market.
+        revision: 0 is the first publication.
+
+    Raises:
+        ValueError: ``present`` is naive or off the grid, or ``revision`` is negative.
+    """
+    return _BODIES[feed.name](present + feed.lead, seed=seed, revision=revision)
