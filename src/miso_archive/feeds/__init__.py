@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.feeds.reserve import RESERVE
 
 FEEDS: Final = {
     feed.name: feed
     for feed in (
         RESERVE,
+        FUEL_MIX,
     )
 }
 """All feeds, by what people type."""
