@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.rt_exante_lmp import RT_EXANTE_LMP
 
 FEEDS: Final = {
     feed.name: feed
     for feed in (
         RESERVE,
+        RT_EXANTE_LMP,
         FUEL_MIX,
     )
 }
