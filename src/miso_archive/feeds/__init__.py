@@ -6,11 +6,13 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.feeds.rt_exante_lmp import RT_EXANTE_LMP
+from miso_archive.feeds.transmission import TRANSMISSION
 
 FEEDS: Final = {
     feed.name: feed
     for feed in (
         RESERVE,
+        TRANSMISSION,
         RT_EXANTE_LMP,
         FUEL_MIX,
     )

@@ -1,0 +1,57 @@
+"""MISO's binding transmission constraints, real time (seen 2026-10-02).
+
+Names are cut at 48 characters **[computed]**. What a constraint without a curve of its own leaves empty is absent.
+"""
+
+import operator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from miso_archive.contract.findings import RefusalCode
+from miso_archive.contract.kinds import AMOUNT, FLAG, PERIOD, TEXT, optional
+from miso_archive.contract.rows import Contract, Row, Table, published
+from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.nothing_binds import NOTHING_BINDS
+
+
+def _break_point(key: str, meaning: str, unit: str = "") -> Any:  # noqa: ANN401 - stands where the field's own type is declared
+    return published(key, optional(AMOUNT), meaning, unit=unit, bad=RefusalCode.BAD_BREAK_POINT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransmissionConstraint(Row):
+    """One binding constraint: ``shadow_price`` in $/MWh with the sign as published, ``period`` in EST."""
+
+    constraint_name: str = published("Name", TEXT, "The constraint as published.", bad=RefusalCode.EMPTY_NAME)
+    period: datetime = published(
+        "Period",
+        PERIOD,
+        bad=RefusalCode.UNREADABLE_PERIOD,
+        empty=RefusalCode.EMPTY_PERIOD,
+        agrees=operator.eq,
+        kept=False,
+    )
+    shadow_price: float = published(
+        "Price", AMOUNT, "The sign as published: negative where it binds.", unit="$/MWh", bad=RefusalCode.BAD_PRICE
+    )
+    override: bool | None = published("OVERRIDE", optional(FLAG), "`OVERRIDE`.", bad=RefusalCode.BAD_OVERRIDE)
+    curve_type: str | None = published("CURVETYPE", optional(TEXT), "`MW` or `PERCENT`, as published.")
+    bp1: float | None = _break_point("BP1", "The first break point, in MW or percent by `curve_type`.")
+    pc1: float | None = _break_point("PC1", "Its price.", "$/MWh")
+    bp2: float | None = _break_point("BP2", "The second break point, likewise.")
+    pc2: float | None = _break_point("PC2", "Its price.", "$/MWh")
+
+
+TRANSMISSION: Final = Feed(
+    name="transmission",
+    dataset="miso_binding_constraints_realtime",
+    file_stem="binding_constraints_realtime",
+    path="BindingConstraints/RealTime",
+    title="Transmission binding constraints",
+    contract=Contract(
+        label="RefId",
+        tables=(Table(name="constraints", at="Constraint", row=TransmissionConstraint),),
+        quiet=NOTHING_BINDS,
+    ),
+)
