@@ -6,6 +6,7 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.feeds.rt_exante_lmp import RT_EXANTE_LMP
+from miso_archive.feeds.subregional import SUBREGIONAL
 from miso_archive.feeds.transmission import TRANSMISSION
 
 FEEDS: Final = {
@@ -13,6 +14,7 @@ FEEDS: Final = {
     for feed in (
         RESERVE,
         TRANSMISSION,
+        SUBREGIONAL,
         RT_EXANTE_LMP,
         FUEL_MIX,
     )
