@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from miso_archive.feeds.asm_mcp import ASM_MCP
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.feeds.reserve import RESERVE
@@ -16,6 +17,7 @@ FEEDS: Final = {
         TRANSMISSION,
         SUBREGIONAL,
         RT_EXANTE_LMP,
+        ASM_MCP,
         FUEL_MIX,
     )
 }
