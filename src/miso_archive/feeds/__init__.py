@@ -7,6 +7,7 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.feeds.rt_exante_lmp import RT_EXANTE_LMP
+from miso_archive.feeds.snapshot import SNAPSHOT
 from miso_archive.feeds.subregional import SUBREGIONAL
 from miso_archive.feeds.transmission import TRANSMISSION
 
@@ -19,6 +20,7 @@ FEEDS: Final = {
         RT_EXANTE_LMP,
         ASM_MCP,
         FUEL_MIX,
+        SNAPSHOT,
     )
 }
 """All feeds, by what people type."""

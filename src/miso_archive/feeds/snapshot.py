@@ -1,0 +1,59 @@
+"""MISO's snapshot: demand, its peak, the cost of energy, interchange (seen 2026-07-27 and 2026-10-02).
+
+A bare list of figures, each with a clock of its own and known by how its text begins. A body has no label: ours is the
+time of the current demand. Within one label bodies differ as the minute of the interchange moves.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from miso_archive.contract.findings import RefusalCode
+from miso_archive.contract.kinds import ANY_TEXT, EST_CLOCK, MONEY, TEXT, Kind
+from miso_archive.contract.rows import Contract, Row, RowLabel, Table, published
+from miso_archive.feeds.feed import Feed
+
+_FIGURES: Final = {
+    "forecasted peak demand": "forecast_peak_demand",
+    "current demand": "current_demand",
+    "marginal energy cost": "marginal_energy_cost",
+    "scheduled imports": "net_scheduled_interchange",
+}
+
+
+def _figure(value: object) -> object:
+    text = TEXT.read(value)
+    begins = str(text).strip().lower()
+    return next((name for beginning, name in _FIGURES.items() if begins.startswith(beginning)), text)
+
+
+FIGURE: Final = Kind("figure", str, _figure, RefusalCode.NOT_TEXT)
+"""What a figure is called: one of four names, known by how its text begins; any other text as published."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure(Row):
+    """One figure: ``value`` in MW, the marginal energy cost in $/MWh; ``as_of`` its own time, in EST."""
+
+    figure: str = published("t", FIGURE, "Which one; a text that is not known as published.")
+    value: float = published("v", MONEY, "Its value; a negative interchange imports.", unit="MW or $/MWh")
+    as_of: datetime = published("d", EST_CLOCK, "Its own time (EST).")
+    number: str | None = published("id", ANY_TEXT, required=False, kept=False)
+
+
+SNAPSHOT: Final = Feed(
+    name="snapshot",
+    dataset="miso_snapshot",
+    file_stem="snapshot",
+    path="Snapshot",
+    title="Snapshot",
+    contract=Contract(
+        label=RowLabel(
+            table="figures",
+            named_by="figure",
+            name="current_demand",
+            time="as_of",
+        ),
+        tables=(Table(name="figures", at="", row=Figure, fewest=1),),
+    ),
+)
