@@ -1,0 +1,138 @@
+"""What holds of every feed, by its recorded body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from miso_archive.contract.rows import Table, fields_of
+from miso_archive.feeds import FEEDS, feed_given
+from tests.feeds.recorded import payload_of, rows_in, spelled, tables, with_row
+
+if TYPE_CHECKING:
+    from miso_archive.feeds.feed import Feed
+
+each_feed = pytest.mark.parametrize("feed", FEEDS.values(), ids=list(FEEDS))
+each_table = pytest.mark.parametrize(
+    ("feed", "table"), [pytest.param(*pair, id=f"{pair[0].name}-{pair[1].name}") for pair in tables()]
+)
+
+
+def found(feed: Feed, payload: object) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the reasons and the warnings of a body, by code and place."""
+    verdict = feed.examine(spelled(payload))
+    return [(one.code.value, one.where) for one in verdict.reasons], [
+        (one.code.value, one.where) for one in verdict.warnings
+    ]
+
+
+def where(table: Table, number: int = 0) -> str:
+    """Return the place of a row."""
+    return f"{table.at}[{number}]"
+
+
+@each_feed
+class TestBodies:
+    def test_the_recorded_body_is_accepted(self, feed: Feed) -> None:
+        """A body as the host sent it has neither reasons nor warnings, and all its rows."""
+        payload = payload_of(feed)
+        verdict = feed.examine(spelled(payload))
+        assert (verdict.reasons, verdict.warnings) == ((), ())
+        assert verdict.snapshot is not None
+        assert verdict.interval_end == verdict.snapshot.interval_end
+        for table in feed.contract.tables:
+            assert len(verdict.snapshot.tables[table.name]) == len(rows_in(payload, table)) > 0
+
+    @pytest.mark.parametrize(
+        ("text", "code"),
+        [
+            ("", "empty_body"),
+            ("<html></html>", "html_page"),
+            ("{", "not_json"),
+            ('"text"', "not_an_object"),
+            ('{"error":"no data"}', "error_payload"),
+            ('{"data":["None, None, None"]}', None),
+            ("[]", None),
+            ("{}", None),
+            ("null", "not_an_object"),
+            ("NaN", "not_json"),
+        ],
+    )
+    def test_what_is_no_body_of_it_is_refused(self, feed: Feed, text: str, code: str | None) -> None:
+        """What the retired host or a broken one answers is refused, and named where every feed names it alike."""
+        verdict = feed.examine(text.encode())
+        assert verdict.snapshot is None
+        codes = [reason.code.value for reason in verdict.reasons]
+        assert codes if code is None else codes == [code]
+
+    def test_a_body_of_another_feed_is_refused(self, feed: Feed) -> None:
+        """No feed takes the body of another for its own, transmission that of subregional apart."""
+        others = [other for other in FEEDS.values() if other is not feed]
+        taken = [other.name for other in others if feed.examine(spelled(payload_of(other))).snapshot is not None]
+
+        assert taken == (["subregional"] if feed.name == "transmission" else [])
+
+
+@each_table
+class TestRows:
+    def test_each_required_field_is_missed(self, feed: Feed, table: Table) -> None:
+        """Without a field that it is to have, a row is refused, by the field's place."""
+        row = rows_in(payload_of(feed), table)[0]
+        required = table.required_of(row)
+        assert required
+        for key in required:
+            without = {name: value for name, value in row.items() if name != key}
+            reasons, _ = found(feed, with_row(feed, table, 0, without))
+            assert ("missing_field", f"{where(table)}.{key}") in reasons
+
+    def test_an_unknown_field_is_warned_of(self, feed: Feed, table: Table) -> None:
+        """A field that nobody knows is accepted with a warning."""
+        row = rows_in(payload_of(feed), table)[0] | {"New": "1"}
+        reasons, warnings = found(feed, with_row(feed, table, 0, row))
+        assert (reasons, warnings) == ([], [("unknown_field", f"{where(table)}.New")])
+
+    @pytest.mark.parametrize("row", [None, [], "text", 5, True, [{}]], ids=repr)
+    def test_a_row_that_is_no_object_is_refused(self, feed: Feed, table: Table, row: object) -> None:
+        """A list, a text or a number in place of a row is refused by its place."""
+        assert ("not_an_object", where(table)) in found(feed, with_row(feed, table, 0, row))[0]
+
+    @pytest.mark.parametrize("value", [{}, "rows", None, 5], ids=repr)
+    def test_a_table_that_is_no_list_is_refused(self, feed: Feed, table: Table, value: Any) -> None:  # noqa: ANN401 - JSON
+        """Where a list of rows belongs, nothing else is taken."""
+        payload = payload_of(feed)
+        if not table.at:
+            assert feed.examine(spelled(value)).snapshot is None
+            return
+        *above, name = table.at.split(".")
+        inner = payload
+        for part in above:
+            inner = inner[part]
+        inner[name] = value
+        code = "constraint_not_a_list" if feed.name == "reserve" else "not_a_list"
+        assert found(feed, payload)[0] == [(code, table.at)]
+
+    def test_numbers_are_numbers(self, feed: Feed, table: Table) -> None:
+        """What is no finite number is refused where a number belongs; a number may be one, or text."""
+        fields = [field for field in fields_of(table.row).values() if field.kind.holds is float]
+        row = rows_in(payload_of(feed), table)[0]
+        for field in (one for one in fields if one.key in row):
+            for value in ("1,23", "NaN", "inf", "1 2", "--1", [], {}, True, "1e999"):
+                reasons, _ = found(feed, with_row(feed, table, 0, row | {field.key: value}))
+                assert reasons == [(field.bad.value, f"{where(table)}.{field.key}")], (field.key, value)
+            for value in (".71", "-.3", "-455", 5, -1.5, "0", "+2"):
+                reasons, _ = found(feed, with_row(feed, table, 0, row | {field.key: value}))
+                assert not reasons, (field.key, value)
+
+    def test_a_hundred_thousand_rows_are_looked_at(self, feed: Feed, table: Table) -> None:
+        """A body with far too many rows has a verdict all the same, and no more reasons than are listed."""
+        payload = payload_of(feed)
+        rows: list[Any] = rows_in(payload, table)
+        rows[:] = [5] * 100_000
+        assert len(feed.examine(spelled(payload)).reasons) <= 101
+
+
+def test_a_feed_that_is_not_there_is_told() -> None:
+    """The feeds that there are stand in the message."""
+    with pytest.raises(ValueError, match=r"^feed= is one of reserve, .*snapshot, not 'fuelmix'$"):
+        feed_given("fuelmix")
