@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from miso_archive.feeds import FEEDS
 from miso_archive.simulate import Reply, ServedRequest, SimulatedFeed, snapshot_body
 from miso_archive.simulate import server as server_module
 
@@ -133,12 +134,13 @@ def test_faults_come_up_as_their_seed_says() -> None:
 
 
 def test_the_status_tells_where_the_simulation_stands() -> None:
-    """The status page gives hits, interval, seed and faults, and says that it is simulated."""
+    """The status page gives hits, also by feed, interval, seed and faults, and says that it is simulated."""
     with SimulatedFeed(seed=9) as feed:
         get(feed.url)
         assert get(feed.status_url).json() == {
             "simulated": True,
             "hits": 1,
+            "hits_by_feed": {name: int(name == "reserve") for name in FEEDS},
             "interval_end": "2001-01-02T07:05:00-05:00",
             "seed": 9,
             "faults_served": {},

@@ -2,19 +2,20 @@
 
 What a field says and what it means are two things: ``read`` turns a JSON value into the meaning, or raises
 ``WrongValueError`` with what is the matter. The reading of many bodies at once has its own words for each kind, and a
-test holds the two together.
+test holds the two together. A kind that tells of a time can also ``spell`` it, for the simulated host.
 """
 
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from enum import Enum, auto
 from typing import Final, TypeVar
 
 from miso_archive.contract.findings import RefusalCode
-from miso_archive.intervals.labels import EST, parse_period, plausible
+from miso_archive.intervals.labels import EST, as_clock, as_period, as_twelve_hours, parse_period, plausible
+from miso_archive.intervals.market_days import hour_ending_of, market_day
 from miso_archive.text import shown
 
 T = TypeVar("T")
@@ -41,7 +42,8 @@ class Kind:
     """A kind of value: its name, what type it gives, and how one is read.
 
     ``read`` raises WrongValueError where the value is not of the kind; of one that ``is_optional`` it gives None for
-    what says nothing. ``bad`` and ``empty`` are the codes of a wrong value unless its field has its own.
+    what says nothing. ``bad`` and ``empty`` are the codes of a wrong value unless its field has its own. ``spell`` is
+    how one that tells of a time is written, as of an aware time.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Kind:
     bad: RefusalCode
     empty: RefusalCode = RefusalCode.EMPTY_VALUE
     is_optional: bool = False
+    spell: Callable[[datetime], str] | None = None
 
 
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -185,7 +188,7 @@ def optional(kind: Kind) -> Kind:
         is_absent = value is None or (isinstance(value, str) and value.strip().lower() in _ABSENT)
         return None if is_absent else kind.read(value)
 
-    return Kind(f"optional {kind.name}", kind.holds, read, kind.bad, kind.empty, is_optional=True)
+    return replace(kind, name=f"optional {kind.name}", read=read, is_optional=True)
 
 
 TEXT: Final = Kind("text", str, _text, RefusalCode.NOT_TEXT)
@@ -197,7 +200,7 @@ TEXT_OR_NULL: Final = Kind("text or null", str, _text_or_null, RefusalCode.NOT_T
 ANY_TEXT: Final = Kind("any text", str, _any_text, RefusalCode.NOT_TEXT, is_optional=True)
 """Text, kept to the letter; whatever is none counts as absent."""
 
-PERIOD: Final = Kind("period", datetime, _period, RefusalCode.UNREADABLE_TIME)
+PERIOD: Final = Kind("period", datetime, _period, RefusalCode.UNREADABLE_TIME, spell=as_period)
 """A time in ISO 8601, in EST where no offset is given."""
 
 NUMBER: Final = Kind("number", float, _number, RefusalCode.BAD_NUMBER)
@@ -215,14 +218,28 @@ MONEY: Final = Kind("money", float, _money, RefusalCode.BAD_NUMBER)
 FLAG: Final = Kind("flag", bool, _flag, RefusalCode.BAD_NUMBER)
 """A boolean, 0 or 1, as a number or as text."""
 
-CLOCK: Final = Kind("clock", time, _clock, RefusalCode.UNREADABLE_TIME)
+CLOCK: Final = Kind("clock", time, _clock, RefusalCode.UNREADABLE_TIME, spell=as_clock)
 """A time of the day, ``16:45``; 24:00 is 00:00."""
 
-EST_CLOCK: Final = Kind("EST clock", datetime, _est_clock, RefusalCode.UNREADABLE_TIME)
+EST_CLOCK: Final = Kind(
+    "EST clock",
+    datetime,
+    _est_clock,
+    RefusalCode.UNREADABLE_TIME,
+    spell=lambda time: f"{time.astimezone(EST):%Y-%m-%d} {as_twelve_hours(time)}",
+)
 """A time in EST on a twelve-hour clock, ``2026-10-02 4:45:00 PM`` or ``10/02/2026 4:45:00 PM EST``."""
 
-MARKET_DAY: Final = Kind("market day", date, _market_day, RefusalCode.UNREADABLE_TIME)
+MARKET_DAY: Final = Kind(
+    "market day",
+    date,
+    _market_day,
+    RefusalCode.UNREADABLE_TIME,
+    spell=lambda time: f"{market_day(time):%m-%d-%Y}",
+)
 """A day, ``10-02-2026``."""
 
-HOUR_ENDING: Final = Kind("hour ending", int, _hour_ending, RefusalCode.UNREADABLE_TIME)
+HOUR_ENDING: Final = Kind(
+    "hour ending", int, _hour_ending, RefusalCode.UNREADABLE_TIME, spell=lambda time: str(hour_ending_of(time))
+)
 """The hour of a market day by its end, 1 to 24."""

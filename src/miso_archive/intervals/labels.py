@@ -97,6 +97,30 @@ def as_utc(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def as_ref_id(interval_end: datetime) -> str:
+    """Spell a label as the live feeds do: ``27-Jul-2026 - Interval 08:10 EST``."""
+    label = interval_end.astimezone(EST)
+    # Not by strftime, whose names of months follow the locale.
+    return f"{label.day:02}-{MONTHS[label.month - 1].title()}-{label.year:04} - Interval {as_clock(label)} EST"
+
+
+def as_period(time: datetime) -> str:
+    """Spell a time as rows do, in EST: ``2026-07-27T08:10:00``."""
+    return time.astimezone(EST).replace(tzinfo=None).isoformat()
+
+
+def as_clock(time: datetime) -> str:
+    """Spell the time of day, in EST: ``16:45``."""
+    return f"{time.astimezone(EST):%H:%M}"
+
+
+def as_twelve_hours(time: datetime) -> str:
+    """Spell it on a twelve-hour clock, in EST: ``4:45:00 PM``."""
+    local = time.astimezone(EST)
+    half = "AM" if local.hour < 12 else "PM"  # noqa: PLR2004 - noon
+    return f"{(local.hour + 11) % 12 + 1}:{local:%M:%S} {half}"
+
+
 def is_clock_of(clock: time, interval_end: datetime) -> bool:
     """Tell whether a time of day is that of a label."""
     return clock == interval_end.astimezone(EST).time()

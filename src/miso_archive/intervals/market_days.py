@@ -75,7 +75,12 @@ def is_market_day_of(day: date, interval_end: datetime) -> bool:
     return day == market_day(interval_end)
 
 
-def is_hour_of(hour_ending: int, interval_end: datetime) -> bool:
-    """Tell whether an hour, by its end 1 to 24, is the one that a label lies in; its own end does."""
+def hour_ending_of(interval_end: datetime) -> int:
+    """Return the hour of the market day that a label lies in, by its end 1 to 24; its own end does."""
     since = interval_end - day_begins(market_day(interval_end))
-    return hour_ending == -(-since // timedelta(hours=1))
+    return -(-since // timedelta(hours=1))
+
+
+def is_hour_of(hour_ending: int, interval_end: datetime) -> bool:
+    """Tell whether an hour, by its end, is the one that a label lies in."""
+    return hour_ending == hour_ending_of(interval_end)

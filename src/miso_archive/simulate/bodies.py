@@ -6,6 +6,7 @@ from typing import Final
 
 from miso_archive.feeds.feed import Feed
 from miso_archive.simulate.market import snapshot_body
+from miso_archive.simulate.relabelled import relabelled_body
 from miso_archive.simulate.sisters import (
     asm_body,
     figures_body,
@@ -24,6 +25,7 @@ _BODIES: Final[dict[str, Callable[..., bytes]]] = {
     "fuel_mix": fuel_body,
     "snapshot": figures_body,
 }
+"""The feeds that the made-up market knows; any other's body is its recorded one, relabelled."""
 
 
 def body_of(feed: Feed, present: datetime, *, seed: int, revision: int = 0) -> bytes:
@@ -36,6 +38,10 @@ def body_of(feed: Feed, present: datetime, *, seed: int, revision: int = 0) -> b
         revision: 0 is the first publication.
 
     Raises:
-        ValueError: ``present`` is naive or off the grid, or ``revision`` is negative.
+        ValueError: ``present`` is naive or off the grid, ``revision`` is negative, or the recorded body is refused.
+        OSError: The recorded body cannot be read.
     """
-    return _BODIES[feed.name](present + feed.lead, seed=seed, revision=revision)
+    interval_end = present + feed.lead
+    if feed.name in _BODIES:
+        return _BODIES[feed.name](interval_end, seed=seed, revision=revision)
+    return relabelled_body(feed, interval_end, seed=seed, revision=revision)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import orjson
 
-from miso_archive.intervals.labels import EST, INTERVAL, MONTHS
+from miso_archive.intervals.labels import EST, INTERVAL, as_period, as_ref_id
 from miso_archive.intervals.market_days import INTERVALS_A_DAY
 
 # Labels name an interval's end, so the first interval of a market day is the one that ends at 00:05.
@@ -95,12 +95,12 @@ def snapshot_body(interval_end: datetime, *, seed: int, revision: int = 0) -> by
         ValueError: `interval_end` is naive or off the grid, or `revision` is negative.
     """
     number = interval_number(interval_end)
-    period = period_of(interval_end)
+    period = as_period(interval_end)
     rows = [
         {"Name": row.name, "Period": period, "Price": row.price, "Description": row.description}
         for row in _rows(number, seed, revision)
     ] or _placeholder(number, seed, period)
-    return orjson.dumps({"RefId": ref_id_of(interval_end), "Constraint": rows})
+    return orjson.dumps({"RefId": as_ref_id(interval_end), "Constraint": rows})
 
 
 def documented_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
@@ -122,10 +122,9 @@ def documented_body(interval_end: datetime, *, seed: int, revision: int = 0) -> 
         ValueError: `interval_end` is naive or off the grid, or `revision` is negative.
     """
     number = interval_number(interval_end)
-    label = interval_end.astimezone(EST)
-    period = label.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    period = interval_end.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
     rows = [_documented_row(row, period) for row in _rows(number, seed, revision)]
-    return orjson.dumps({"RefId": f"{_date(label)}, {label:%H:%M} EST", "Constraint": rows})
+    return orjson.dumps({"RefId": as_ref_id(interval_end).replace(" - Interval", ","), "Constraint": rows})
 
 
 def is_quiet(interval_end: datetime, *, seed: int) -> bool:
@@ -158,28 +157,12 @@ def interval_number(interval_end: datetime) -> int:
     return number
 
 
-def ref_id_of(interval_end: datetime) -> str:
-    """Spell the label of an interval as the live feeds do."""
-    label = interval_end.astimezone(EST)
-    return f"{_date(label)} - Interval {label:%H:%M} EST"
-
-
-def period_of(interval_end: datetime) -> str:
-    """Spell it as rows do."""
-    return interval_end.astimezone(EST).replace(tzinfo=None).isoformat()
-
-
 def zone_cents(number: int, seed: int) -> dict[int, int]:
     """Return by how much the reserve constraints of an interval bind in each zone, in $0.01/MW."""
     found: dict[int, int] = {}
     for row in _rows(number, seed, revision=0):
         found[row.zone] = found.get(row.zone, 0) + row.cents
     return found
-
-
-def _date(label: datetime) -> str:
-    # Not by strftime, whose names of months follow the locale.
-    return f"{label.day:02}-{MONTHS[label.month - 1].title()}-{label.year:04}"
 
 
 def _placeholder(number: int, seed: int, period: str) -> list[dict[str, str]]:

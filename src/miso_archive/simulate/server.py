@@ -3,8 +3,8 @@
 import json
 import math
 import random
-from collections import Counter, deque
-from collections.abc import Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
@@ -13,16 +13,14 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from miso_archive.feeds import FEEDS
-from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.feed import API_BASE, Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.simulate.bodies import body_of
 from miso_archive.simulate.faults import Reply, check_faults, fault_reply, pick_fault
-from miso_archive.simulate.market import interval_number
 from miso_archive.simulate.wire import ReplyServer, compressed
 
-FEED_PATH = urlsplit(RESERVE.url).path
-_FEEDS = {urlsplit(feed.url).path: feed for feed in FEEDS.values()}
+BASE_PATH = urlsplit(API_BASE).path
 STATUS_PATH = "/simulated/status"
 
 # Long before the feed began, so that nobody takes a simulated archive for a real one.
@@ -68,10 +66,11 @@ class SimulatedFeed:
         revision_rate: the chance, 0 to 1, that a request for an interval already served finds it revised.
         faults: the share of requests, 0 to 1, that each fault befalls.
         compress: gzip the body for clients that accept it.
+        feeds: which feeds to serve; all unless given.
 
     Raises:
-        ValueError: an argument is outside its range.
-        OSError: the address cannot be listened on.
+        ValueError: an argument is outside its range, or a feed's recorded body is refused.
+        OSError: the address cannot be listened on, or a feed's recorded body cannot be read.
     """
 
     def __init__(  # noqa: PLR0913 - all by keyword, all with a default
@@ -86,12 +85,16 @@ class SimulatedFeed:
         revision_rate: float = 0.0,
         faults: Mapping[str, float] | None = None,
         compress: bool = False,
+        feeds: Iterable[Feed] | None = None,
     ) -> None:
         if not 0 <= speed < math.inf:
             raise ValueError(f"speed is 0 or more simulated seconds a second: {speed}")
         if not 0 <= revision_rate <= 1:
             raise ValueError(f"revision_rate is within 0 and 1: {revision_rate}")
-        interval_number(start)  # refuses a start that is no interval's end
+        self._feeds = {feed.name: feed for feed in (FEEDS.values() if feeds is None else feeds)}
+        for feed in self._feeds.values():
+            body_of(feed, start, seed=seed)  # refuses a start that is no interval's end
+        self._by_path = {f"{BASE_PATH}/{feed.path}": feed for feed in self._feeds.values()}
         self._faults = dict(faults or {})
         check_faults(self._faults)
         self._seed = seed
@@ -105,7 +108,7 @@ class SimulatedFeed:
         self._advanced = 0
         self._revised: dict[str, tuple[datetime, int]] = {}
         self._last_served: dict[str, datetime] = {}
-        self._script: deque[Reply] = deque()
+        self._scripts: defaultdict[str, deque[Reply]] = defaultdict(deque)
         self._hits: Counter[str] = Counter()
         self._requests: deque[ServedRequest] = deque(maxlen=_REQUESTS_KEPT)
         self._faults_served: Counter[str] = Counter()
@@ -126,12 +129,16 @@ class SimulatedFeed:
     @property
     def url(self) -> str:
         """The address of reserve."""
-        return f"{self._address}{FEED_PATH}"
+        return self.url_of(RESERVE)
+
+    def url_of(self, feed: Feed) -> str:
+        """Return the address of a feed."""
+        return f"{self.base_url}/{feed.path}"
 
     @property
     def base_url(self) -> str:
         """The address below which all feeds are."""
-        return f"{self._address}{FEED_PATH.removesuffix(f'/{RESERVE.path}')}"
+        return f"{self._address}{BASE_PATH}"
 
     @property
     def _address(self) -> str:
@@ -140,7 +147,7 @@ class SimulatedFeed:
     @property
     def status_url(self) -> str:
         """The address of a JSON summary: hits, the present interval's end, the faults served."""
-        return f"http://{self._server.server_name}:{self._server.server_port}{STATUS_PATH}"
+        return f"{self._address}{STATUS_PATH}"
 
     @property
     def hits(self) -> int:
@@ -168,19 +175,19 @@ class SimulatedFeed:
         with self._lock:
             self._advanced += intervals
 
-    def revise(self) -> None:
+    def revise(self, feed: Feed = RESERVE) -> None:
         """Serve the present interval's next revision from now on, until the clock moves to another interval."""
         with self._lock:
-            self._revise(RESERVE, self.interval_end)
+            self._revise(feed, self.interval_end)
 
-    def script(self, *replies: Reply) -> None:
-        """Answer the next requests for the feed with these replies, one each, before going on as usual."""
+    def script(self, *replies: Reply, feed: Feed = RESERVE) -> None:
+        """Answer the next requests for a feed with these replies, one each, before going on as usual."""
         with self._lock:
-            self._script.extend(replies)
+            self._scripts[feed.name].extend(replies)
 
     def _respond(self, path: str, headers: Mapping[str, str]) -> Reply:
-        if path in _FEEDS:
-            reply = self._serve(_FEEDS[path], headers)
+        if path in self._by_path:
+            reply = self._serve(self._by_path[path], headers)
             return compressed(reply) if self._compress and _accepts_gzip(headers) else reply
         if path == STATUS_PATH:
             return Reply(body=json.dumps(self._status()).encode())
@@ -191,6 +198,7 @@ class SimulatedFeed:
             return {
                 "simulated": True,
                 "hits": self.hits,
+                "hits_by_feed": {name: self._hits[name] for name in self._feeds},
                 "interval_end": self.interval_end.isoformat(),
                 "seed": self._seed,
                 "faults_served": dict(self._faults_served),
@@ -208,9 +216,9 @@ class SimulatedFeed:
             return reply
 
     def _next_reply(self, feed: Feed, hits: int) -> tuple[str | None, Reply]:
-        if self._script and feed is RESERVE:
-            return None, self._script.popleft()
-        fault = pick_fault(self._faults, seed=self._seed + _place(feed), number=hits)
+        if script := self._scripts[feed.name]:
+            return None, script.popleft()
+        fault = pick_fault(self._faults, seed=self._seed_of(feed), number=hits)
         if fault is None:
             return None, Reply()
         self._faults_served[fault] += 1
@@ -224,7 +232,11 @@ class SimulatedFeed:
         return body_of(feed, interval_end, seed=self._seed, revision=self._revision_of(feed, interval_end))
 
     def _draw(self, feed: Feed, hits: int) -> float:
-        return random.Random(f"revision {self._seed + _place(feed)} {hits}").random()  # noqa: S311 - a simulation keeps no secrets
+        return random.Random(f"revision {self._seed_of(feed)} {hits}").random()  # noqa: S311 - a simulation keeps no secrets
+
+    def _seed_of(self, feed: Feed) -> int:
+        """Return what draws a feed's faults and revisions, apart from those of the others; the first's is the seed."""
+        return self._seed + list(self._feeds).index(feed.name)
 
     def _revise(self, feed: Feed, interval_end: datetime) -> None:
         self._revised[feed.name] = (interval_end, self._revision_of(feed, interval_end) + 1)
@@ -232,11 +244,6 @@ class SimulatedFeed:
     def _revision_of(self, feed: Feed, interval_end: datetime) -> int:
         revised, revision = self._revised.get(feed.name, (interval_end, 0))
         return revision if revised == interval_end else 0
-
-
-def _place(feed: Feed) -> int:
-    """Return what sets a feed's faults and revisions apart from those of the others; reserve's are the seed's own."""
-    return list(FEEDS).index(feed.name)
 
 
 def _accepts_gzip(headers: Mapping[str, str]) -> bool:

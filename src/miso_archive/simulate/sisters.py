@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from miso_archive.intervals.labels import EST
+from miso_archive.intervals.labels import EST, as_clock, as_period, as_ref_id, as_twelve_hours
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, market_day
-from miso_archive.simulate.market import interval_number, period_of, ref_id_of, zone_cents
+from miso_archive.simulate.market import interval_number, zone_cents
 
 HUBS: Final = (
     *("ARKANSAS.HUB", "ILLINOIS.HUB", "INDIANA.HUB", "LOUISIANA.HUB", "MICHIGAN.HUB"),
@@ -49,25 +49,25 @@ class _Constraint(NamedTuple):
 def transmission_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
     """Give the binding transmission constraints of an interval; a placeholder when none binds."""
     number = interval_number(interval_end)
-    period = period_of(interval_end)
+    period = as_period(interval_end)
     rows = [
         {"Name": one.name, "Period": period, "Price": _money(-cents), **one.curve}
         for one, cents in _binding(number, seed, revision)
     ]
     nothing = {"Name": "None", "Period": period, "Price": "None", **_NO_CURVE}
-    return orjson.dumps({"RefId": ref_id_of(interval_end), "Constraint": rows or [nothing]})
+    return orjson.dumps({"RefId": as_ref_id(interval_end), "Constraint": rows or [nothing]})
 
 
 def subregional_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
     """Give the binding subregional constraints of an interval: seldom one, else the placeholder."""
     number = interval_number(interval_end)
     row = {"REASON": "None", "BP3": "0", "PC3": "0", "BP4": "0", "PC4": "0", "Name": "None"}
-    row |= {"Period": period_of(interval_end), "Price": "None", **_NO_CURVE}
+    row |= {"Period": as_period(interval_end), "Price": "None", **_NO_CURVE}
     if _noise(seed, "subregional", number // (2 * _AN_HOUR)) > 0.97:  # noqa: PLR2004 - two hours of a hundred
         curve = {"BP1": "100", "PC1": "40", "BP2": "102", "PC2": "200", "BP3": "", "PC3": "", "BP4": "", "PC4": ""}
         price = _money(-1 - int(900 * _noise(seed, "rdt", number)) - revision)
         row |= {"Name": "RDT_SO_MW (South_North)", "Price": price, "OVERRIDE": "0", "CURVETYPE": "PERCENT", **curve}
-    return orjson.dumps({"RefId": ref_id_of(interval_end), "Constraint": [row]})
+    return orjson.dumps({"RefId": as_ref_id(interval_end), "Constraint": [row]})
 
 
 def lmp_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
@@ -81,8 +81,8 @@ def lmp_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
         loss = round(energy * 0.08 * (_noise(seed, f"loss {hub}", number // _AN_HOUR) - 0.5))
         price = energy + congestion + loss
         hubs.append({"name": hub, "LMP": _money(price), "loss": _money(loss), "congestion": _money(congestion)})
-    prices = {"HourAndMin": f"{interval_end.astimezone(EST):%H:%M}", "Hub": hubs}
-    return orjson.dumps({"LMPData": {"RefId": ref_id_of(interval_end), "ExAnteLMP": prices}})
+    prices = {"HourAndMin": as_clock(interval_end), "Hub": hubs}
+    return orjson.dumps({"LMPData": {"RefId": as_ref_id(interval_end), "ExAnteLMP": prices}})
 
 
 def asm_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
@@ -93,9 +93,9 @@ def asm_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
     binding = zone_cents(number, seed)
     real_time = [_zone(seed, number, zone, binding.get(zone, 0) + revision) for zone in _ZONES]
     ahead = [_zone(seed + 1, number // _AN_HOUR, zone, 20) for zone in _ZONES]
-    times = {"RefId": ref_id_of(interval_end), "MktDay": f"{day:%m-%d-%Y}"}
+    times = {"RefId": as_ref_id(interval_end), "MktDay": f"{day:%m-%d-%Y}"}
     markets = {
-        "RealTimeMCP": {"HourAndMin": f"{interval_end.astimezone(EST):%H:%M}", "Zone": real_time},
+        "RealTimeMCP": {"HourAndMin": as_clock(interval_end), "Zone": real_time},
         "DayAheadMCP": {"HourEnding": str(hour), "Zone": ahead},
     }
     return orjson.dumps({"MCPData": times | markets})
@@ -105,13 +105,13 @@ def fuel_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
     """Give the fuels of an interval; with imports they add up to the demand."""
     fuels = fuels_of(interval_number(interval_end), seed, revision)
     local = interval_end.astimezone(EST)
-    stamp = f"{local:%Y-%m-%d} {_twelve_hours(local)}"
+    stamp = f"{local:%Y-%m-%d} {as_twelve_hours(local)}"
     rows = [
         {"INTERVALEST": stamp, "CATEGORY": fuel, "ACT": str(output), "FUEL_CATEGORY": f"{fuel}  ({output:,} MW)"}
         for fuel, output in fuels.items()
     ]
     total = str(sum(fuels.values()))
-    return orjson.dumps({"RefId": ref_id_of(interval_end), "TotalMW": total, "Fuel": {"Type": rows}})
+    return orjson.dumps({"RefId": as_ref_id(interval_end), "TotalMW": total, "Fuel": {"Type": rows}})
 
 
 def figures_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
@@ -128,7 +128,7 @@ def figures_body(interval_end: datetime, *, seed: int, revision: int = 0) -> byt
         ("Marginal Energy Cost ($/MWh)", f"${_money(energy_cents(number, seed))}", local),
         ("Scheduled Imports (-) / Exports (+) (MW)", f"{interchange:,}", minute),
     )
-    spelled = (f"{time.month:02}/{time.day:02}/{time.year} {_twelve_hours(time)} EST" for _, _, time in rows)
+    spelled = (f"{time.month:02}/{time.day:02}/{time.year} {as_twelve_hours(time)} EST" for _, _, time in rows)
     figures = [
         {"t": text, "v": value, "d": time, "id": str(number)}
         for number, ((text, value, _), time) in enumerate(zip(rows, spelled, strict=True))
@@ -222,10 +222,6 @@ def _zone(seed: int, number: int, zone: int, short_term_cents: int) -> dict[str,
 
 def _money(cents: int) -> str:
     return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02}"
-
-
-def _twelve_hours(time: datetime) -> str:
-    return f"{(time.hour + 11) % 12 + 1}:{time.minute:02}:00 {'AM' if time.hour < 12 else 'PM'}"  # noqa: PLR2004 - noon
 
 
 def _wave(seed: int, what: str, number: int, length: int) -> float:
