@@ -345,6 +345,8 @@ def test_the_command_writes_thirty_days_of_2001_unless_told(tmp_path: Path) -> N
         (["--archive", "{}", "--faults", ""], "--faults does not go with --archive"),
         (["--days", "1"], "--days needs --archive"),
         (["--start", "2001-01-01"], "--start needs --archive"),
+        (["--feed", "all"], "--feed needs --archive"),
+        (["--archive", "{}", "--feed", "wind"], "no feed"),
         (["--archive", "{}", "--start", "2001-02-30"], "--start"),
         (["--archive", "{}", "--days", "0"], "days is within 1"),
         (["--archive", "/dev/null"], "--archive: /dev/null cannot be used: Not a directory"),

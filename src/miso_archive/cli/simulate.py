@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from miso_archive.cli.on_feeds import Feeds, named
 from miso_archive.cli.streams import put
 from miso_archive.settings.options import UsageError
 from miso_archive.simulate import run
@@ -23,6 +24,7 @@ def simulate(  # noqa: PLR0913 - all by keyword, all with a default
     archive: Path | None = None,
     days: int | None = None,
     start: date | None = None,
+    feed: Feeds | None = None,
 ) -> int:
     """Carry out ``simulate``.
 
@@ -34,9 +36,10 @@ def simulate(  # noqa: PLR0913 - all by keyword, all with a default
         archive: A folder without an archive: write simulated days into it, and serve nothing.
         days: How many market days to write with --archive, 30 unless given.
         start: The first market day to write with --archive, as YYYY-MM-DD; 2001-01-01 unless given.
+        feed: Which feed to write with --archive, or several, reserve unless given; `all` is every one.
     """
     serving = {"--port": port, "--speed": speed, "--faults": faults}
-    writing = {"--days": days, "--start": start}
+    writing = {"--days": days, "--start": start, "--feed": feed}
     for option, value in (writing if archive is None else serving).items():
         if value is not None:
             raise UsageError(f"{option} {'needs' if archive is None else 'does not go with'} --archive")
@@ -44,7 +47,10 @@ def simulate(  # noqa: PLR0913 - all by keyword, all with a default
     try:
         if archive is None:
             return run(port=listened_on, speed=1.0 if speed is None else speed, faults=faults or "", seed=seed)
-        summary = write_archive(archive, days=30 if days is None else days, seed=seed, start=start or FIRST_DAY)
+        feeds = named(feed or ("reserve",))
+        summary = write_archive(
+            archive, days=30 if days is None else days, seed=seed, start=start or FIRST_DAY, feeds=feeds
+        )
     except OSError as error:
         place = f"--port: port {listened_on} of 127.0.0.1" if archive is None else f"--archive: {_named(archive)}"
         raise UsageError(f"{place} cannot be used: {error.strerror}") from error
@@ -53,7 +59,8 @@ def simulate(  # noqa: PLR0913 - all by keyword, all with a default
     put(
         f"{counted(summary.snapshots, 'snapshot')} ({summary.quiet:,} quiet), "
         f"{counted(summary.revisions, 'revision')}, {counted(summary.gaps, 'gap')}, "
-        f"{summary.refused} refused in {_named(archive)}: simulated data, not MISO's\n"
+        f"{summary.refused} refused{f' of {len(feeds)} feeds' if len(feeds) > 1 else ''} in {_named(archive)}: "
+        "simulated data, not MISO's\n"
     )
     return 0
 

@@ -1,4 +1,4 @@
-"""A simulated archive, written at once: made-up snapshots in the layout of the archive in a folder.
+"""A simulated archive, written at once: made-up snapshots of feeds in the layout of the archive in a folder.
 
 For benchmarks, notebooks and tests. Everything in it is simulated: its days are in 2001 unless asked otherwise, and
 the provenance of every object names ``simulated`` as its source. How often intervals are missing, revised, refused or
@@ -8,22 +8,25 @@ in the documented shape is made up; how often the real feed shows any of it is n
 import math
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from miso_archive.contract.verdict import Snapshot
+from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.intervals.labels import INTERVAL, YEARS, as_utc
+from miso_archive.intervals.labels import INTERVAL, YEARS, as_est, as_utc
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, day_begins
+from miso_archive.simulate.bodies import DOCUMENTED_BODIES, body_of
 from miso_archive.simulate.faults import fault_reply
-from miso_archive.simulate.market import documented_body, is_quiet, snapshot_body
+from miso_archive.simulate.relabelled import found_at
 from miso_archive.store.environments import Writer, begin
 from miso_archive.store.gzipped import sha256_unzipped
 from miso_archive.store.layout import provenance_key
@@ -62,10 +65,10 @@ _LEAST_WAIT, _MOST_WAIT = 60, 120  # seconds from one body of an interval to the
 
 @dataclass(frozen=True, slots=True)
 class ArchiveSummary:
-    """What a simulated archive holds, in intervals but for `revisions`.
+    """What a simulated archive holds, of all its feeds, in intervals but for `revisions`.
 
     Attributes:
-        intervals: 288 a market day; each is a snapshot, refused or a gap.
+        intervals: 288 a market day and feed; each is a snapshot, refused or a gap.
         snapshots: those with a first body.
         quiet: the snapshots in whose first body nothing binds.
         documented: the snapshots in the documented shape.
@@ -90,19 +93,21 @@ def write_archive(  # noqa: PLR0913 - all but the folder by keyword
     seed: int,
     start: date = FIRST_DAY,
     documented_share: float = DOCUMENTED_SHARE,
+    feeds: Sequence[Feed] = (RESERVE,),
     progress: Callable[[int, int], None] | None = None,
 ) -> ArchiveSummary:
     """Write market days of simulated snapshots, byte for byte the same for the same arguments.
 
     A market day is the 288 intervals that end at 00:05 to 24:00 EST (fixed UTC-5), daylight saving time or not; 24:00
     is the 00:00 of the next day and lies in that day's folder. A longer archive of the same seed and start begins with
-    the shorter one.
+    the shorter one, and one of more feeds holds that of each.
 
     The documented shape comes in runs of consecutive intervals, not here and there: a feed changes its shape with its
     software, and a reader that takes its columns from the first files it sees fails at such a seam.
 
-    Bodies are fetched the moment they are published: 30 s to 6 min after the interval's end, mostly within 2 min, and
-    at least a minute after the body before. Revisions follow within 2 min each.
+    Bodies are fetched the moment they are published: 30 s to 6 min after the interval's end, less the feed's lead,
+    mostly within 2 min, and at least a minute after the body before. Revisions follow within 2 min each. While the
+    collector is out no feed is collected; all else befalls each feed by itself.
 
     Files are not synced to disk: an archive that is broken off, or outlives no power cut, is to be written again.
 
@@ -111,7 +116,8 @@ def write_archive(  # noqa: PLR0913 - all but the folder by keyword
         days: how many market days, 1 or more.
         seed: names the simulated market and what befalls its collection.
         start: the first market day, in EST.
-        documented_share: about which share of the intervals has the documented shape, 0 to 1.
+        documented_share: about which share of the intervals has the documented shape, 0 to 1, where a feed has one.
+        feeds: whose snapshots.
         progress: called after each market day with the days written and `days`.
 
     Returns:
@@ -126,29 +132,47 @@ def write_archive(  # noqa: PLR0913 - all but the folder by keyword
     if taken := [name for name in _ARCHIVE_FOLDERS if os.path.lexists(root / name)]:
         raise ValueError(f"{root} holds an archive already ({taken[0]}/): simulated data goes into a folder of its own")
     with closing(_NewFolder(root)) as archive:
-        return _fill(archive, days, seed, start, documented_share, progress or (lambda _done, _total: None))
+        return _fill(archive, feeds, days, seed, start, documented_share, progress or (lambda _done, _total: None))
 
 
 def _fill(  # noqa: PLR0913, PLR0917 - what write_archive was given
-    archive: Keeper, days: int, seed: int, start: date, documented_share: float, progress: Callable[[int, int], None]
+    archive: Keeper,
+    feeds: Sequence[Feed],
+    days: int,
+    seed: int,
+    start: date,
+    documented_share: float,
+    progress: Callable[[int, int], None],
 ) -> ArchiveSummary:
     begin(archive.put_if_absent, Writer(environment="dev", simulated=True, since=as_utc(day_begins(start))))
-    snapshots = quiet = documented = revisions = gaps = refused = 0
-    for number, interval in enumerate(_intervals(days * INTERVALS_A_DAY, seed, start, documented_share), 1):
-        if interval.fault is not None:
-            _store_refused(archive, interval.fault, interval.fetched[0])
-            refused += 1
-        elif interval.fetched:
-            _store_bodies(archive, interval, seed)
-            snapshots += 1
-            quiet += is_quiet(interval.end, seed=seed)
-            documented += interval.documented
-            revisions += len(interval.fetched) - 1
-        else:
-            gaps += 1
-        if number % INTERVALS_A_DAY == 0:
-            progress(number // INTERVALS_A_DAY, days)
-    return ArchiveSummary(days * INTERVALS_A_DAY, snapshots, quiet, documented, revisions, gaps, refused)
+    intervals = [(feed, _intervals(feed, seed, start, documented_share)) for feed in feeds]
+    counts: Counter[str] = Counter()
+    for day in range(1, days + 1):
+        for feed, of_feed in intervals:
+            for interval in islice(of_feed, INTERVALS_A_DAY):
+                _store(archive, feed, interval, seed, counts)
+        progress(day, days)
+    return ArchiveSummary(
+        intervals=days * INTERVALS_A_DAY * len(feeds),
+        snapshots=counts["snapshots"],
+        quiet=counts["quiet"],
+        documented=counts["documented"],
+        revisions=counts["bodies"] - counts["snapshots"],
+        gaps=counts["gaps"],
+        refused=counts["refused"],
+    )
+
+
+def _store(archive: Keeper, feed: Feed, interval: "_Interval", seed: int, counts: Counter[str]) -> None:
+    if interval.fault is not None:
+        _store_refused(archive, feed, interval.fault, interval.fetched[0])
+        counts["refused"] += 1
+    elif interval.fetched:
+        _store_bodies(archive, feed, interval, seed, counts)
+        counts["snapshots"] += 1
+        counts["documented"] += interval.documented
+    else:
+        counts["gaps"] += 1
 
 
 def _check(days: int, start: date, documented_share: float) -> None:
@@ -174,20 +198,25 @@ class _Interval:
     fault: str | None
 
 
-def _intervals(count: int, seed: int, start: date, documented_share: float) -> Iterator[_Interval]:
-    def draws(of: str) -> random.Random:
-        # One generator for each: another share of one thing leaves the others as they are.
-        return random.Random(f"archive {seed} {start} {of}")  # noqa: S311 - a simulation keeps no secrets
+def _intervals(feed: Feed, seed: int, start: date, documented_share: float) -> Iterator[_Interval]:
+    """Draw what befalls the collection of a feed, interval after interval without an end."""
 
-    documented = _documented_runs(draws("documented"), documented_share)
-    outages, singles = _outages(draws("outages")), draws("singles")
+    def draws(of: str) -> random.Random:
+        # One generator for each: another share of one thing, or another feed, leaves the others as they are.
+        whose = "" if feed.is_first else f" {feed.name}"
+        return random.Random(f"archive {seed} {start}{whose} {of}")  # noqa: S311 - a simulation keeps no secrets
+
+    documented = _documented_runs(draws("documented"), documented_share if feed.name in DOCUMENTED_BODIES else 0)
+    outages = _outages(random.Random(f"archive {seed} {start} outages"))  # noqa: S311 - the same
+    singles = draws("singles")
     refusals, lags, revisions = draws("refusals"), draws("lags"), draws("revisions")
-    midnight = earliest = day_begins(start)
-    for number in range(1, count + 1):
-        end = midnight + number * INTERVAL
+    end = day_begins(start)
+    earliest = end - feed.lead
+    while True:
+        end += INTERVAL
         fault = refusals.choice(_REFUSED_FAULTS) if refusals.random() < _REFUSED_SHARE else None
         is_gap = next(outages) | (singles.random() < _SINGLE_SHARE)
-        fetched = [max(end + _lag(lags), earliest)]
+        fetched = [max(end - feed.lead + _lag(lags), earliest)]
         if fault is None:
             fetched += _revised_after(fetched[0], revisions)
         # The feed shows its latest interval alone, and is asked once a minute at most.
@@ -231,26 +260,36 @@ def _revised_after(first: datetime, generator: random.Random) -> list[datetime]:
     return [second, third] if generator.random() < _REVISED_AGAIN_SHARE else [second]
 
 
-def _store_bodies(archive: Keeper, interval: _Interval, seed: int) -> None:
-    body_of = documented_body if interval.documented else snapshot_body
+def _store_bodies(archive: Keeper, feed: Feed, interval: _Interval, seed: int, counts: Counter[str]) -> None:
+    present = interval.end - feed.lead
     for revision, fetched_at in enumerate(interval.fetched):
-        body = body_of(interval.end, seed=seed, revision=revision)
+        body = body_of(feed, present, seed=seed, revision=revision, documented=interval.documented)
+        payload = orjson.loads(body)
         # Only its label is looked at.
-        snapshot = Snapshot(ref_id=_ref_id(body), interval_end=interval.end, tables={})
-        store_snapshot(archive, RESERVE, snapshot, Response(body, fetched_at, SOURCE, "application/json"))
+        snapshot = Snapshot(ref_id=_ref_id(feed, payload, interval.end), interval_end=interval.end, tables={})
+        response = Response(body, fetched_at, SOURCE, "application/json")
+        # What has no number to change is no revision.
+        counts["bodies"] += store_snapshot(archive, feed, snapshot, response).written
+        counts["quiet"] += revision == 0 and _is_quiet(feed, payload)
 
 
-def _ref_id(body: bytes) -> str:
-    ref_id: str = orjson.loads(body)["RefId"]
-    return ref_id
+def _ref_id(feed: Feed, payload: Any, interval_end: datetime) -> str:  # noqa: ANN401 - JSON
+    label = feed.contract.label
+    return str(found_at(payload, label)) if isinstance(label, str) else as_est(interval_end)
 
 
-def _store_refused(archive: Keeper, fault: str, fetched_at: datetime) -> None:
+def _is_quiet(feed: Feed, payload: Any) -> bool:  # noqa: ANN401 - JSON
+    quiet = feed.contract.quiet
+    rows = found_at(payload, feed.contract.tables[0].at)
+    return quiet is not None and all(quiet.stands_for_nothing(row) for row in rows)
+
+
+def _store_refused(archive: Keeper, feed: Feed, fault: str, fetched_at: datetime) -> None:
     reply = fault_reply(fault, port=0)
     body = reply.body or b""
     content_type = reply.headers.get("Content-Type", "")
     response = Response(body, fetched_at, SOURCE, content_type)
-    store_refused(archive, RESERVE, response, RESERVE.examine(body).reasons)
+    store_refused(archive, feed, response, feed.examine(body).reasons)
 
 
 class _NewFolder:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from miso_archive.feeds.feed import Feed
-from miso_archive.simulate.market import snapshot_body
+from miso_archive.simulate.market import documented_body, snapshot_body
 from miso_archive.simulate.relabelled import relabelled_body
 from miso_archive.simulate.sisters import (
     asm_body,
@@ -27,8 +27,11 @@ _BODIES: Final[dict[str, Callable[..., bytes]]] = {
 }
 """The feeds that the made-up market knows; any other's body is its recorded one, relabelled."""
 
+DOCUMENTED_BODIES: Final[dict[str, Callable[..., bytes]]] = {"reserve": documented_body}
+"""Those of which MISO documents another shape than it sends."""
 
-def body_of(feed: Feed, present: datetime, *, seed: int, revision: int = 0) -> bytes:
+
+def body_of(feed: Feed, present: datetime, *, seed: int, revision: int = 0, documented: bool = False) -> bytes:
     """Give what a feed shows while an interval is the present one: a feed with a lead is labelled ahead by it.
 
     Args:
@@ -36,12 +39,14 @@ def body_of(feed: Feed, present: datetime, *, seed: int, revision: int = 0) -> b
         present: The END of the present interval, an aware time on the five-minute grid.
         seed: Names the simulated market.
         revision: 0 is the first publication.
+        documented: In the documented shape, of a feed that has one.
 
     Raises:
         ValueError: ``present`` is naive or off the grid, ``revision`` is negative, or the recorded body is refused.
         OSError: The recorded body cannot be read.
     """
     interval_end = present + feed.lead
-    if feed.name in _BODIES:
-        return _BODIES[feed.name](interval_end, seed=seed, revision=revision)
+    known = DOCUMENTED_BODIES if documented else _BODIES
+    if feed.name in known:
+        return known[feed.name](interval_end, seed=seed, revision=revision)
     return relabelled_body(feed, interval_end, seed=seed, revision=revision)
