@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from miso_archive.feeds import FEEDS
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.simulate import SimulatedFeed
+from miso_archive.simulate import server as server_module
 from miso_archive.simulate.bodies import body_of
 from miso_archive.simulate.market import interval_number, zone_cents
 from miso_archive.simulate.sisters import HUBS
@@ -62,9 +63,11 @@ def test_the_same_seed_gives_the_same_bytes(feed: Feed, end: datetime, seed: int
 
 @given(end=ends, seed=seeds)
 def test_the_fuels_add_up_to_the_demand(end: datetime, seed: int) -> None:
-    """TotalMW is the sum of the fuels, imports included, and the snapshot's demand at the same label."""
-    mix = shown("fuel_mix", end, seed)
-    assert sum(row.output for row in mix.rows) == mix.figures.total == figures(end, seed)["current_demand"]
+    """TotalMW is the sum of the fuels, imports included, and the snapshot's demand; its interchange is the imports."""
+    mix, snapshot = shown("fuel_mix", end, seed), figures(end, seed)
+    outputs = {row.fuel: row.output for row in mix.rows}
+    assert sum(outputs.values()) == mix.figures.total == snapshot["current_demand"]
+    assert snapshot["net_scheduled_interchange"] == -outputs["Imports"]
 
 
 @given(end=ends, seed=seeds)
@@ -117,6 +120,28 @@ def test_the_host_serves_every_feed_by_its_path() -> None:
             assert [request.number for request in host.requests_for(feed)] == list(range(1, 21))
     struck = [[answer.status_code for answer in found] for found in answers.values()]
     assert len({tuple(codes) for codes in struck}) > 1
+
+
+def test_labels_are_skewed_between_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one minute feeds show different labels, ExAnteLmp one ahead; two minutes on, and where time stands, all do."""
+    now = [100.0]
+    monkeypatch.setattr(server_module, "monotonic", lambda: now[0])
+
+    def labels(host: SimulatedFeed) -> dict[str, datetime | None]:
+        return {
+            feed.name: feed.examine(requests.get(host.url_of(feed), timeout=5).content).interval_end
+            for feed in FEEDS.values()
+        }
+
+    together = {name: START + feed.lead for name, feed in FEEDS.items()}
+    with SimulatedFeed(start=START, speed=1) as host:
+        now[0] += 50
+        late = dict.fromkeys(("fuel_mix", "snapshot"), START - INTERVAL)
+        assert labels(host) == together | late
+        now[0] += 70
+        assert labels(host) == together
+    with SimulatedFeed(start=START) as host:
+        assert labels(host) == together
 
 
 def test_every_hub_has_a_price() -> None:

@@ -1,4 +1,4 @@
-"""A simulated reserve feed: made-up content in the shape of MISO's, over real HTTP, with faults on demand.
+"""A simulated host of MISO's feeds: made-up content in the shape of MISO's, over real HTTP, with faults on demand.
 
 Use it to develop, test and demonstrate without calling MISO. Everything it serves is simulated and says so.
 """

@@ -1,7 +1,7 @@
 """What the simulated host answers for each feed."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from miso_archive.feeds.feed import Feed
@@ -29,6 +29,15 @@ _BODIES: Final[dict[str, Callable[..., bytes]]] = {
 
 DOCUMENTED_BODIES: Final[dict[str, Callable[..., bytes]]] = {"reserve": documented_body}
 """Those of which MISO documents another shape than it sends."""
+
+PUBLISHED_AFTER: Final = {
+    "transmission": timedelta(seconds=45),
+    "subregional": timedelta(seconds=45),
+    "fuel_mix": timedelta(seconds=60),
+    "snapshot": timedelta(seconds=75),
+}
+"""How long after reserve and the ancillary prices a feed comes to an interval: in one minute MISO's show different
+labels; by how much is made up."""
 
 
 def body_of(feed: Feed, present: datetime, *, seed: int, revision: int = 0, documented: bool = False) -> bytes:

@@ -16,7 +16,7 @@ from miso_archive.feeds import FEEDS
 from miso_archive.feeds.feed import API_BASE, Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, INTERVAL
-from miso_archive.simulate.bodies import body_of
+from miso_archive.simulate.bodies import PUBLISHED_AFTER, body_of
 from miso_archive.simulate.faults import Reply, check_faults, fault_reply, pick_fault
 from miso_archive.simulate.wire import ReplyServer, compressed
 
@@ -166,8 +166,14 @@ class SimulatedFeed:
 
     @property
     def interval_end(self) -> datetime:
-        """The END of the interval that is served at present, in EST (fixed UTC-5)."""
+        """The END of the interval that reserve shows at present, in EST (fixed UTC-5)."""
+        return self.interval_end_of(RESERVE)
+
+    def interval_end_of(self, feed: Feed) -> datetime:
+        """Return the END of the interval that a feed shows, less its lead; all the same one while the clock stands."""
         moved = self._ahead + timedelta(seconds=(monotonic() - self._began) * self._speed)
+        if self._speed:
+            moved -= PUBLISHED_AFTER.get(feed.name, timedelta())
         return self._start + (self._advanced + moved // INTERVAL) * INTERVAL
 
     def advance(self, intervals: int = 1) -> None:
@@ -178,7 +184,7 @@ class SimulatedFeed:
     def revise(self, feed: Feed = RESERVE) -> None:
         """Serve the present interval's next revision from now on, until the clock moves to another interval."""
         with self._lock:
-            self._revise(feed, self.interval_end)
+            self._revise(feed, self.interval_end_of(feed))
 
     def script(self, *replies: Reply, feed: Feed = RESERVE) -> None:
         """Answer the next requests for a feed with these replies, one each, before going on as usual."""
@@ -225,7 +231,7 @@ class SimulatedFeed:
         return fault, fault_reply(fault, port=self._server.server_port)
 
     def _normal_body(self, feed: Feed, hits: int) -> bytes:
-        interval_end = self.interval_end
+        interval_end = self.interval_end_of(feed)
         if interval_end == self._last_served.get(feed.name) and self._revision_rate > self._draw(feed, hits):
             self._revise(feed, interval_end)
         self._last_served[feed.name] = interval_end

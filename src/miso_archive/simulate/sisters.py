@@ -91,8 +91,8 @@ def asm_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
     day = market_day(interval_end)
     hour = number % INTERVALS_A_DAY // _AN_HOUR + 1
     binding = zone_cents(number, seed)
-    real_time = [_zone(seed, number, zone, binding.get(zone, 0) + revision) for zone in _ZONES]
-    ahead = [_zone(seed + 1, number // _AN_HOUR, zone, 20) for zone in _ZONES]
+    real_time = _zones(seed, number, {zone: binding.get(zone, 0) + revision for zone in _ZONES})
+    ahead = _zones(seed + 1, number // _AN_HOUR, dict.fromkeys(_ZONES, 20))
     times = {"RefId": as_ref_id(interval_end), "MktDay": f"{day:%m-%d-%Y}"}
     markets = {
         "RealTimeMCP": {"HourAndMin": as_clock(interval_end), "Zone": real_time},
@@ -121,9 +121,8 @@ def figures_body(interval_end: datetime, *, seed: int, revision: int = 0) -> byt
     minute = local + _MINUTE * (revision % 5 - 2)
     interchange = -fuels_of(number, seed, 0)["Imports"] + revision
     midnight = local.replace(hour=0, minute=0) if local.hour or local.minute else local - timedelta(days=1)
-    peak = max(demand(number - number % INTERVALS_A_DAY + _AN_HOUR * hour, seed) for hour in range(24))
     rows = (
-        ("Forecasted Peak Demand (MW)", f"{peak:,}", midnight),
+        ("Forecasted Peak Demand (MW)", f"{_peak(number // INTERVALS_A_DAY, seed):,}", midnight),
         ("Current Demand (MW)", f"{demand(number, seed):,}", local),
         ("Marginal Energy Cost ($/MWh)", f"${_money(energy_cents(number, seed))}", local),
         ("Scheduled Imports (-) / Exports (+) (MW)", f"{interchange:,}", minute),
@@ -141,6 +140,12 @@ def demand(number: int, seed: int) -> int:
     daily = _wave(seed, "demand", number, INTERVALS_A_DAY)
     weekly = _wave(seed, "week", number, 7 * INTERVALS_A_DAY)
     return round(76_000 + 13_000 * daily + 4_000 * weekly + 300 * _noise(seed, "demand", number))
+
+
+@lru_cache(maxsize=64)
+def _peak(day: int, seed: int) -> int:
+    """Return the greatest demand of a market day, as its hours have it."""
+    return max(demand(day * INTERVALS_A_DAY + _AN_HOUR * hour, seed) for hour in range(24))
 
 
 def energy_cents(number: int, seed: int) -> int:
@@ -201,23 +206,27 @@ def _constraint(generator: random.Random, day: int) -> _Constraint:
     return _Constraint(name, first, cents, shifts, generator.choice(_CURVES))
 
 
-def _zone(seed: int, number: int, zone: int, short_term_cents: int) -> dict[str, str]:
+def _zones(seed: int, number: int, short_term_cents: Mapping[int, int]) -> list[dict[str, str]]:
+    """Return the prices of each zone, which differ in short-term reserve alone."""
     regulation = round(1_200 + 900 * _noise(seed, "regulation", number))
     spin = round(300 * _noise(seed, "spin", number) ** 3)
     supplemental = spin // 2
     up = round(200 * max(0.0, _noise(seed, "ramp", number) - 0.7))
-    prices = {
+    cents = {
         "GenRegMCP": regulation,
         "GenSpinMCP": spin,
         "GenSuppMCP": supplemental,
-        "StrMcp": short_term_cents,
+        "StrMcp": 0,
         "DemandRegMcp": regulation,
         "DemandSpinMcp": spin,
         "DemandSuppMcp": supplemental,
         "RcpUpMcp": up,
         "RcpDownMcp": 0,
     }
-    return {"number": str(zone), **{name: _money(cents) for name, cents in prices.items()}}
+    prices = {name: _money(price) for name, price in cents.items()}
+    return [
+        {"number": str(zone)} | prices | {"StrMcp": _money(short_term)} for zone, short_term in short_term_cents.items()
+    ]
 
 
 def _money(cents: int) -> str:
