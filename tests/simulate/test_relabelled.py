@@ -38,11 +38,13 @@ ends = st.integers(-(10**5), 10**6).map(lambda number: END + number * INTERVAL)
 
 def telling() -> dict[str, Published]:
     """Return the fields, of all feeds, that say the interval again."""
-    found = {}
+    found: dict[str, Published] = {}
     for feed in FEEDS.values():
         contract = feed.contract
-        rows = [*(table.row for table in contract.tables), contract.figures, contract.quiet and contract.quiet.row]
-        for row in filter(None, rows):
+        rows = [table.row for table in contract.tables]
+        rows += [contract.figures] if contract.figures else []
+        rows += [contract.quiet.row] if contract.quiet else []
+        for row in rows:
             found |= {f"{feed.name}.{field.key}": field for field in fields_of(row).values() if field.agrees}
     return found
 
