@@ -13,6 +13,9 @@ from tests.feeds.recorded import payload_of, rows_in, spelled, tables, with_row
 if TYPE_CHECKING:
     from miso_archive.feeds.feed import Feed
 
+NUMBERS: tuple[object, ...] = (".71", "-.3", "-455", 5, -1.5, "0", "+2")
+NO_NUMBERS: tuple[object, ...] = ("1,23", "NaN", "inf", "1 2", "--1", [], {}, True, "1e999")
+
 each_feed = pytest.mark.parametrize("feed", FEEDS.values(), ids=list(FEEDS))
 each_table = pytest.mark.parametrize(
     ("feed", "table"), [pytest.param(*pair, id=f"{pair[0].name}-{pair[1].name}") for pair in tables()]
@@ -117,12 +120,12 @@ class TestRows:
         fields = [field for field in fields_of(table.row).values() if field.kind.holds is float]
         row = rows_in(payload_of(feed), table)[0]
         for field in (one for one in fields if one.key in row):
-            for value in ("1,23", "NaN", "inf", "1 2", "--1", [], {}, True, "1e999"):
-                reasons, _ = found(feed, with_row(feed, table, 0, row | {field.key: value}))
-                assert reasons == [(field.bad.value, f"{where(table)}.{field.key}")], (field.key, value)
-            for value in (".71", "-.3", "-455", 5, -1.5, "0", "+2"):
-                reasons, _ = found(feed, with_row(feed, table, 0, row | {field.key: value}))
-                assert not reasons, (field.key, value)
+            for wrong in NO_NUMBERS:
+                reasons, _ = found(feed, with_row(feed, table, 0, row | {field.key: wrong}))
+                assert reasons == [(field.bad.value, f"{where(table)}.{field.key}")], (field.key, wrong)
+            for right in NUMBERS:
+                reasons, _ = found(feed, with_row(feed, table, 0, row | {field.key: right}))
+                assert not reasons, (field.key, right)
 
     def test_a_hundred_thousand_rows_are_looked_at(self, feed: Feed, table: Table) -> None:
         """A body with far too many rows has a verdict all the same, and no more reasons than are listed."""

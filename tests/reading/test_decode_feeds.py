@@ -25,7 +25,9 @@ VALUES = (
     *("10/02/2026 4:45:00 PM EST", "2026-10-02T16:45:00", "2026-10-02T16:40:00", "2026-10-02 4:40:00 PM", "17", "25"),
     *("02-Oct-2026 - Interval 16:45 EST", "Current Demand (MW)", "Coal", "true", "\u0661", "1\n", "\x1c"),
 )
-values = st.sampled_from(VALUES) | st.none() | st.booleans() | st.integers(-3, 9) | st.floats(-2, 2) | st.just([])
+values: st.SearchStrategy[Any] = (
+    st.sampled_from(VALUES) | st.none() | st.booleans() | st.integers(-3, 9) | st.floats(-2, 2) | st.just([])
+)
 
 
 def held(feed: Feed, bodies: list[bytes]) -> Decoded:
@@ -66,8 +68,8 @@ def held(feed: Feed, bodies: list[bytes]) -> Decoded:
         found = frame.select("revision", "interval_end", *kept).rows()
         rows = [(number, end, *map(shown, others)) for number, end, *others in found]
         assert rows == expected[table.name]
-    for table in tables_of(feed):
-        assert decoded.frames[table].schema == schema_of(feed, table)
+    for name in tables_of(feed):
+        assert decoded.frames[name].schema == schema_of(feed, name)
     return decoded
 
 
