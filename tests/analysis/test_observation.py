@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 
 from miso_archive.analysis.episodes import episodes
+from miso_archive.analysis.gridstatus import to_gridstatus
 from miso_archive.analysis.observation import Frame, observe
 from miso_archive.analysis.profiles import hourly_profile
-from miso_archive.analysis.shadow_prices import binding_summary, drift, severity, to_gridstatus
+from miso_archive.analysis.shadow_prices import binding_summary, drift, severity
 from tests.frames import binding, bound, label, labels, seen
 
 DAY = labels("2026-07-27 00:05", 288)

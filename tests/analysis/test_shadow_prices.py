@@ -3,13 +3,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from miso_archive.analysis.gridstatus import to_gridstatus
 from miso_archive.analysis.shadow_prices import (
     binding_summary,
     compare_periods,
     drift,
     price_duration_curve,
     severity,
-    to_gridstatus,
 )
 from tests.frames import FIVE_MINUTES, binding, bound, label, labels, seen
 

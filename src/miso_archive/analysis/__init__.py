@@ -1,5 +1,6 @@
 """Analysis: what was observed of binding constraints. Frames in, frames out. Pure."""
 
+from miso_archive.analysis.gridstatus import to_gridstatus
 from miso_archive.analysis.shadow_prices import (
     RPE_DEMAND_VALUE,
     binding_summary,
@@ -7,7 +8,6 @@ from miso_archive.analysis.shadow_prices import (
     drift,
     price_duration_curve,
     severity,
-    to_gridstatus,
 )
 
 __all__ = [

@@ -35,13 +35,6 @@ _PERCENTAGES: Final = (50, 90, 100)
 _DRIFTING: Final = ("constraint_name", "reserve_type", "direction")
 _COMPARED: Final = ("binding_share", "mean_shadow_price")
 _ZERO_WHEN_ABSENT: Final = ("binding_intervals", "total_shadow_price", *_COMPARED)
-_GRIDSTATUS: Final = {
-    "interval_start": "Interval Start",
-    "interval_end": "Interval End",
-    "constraint_name": "Constraint Name",
-    "shadow_price": "Shadow Price",
-    "description": "Constraint Description",
-}
 
 
 def binding_summary(
@@ -263,22 +256,6 @@ def drift(constraints: Frame) -> pl.DataFrame:
         for column in _DRIFTING
     ]
     return pl.concat(seen).sort("first_interval_end", "column", "value", descending=[True, False, False])
-
-
-def to_gridstatus(constraints: Frame) -> pl.DataFrame:
-    """Return the rows under the column names gridstatus uses for the same data, times still in EST.
-
-    Args:
-        constraints: A row a binding constraint and interval.
-
-    Returns:
-        ``Interval Start``, ``Interval End``, ``Constraint Name``, ``Shadow Price`` ($/MW), ``Constraint
-        Description``: the latest revision of each row, in the order given.
-
-    Raises:
-        ValueError: The frame lacks a column.
-    """
-    return latest(constraints, "constraints", tuple(_GRIDSTATUS)).rename(_GRIDSTATUS).collect()
 
 
 def _summary(observation: Observation, by: Grouping) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from miso_archive.contract.findings import RefusalCode, WarningCode
@@ -19,7 +20,8 @@ class Published:
     ``key`` is its name in the body, ``kind`` how it is read, ``meaning`` what it says, in ``unit``. ``bad`` is the code
     of a value that is not of the kind, ``empty`` that of one that is empty. A value out of ``known`` was seen or
     documented; any other is warned of with ``unknown``. ``agrees`` tells of what says the interval again whether it
-    does. There is no row without what is ``required``. What is not ``kept`` has no column.
+    does. There is no row without what is ``required``. What is not ``kept`` has no column. ``gridstatus`` is what
+    gridstatus calls it, where that is not the column's own name in another spelling.
     """
 
     key: str
@@ -33,6 +35,7 @@ class Published:
     agrees: Callable[[Any, datetime], bool] | None = None
     required: bool = True
     kept: bool = True
+    gridstatus: str = ""
 
     def code_of(self, trouble: Trouble) -> RefusalCode:
         """Return the code of what is the matter with a value."""
@@ -59,6 +62,7 @@ def published(  # noqa: PLR0913 - what there is to say of a field
     agrees: Callable[[Any, datetime], bool] | None = None,
     required: bool = True,
     kept: bool = True,
+    gridstatus: str = "",
 ) -> Any:  # noqa: ANN401 - stands where the field's own type is declared
     """Declare a field of a Row: how it is published, and what it means."""
     described = Published(
@@ -73,11 +77,13 @@ def published(  # noqa: PLR0913 - what there is to say of a field
         agrees=agrees,
         required=required,
         kept=kept,
+        gridstatus=gridstatus,
     )
     metadata = {_PUBLISHED: described}
     return field(metadata=metadata) if required else field(default=None, metadata=metadata)
 
 
+@cache
 def fields_of(row: type[Row]) -> Mapping[str, Published]:
     """Return the fields of a kind of row by the names of its attributes, in order."""
     return {found.name: found.metadata[_PUBLISHED] for found in fields(row)}
@@ -137,8 +143,9 @@ class Table:
     to have, one or another: the last of which it has a field that the first is without, else the first; what its kind
     of row requires where none is given. A body has no fewer rows than ``fewest``. ``label`` names the attribute by
     which a row says its own interval, ``hour`` the figure that names the hour of the market day, by its end, that all
-    rows are of; where there is neither, rows are of the body's interval. ``order`` is that of the columns
-    where it is not that of the fields, with what is parsed and computed behind them.
+    rows are of; where there is neither, rows are of the body's interval. Of an interval that several bodies speak of
+    the last one counts: for all rows, or for those of a name where ``named_by`` says which attribute names a row.
+    ``order`` is that of the columns where it is not that of the fields, with what is parsed and computed behind them.
     """
 
     name: str
@@ -149,9 +156,15 @@ class Table:
     fewest: int = 0
     label: str | None = None
     hour: str | None = None
+    named_by: str | None = None
     parsed: tuple[Parsed, ...] = ()
     computed: tuple[Computed, ...] = ()
     order: tuple[str, ...] = ()
+
+    @property
+    def usual_keys(self) -> tuple[str, ...]:
+        """The fields of a row as the feed sends it: those of its first shape."""
+        return self.shapes[0] if self.shapes else tuple(field.key for field in fields_of(self.row).values())
 
     def required_of(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the fields that this row is to have."""

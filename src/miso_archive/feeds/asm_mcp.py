@@ -16,8 +16,9 @@ from miso_archive.intervals.labels import is_clock_of
 from miso_archive.intervals.market_days import is_hour_of, is_market_day_of
 
 
-def _price(key: str, meaning: str) -> Any:  # noqa: ANN401 - stands where the field's own type is declared
-    return published(key, optional(AMOUNT), meaning, unit="$/MW per hour", bad=RefusalCode.BAD_PRICE)
+def _price(key: str, meaning: str, gridstatus: str = "") -> Any:  # noqa: ANN401 - stands where the field's own type is declared
+    kind, unit = optional(AMOUNT), "$/MW per hour"
+    return published(key, kind, meaning, unit=unit, bad=RefusalCode.BAD_PRICE, gridstatus=gridstatus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class ZonePrices(Row):
     regulation: float | None = _price("GenRegMCP", "Regulation.")
     spin: float | None = _price("GenSpinMCP", "Spinning reserve.")
     supplemental: float | None = _price("GenSuppMCP", "Supplemental reserve.")
-    short_term_reserve: float | None = _price("StrMcp", "Short-term reserve, of 30 minutes.")
+    short_term_reserve: float | None = _price("StrMcp", "Short-term reserve, of 30 minutes.", "STR")
     ramp_up: float | None = _price("RcpUpMcp", "Ramp capability, up.")
     ramp_down: float | None = _price("RcpDownMcp", "Ramp capability, down.")
     demand_regulation: float | None = _price("DemandRegMcp", "Regulation by demand.")

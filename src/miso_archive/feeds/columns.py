@@ -9,9 +9,13 @@ from miso_archive.contract.rows import Contract, Table, fields_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST_NAME, INTERVAL
+from miso_archive.text import shown
 
 SNAPSHOTS_TABLE: Final = "snapshots"
 """The frame of a feed's snapshots: one row each."""
+
+FETCH_TIMES_TABLE: Final = "fetch_times"
+"""The frame of when a feed's snapshots were fetched; compacted beside its tables."""
 
 TIME: Final = pl.Datetime("us", EST_NAME)
 LIVE: Final = "live"
@@ -61,6 +65,12 @@ _ORIGIN: Final = (
     Column("object_key", pl.String(), "", "The key of the archived object, below the archive's root."),
 )
 
+_FETCH_TIMES: Final = (
+    *(column for column in (*_TIMES, *_ORIGIN) if column.name not in {"ref_id", "is_latest", "source"}),
+    Column("fetched_at", TIME, "EST", "When the body was fetched, to the second; null where no provenance is kept."),
+    Column("lag_minutes", pl.Float64(), "minutes", "From the interval's end to the fetch."),
+)
+
 TYPES: Final[dict[type, pl.DataType]] = {
     str: pl.String(),
     float: pl.Float64(),
@@ -85,6 +95,23 @@ def value_columns(table: Table) -> tuple[Column, ...]:
     return tuple(columns[name] for name in order)
 
 
+def _times_of(table: Table) -> tuple[Column, ...]:
+    """Return the columns of times of a table's rows, which are of their body's interval unless it says otherwise."""
+    if table.hour is not None:
+        said = {
+            "interval_start": "Where the hour begins.",
+            "interval_end": f"Where it ends: `{table.hour}` of the market day. Of an hour's bodies the last counts.",
+        }
+    elif table.label is not None:
+        said = {
+            "interval_end": "Where they end, as the row says: a body's rows may be of several intervals, up to a market"
+            " day from its label. Of an interval's bodies the last that has the row counts."
+        }
+    else:
+        said = {}
+    return tuple(column._replace(meaning=said.get(column.name, column.meaning)) for column in _TIMES)
+
+
 def _hour_columns(contract: Contract, table: Table) -> tuple[Column, ...]:
     return tuple(column for column in figure_columns(contract) if column.name == table.hour)
 
@@ -100,11 +127,13 @@ def figure_columns(contract: Contract) -> tuple[Column, ...]:
 
 
 def columns_of(feed: Feed, table: str) -> tuple[Column, ...]:
-    """Return the columns of one of a feed's frames: a table of it, or ``snapshots``."""
+    """Return the columns of one of a feed's frames: a table of it, ``snapshots``, or ``fetch_times``."""
     contract = feed.contract
+    if table == FETCH_TIMES_TABLE:
+        return _FETCH_TIMES
     if table != SNAPSHOTS_TABLE:
-        [found] = (one for one in contract.tables if one.name == table)
-        return (*_TIMES, *value_columns(found), *_hour_columns(contract, found), *_ORIGIN)
+        found = table_given(feed, table)
+        return (*_times_of(found), *value_columns(found), *_hour_columns(contract, found), *_ORIGIN)
     counts = tuple(
         Column(one.name, pl.Int32(), "", f"How many {one.name} bind; 0 when quiet." if contract.quiet else "Its rows.")
         for one in contract.tables
@@ -121,6 +150,23 @@ def schema_of(feed: Feed, table: str) -> pl.Schema:
 def tables_of(feed: Feed) -> tuple[str, ...]:
     """Return the names of a feed's frames: its tables, and ``snapshots``."""
     return (*(table.name for table in feed.contract.tables), SNAPSHOTS_TABLE)
+
+
+class WrongTableError(ValueError):
+    """A feed has no table of this name."""
+
+
+def table_given(feed: Feed, table: str | None) -> Table:
+    """Return a feed's table by its name; the first when none is given.
+
+    Raises:
+        WrongTableError: There is none of this name.
+    """
+    for found in feed.contract.tables:
+        if table in {None, found.name}:
+            return found
+    names = ", ".join(one.name for one in feed.contract.tables)
+    raise WrongTableError(f"the tables of {feed.name} are {names}, not {shown(str(table))}")
 
 
 CONSTRAINT_COLUMNS: Final = columns_of(RESERVE, "constraints")

@@ -51,7 +51,7 @@ FUEL_MIX: Final = Feed(
     title="Fuel mix",
     contract=Contract(
         label="RefId",
-        tables=(Table(name="fuels", at="Fuel.Type", row=Fuel, fewest=1, label="interval"),),
+        tables=(Table(name="fuels", at="Fuel.Type", row=Fuel, fewest=1, label="interval", named_by="fuel"),),
         figures=Total,
         checks=(_total_differs,),
     ),

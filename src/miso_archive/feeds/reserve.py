@@ -64,6 +64,7 @@ class BindingConstraint(Row):
         TEXT_OR_NULL,
         "`Description` as published; null in documented rows without one.",
         required=False,
+        gridstatus="Constraint Description",
     )
     reserve_type: str | None = published(
         "ReserveType",

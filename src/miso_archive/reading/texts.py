@@ -11,9 +11,18 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from miso_archive.contract.kinds import CLOCK, EST_CLOCK, MARKET_DAY, PERIOD, Kind, WrongValueError
+from miso_archive.contract.kinds import AMOUNT, CLOCK, EST_CLOCK, MARKET_DAY, MONEY, PERIOD, Kind, WrongValueError
+from miso_archive.feeds.columns import TIME
 from miso_archive.intervals.labels import INTERVAL
 
+_GROUPS: Final = r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?"
+# How numbers are spelled that no cast takes, as far as it is usual.
+_SEPARATED: Final = {
+    AMOUNT.name: f"^[+-]?{_GROUPS}$",
+    MONEY.name: rf"^([+-]?{_GROUPS}|\$([0-9]+(\.[0-9]+)?|{_GROUPS}))$",
+}
+_AT_MIDNIGHT: Final = " 12:00:00 AM"
+_ON_A_DAY: Final = "01/01/2001 "
 _MINUTES: Final = range(24 * 60)
 _CLOCK: Final = pl.Series([f"{minute // 60:02}:{minute % 60:02}" for minute in _MINUTES])
 _TWELVE_HOURS: Final = pl.Series(
@@ -76,6 +85,11 @@ class Read(NamedTuple):
 def read_numbers(kind: Kind, texts: pl.Series) -> Read:
     """Read numbers: by a cast, and what that does not take by the kind itself. Null stays null, and is not right."""
     values = texts.cast(pl.Float64, strict=False)
+    separated = _SEPARATED.get(kind.name)
+    if separated is not None and values.null_count() > texts.null_count():
+        is_separated = values.is_null() & texts.str.contains(separated)
+        plain = texts.filter(is_separated).str.replace_all("[$,]", "").cast(pl.Float64)
+        values = values.scatter(is_separated.arg_true(), plain)
     is_right = values.is_finite().fill_null(value=False)
     odd = ~is_right & texts.is_not_null()
     if odd.any():
@@ -98,6 +112,19 @@ def read_again(kind: Kind, texts: pl.Series, expected: pl.Series, labels: pl.Ser
         is_right = is_right.scatter(at, found.is_right)
         values = values.scatter(at, found.values) if is_time else values
     return Read(is_right, values)
+
+
+def read_clocks(kind: Kind, texts: pl.Series) -> Read:
+    """Read times as a day, a blank and a clock: each day and each clock once, by the kind itself.
+
+    Null stays null, and is not right.
+    """
+    parts = texts.str.splitn(" ", 2).struct.unnest()
+    days, clocks = parts["field_0"], parts["field_1"]
+    begins = read_each(kind, days + _AT_MIDNIGHT, TIME)
+    of_a_day = read_each(kind, _ON_A_DAY + clocks, TIME)
+    midnight = pl.Series([kind.read(f"{_ON_A_DAY}{_AT_MIDNIGHT.strip()}")], dtype=TIME)
+    return Read(begins.is_right & of_a_day.is_right, begins.values + (of_a_day.values - midnight[0]))
 
 
 def read_each(kind: Kind, texts: pl.Series, dtype: pl.DataType) -> Read:

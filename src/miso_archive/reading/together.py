@@ -10,18 +10,13 @@ import pyarrow as pa
 import pyarrow.json
 
 from miso_archive.contract.body import MOST_BYTES
-from miso_archive.contract.rows import Contract, Table, fields_of
+from miso_archive.contract.rows import Contract, fields_of
 
 # Between JSON's tokens a tab is as good as a line break; within its strings both are errors, and stay so.
 _BREAKS_TO_TABS: Final = bytes.maketrans(b"\r\n", b"\t\t")
 _FEWEST_TOGETHER: Final = 16
 ROWS: Final = "rows"
 """The field in which a body that is a list is parsed."""
-
-
-def usual_keys(table: Table) -> tuple[str, ...]:
-    """Return the fields of a row as the feed sends it: those of its first shape."""
-    return table.shapes[0] if table.shapes else tuple(field.key for field in fields_of(table.row).values())
 
 
 class Together:
@@ -34,7 +29,7 @@ class Together:
             field.key
             for table in contract.tables
             for field in fields_of(table.row).values()
-            if field.key not in usual_keys(table)
+            if field.key not in table.usual_keys
         ]
         # A row of another shape has all of its fields, so one of them finds it.
         self._unusual = [f'"{key}"'.encode() for key in unusual]
@@ -113,7 +108,7 @@ class Together:
 
 def _schema_of(contract: Contract) -> pa.Schema:
     rows = {
-        table.at: pa.list_(pa.struct([(key, pa.string()) for key in usual_keys(table)])) for table in contract.tables
+        table.at: pa.list_(pa.struct([(key, pa.string()) for key in table.usual_keys])) for table in contract.tables
     }
     if contract.is_list:
         return pa.schema([(ROWS, rows[""])])
@@ -130,11 +125,12 @@ def _schema_of(contract: Contract) -> pa.Schema:
 def _naming(bodies: Sequence[bytes], names: Sequence[bytes]) -> set[int]:
     """Find the bodies that name one of some fields, in one search of all."""
     found: set[int] = set()
-    if not names:
+    joined = b"\n".join(bodies) if names else b""
+    named = [name for name in names if name in joined]
+    if not named:
         return found
     ends = list(accumulate(len(body) + 1 for body in bodies))
-    joined = b"\n".join(bodies)
-    for name in names:
+    for name in named:
         at = joined.find(name)
         while at >= 0:
             number = bisect_right(ends, at)

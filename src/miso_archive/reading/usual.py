@@ -7,11 +7,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from miso_archive.contract.kinds import Kind
+from miso_archive.contract.kinds import EST_CLOCK, Kind
 from miso_archive.contract.rows import Contract, Placeholder, Published, RowLabel, Table, fields_of
 from miso_archive.feeds.columns import TIME, TYPES, figure_columns, value_columns
-from miso_archive.reading.texts import Labels, Read, read_again, read_each, read_numbers
-from miso_archive.reading.together import ROWS, usual_keys
+from miso_archive.reading.texts import Labels, Read, read_again, read_clocks, read_each, read_numbers
+from miso_archive.reading.together import ROWS
 
 OWN_LABEL: Final = "own_label"
 """The column of the interval that a row names for itself, before it is that of the row."""
@@ -118,7 +118,7 @@ def _read_rows(
     body = _series(pc.list_parent_indices(listed)).cast(pl.UInt32)
     of_rows = _OfRows(labels, body)
     is_right = _series(structs.is_valid())
-    texts = {key: _series(structs.field(number)) for number, key in enumerate(usual_keys(table))}
+    texts = {key: _series(structs.field(number)) for number, key in enumerate(table.usual_keys)}
     nothing = None if quiet is None else _nothing(texts, quiet)
     if nothing is not None:
         is_right &= nothing.is_right
@@ -157,6 +157,8 @@ def _read_field(field: Published, texts: pl.Series, labels: Labels, *, may_lack:
         found = read_again(field.kind, texts, expected, labels.ends)
     elif field.kind.holds is float:
         found = read_numbers(field.kind, texts)
+    elif field.kind is EST_CLOCK:
+        found = read_clocks(field.kind, texts)
     else:
         found = read_each(field.kind, texts, TYPES.get(field.kind.holds, pl.Null()))
     # Null stands for what is absent too: only where both say the same is either taken.
