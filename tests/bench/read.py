@@ -54,6 +54,22 @@ base, days, month = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 for name, length in (("year", days), ("month", month), ("warm-up", 1)):
     print(write_archive(base / name, days=length, seed=1))
 """
+WRITE_SISTERS: Final = """
+import sys
+from pathlib import Path
+import miso_archive as mr
+from miso_archive.feeds import FEEDS
+from tests.bench.archives import write_feeds
+base, days = Path(sys.argv[1]), int(sys.argv[2])
+for name, length in (("feeds", days), ("feeds-warm-up", 1)):
+    write_feeds(base / name, length)
+    compacted = base / f"{name}-compacted"
+    compacted.mkdir()
+    (compacted / "sourcing").symlink_to(base / name / "sourcing")
+    for feed in FEEDS:
+        for month in mr.months_to_compact(compacted, feed=feed):
+            mr.compact_month(compacted, month, feed=feed)
+"""
 COMPACT: Final = """
 import sys
 from importlib import import_module
@@ -75,13 +91,15 @@ class Contestant:
     def __init__(self, entry: Entry, base: Path, installed: Installed) -> None:
         self.entry = entry
         _, compacted, whose = entry.archive.partition("-compacted")
-        warm_up = f"warm-up{compacted}{whose}"
+        warm_up = f"{'feeds-' if entry.feed else ''}warm-up{compacted}{whose}"
         roots = [
             f"s3://{warm_up}" if entry.archive.startswith("s3://") else f"{base}/{warm_up}",
             entry.archive if entry.archive.startswith("s3://") else f"{base}/{entry.archive}",
         ]
-        told = [entry.contestant, installed.package, *roots, str(entry.days)]
-        command = [str(installed.python), "-m", "tests.bench.read_contestants", *told]
+        of_feed = (entry.feed, entry.table) if entry.feed else (installed.package,)
+        module = "tests.bench.read_feeds" if entry.feed else "tests.bench.read_contestants"
+        told = [entry.contestant, *of_feed, *roots, str(entry.days)]
+        command = [str(installed.python), "-m", module, *told]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def wait(self) -> None:
@@ -146,6 +164,12 @@ def write(base: Path, days: int, before: Installed) -> None:
             subprocess.run([side.python, "-c", COMPACT, base, side.package, ending], check=True, stdout=2)
 
 
+def write_sisters(base: Path, days: int) -> None:
+    """Write the archive of the sister feeds, raw and compacted, if it is not there yet."""
+    if not (base / "feeds").exists():
+        subprocess.run([sys.executable, "-c", WRITE_SISTERS, base, str(days)], check=True, stdout=2)
+
+
 def measured(
     entries: Mapping[str, Entry], base: Path, rounds: int, before: Installed, requests: RequestCount | None = None
 ) -> dict[str, Result]:
@@ -160,7 +184,8 @@ def measured(
             contestant.wait()
         for number in range(rounds):
             sys.stderr.write(f"round {number + 1} of {rounds}: {', '.join(entries)}\n")
-            warm_files(base / "year" / "sourcing")
+            for archive in {entry.archive.partition("-")[0] for entry in entries.values()} & {"year", "feeds"}:
+                warm_files(base / archive / "sourcing")
             turn = [(name, entry) for name, entry in entries.items() if number < entry.most_rounds]
             for repeat in range(max(entry.repeats for entry in entries.values())):
                 for name, entry in turn[:: -1 if (number + repeat) % 2 else 1]:
@@ -238,6 +263,8 @@ def main() -> int:
         base = given.folder or Path(temporary)
         before = earlier_installed(KEPT)
         write(base, given.days, before)
+        if "feeds" in given.only:
+            write_sisters(base, given.days)
         entries: dict[str, Entry] = {}
         results: dict[str, Result] = {}
         for stage in given.only:

@@ -41,7 +41,7 @@ _DATASET: Final = "miso_binding_constraints_reserve"
 _FIRST_DAY: Final = date(2001, 1, 1)
 _FOLDER: Final = f"sourcing/{_DATASET}"
 _CURATED: Final = f"curated/{_DATASET}"
-_GZIP: Final = 31
+GZIP: Final = 31
 _GETS_AT_ONCE: Final = 128
 _THREADS: Final = 32
 _TEXTS: Final = ("Name", "Period", "Price", "Description", "ReserveType", "Direction")
@@ -67,7 +67,7 @@ def floor(root: str, _days: int) -> int:
     files = _files(root)
     for path in files:
         descriptor = os.open(path, os.O_RDONLY)
-        zlib.decompress(os.read(descriptor, 65536), _GZIP)
+        zlib.decompress(os.read(descriptor, 65536), GZIP)
         os.close(descriptor)
     return len(files)
 
@@ -114,7 +114,7 @@ def _pandas(zipped: Iterable[bytes]) -> pd.DataFrame:
 
     rows: list[dict[str, Any]] = []
     for data in zipped:
-        body = json.loads(zlib.decompress(data, _GZIP))
+        body = json.loads(zlib.decompress(data, GZIP))
         rows += [{"RefId": body["RefId"], **row} for row in body["Constraint"] if row["Price"] != "None"]
     frame = pd.DataFrame(rows).drop(columns="Period")
     labels = frame["RefId"].str.replace(" - Interval ", ", ", regex=False)
@@ -298,18 +298,23 @@ def summary(read: Read) -> tuple[int, float]:
 
 
 def main(name: str, package: str, warm_up: str, root: str, days: int) -> None:
-    """Read a small archive, then the real one once a line of input; say each time how long it took."""
+    """Read a small archive, then the real one."""
     read: Callable[[str, int], Read] = (
         partial(READERS[name], import_module(package)) if name in READERS else OTHERS[name]
     )
-    read(warm_up, 1)
+    answer(partial(read, root, days), partial(read, warm_up, 1), summary)
+
+
+def answer(read: Callable[[], Any], warm_up: Callable[[], Any], summed: Callable[[Any], tuple[int, float]]) -> None:
+    """Read the small archive, then the real one once a line of input; say each time how long it took."""
+    warm_up()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for _ in sys.stdin:
         started = time.perf_counter()
-        found = read(root, days)
+        found = read()
         seconds = time.perf_counter() - started
-        rows, total = summary(found)
+        rows, total = summed(found)
         del found
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         sys.stdout.write(json.dumps({"seconds": seconds, "rows": rows, "total": total, "peak": peak}) + "\n")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from miso_archive.feeds import FEEDS
 from tests.bench.earlier import EARLIER
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ YEAR_DAYS: Final = 365
 MONTH_DAYS: Final = 30
 RECORD: Final = Path("tests/bench/read.json")
 """What the documentation shows."""
+
+WITH_RIVALS: Final = ("fuel_mix", "rt_exante_lmp")
+"""The sister feeds that rivals read, too."""
 
 NOT_SLOWER: Final = 1.05
 """The largest ratio of this reader's time to that of the earlier commit's."""
@@ -34,6 +38,7 @@ class Entry:
         most_rounds: a slow one takes no more.
         repeats: a quick one reads so often a round.
         is_earlier: it reads in the earlier commit's Python.
+        feed: that of a contestant of ``tests.bench.read_feeds``, of which it reads the ``table``.
     """
 
     contestant: str
@@ -43,6 +48,8 @@ class Entry:
     most_rounds: int = 1000
     repeats: int = 1
     is_earlier: bool = False
+    feed: str = ""
+    table: str = ""
 
 
 @dataclass(slots=True)
@@ -184,9 +191,45 @@ _S3: Final = {
     "boto3 in threads": Entry("boto3_threads", "s3://month", MONTH_DAYS, "rows of 30 days", most_rounds=1),
     "compacted on S3": Entry("reader", "s3://year-compacted", YEAR_DAYS, "rows of the year"),
 }
-STAGES: Final = {"raw": _in_turn(_RAW), "compacted": _in_turn(_COMPACTED), "s3": _in_turn(_S3)}
+
+
+def _of_feed(feed: str, table: str) -> Iterator[tuple[str, Entry]]:
+    """Yield who reads a table of a sister feed."""
+    of, year = f"{feed} {table}", Entry("", "feeds", YEAR_DAYS, f"{feed} {table} of the year", feed=feed, table=table)
+    compacted = replace(year, archive="feeds-compacted", repeats=3)
+    yield f"floor, {of}", replace(year, contestant="floor", same="")
+    yield of, replace(year, contestant="reader")
+    yield f"{of}, a day", replace(year, contestant="reader_day", same="", repeats=5)
+    yield f"bare polars, {of}", replace(compacted, contestant="bare_parquet")
+    yield f"{of}, compacted", replace(compacted, contestant="reader")
+    for rival in ("polars_scan", "duckdb_json") if feed in WITH_RIVALS else ():
+        yield f"{rival}, {of}", replace(year, contestant=rival, most_rounds=1)
+
+
+def _feed_rows(feed: str, table: str) -> Iterator[Row]:
+    of, floor, bare = f"{feed} {table}", f"floor, {feed} {table}", f"bare polars, {feed} {table}"
+    yield Row(f"raw year, {of}", "its floor", floor)
+    yield Row(f"raw year, {of}", _READER, of, floor, at_most=2, most_memory=500)
+    for rival, name in {"polars_scan": "polars `scan_ndjson`", "duckdb_json": "DuckDB `read_json`"}.items():
+        if feed in WITH_RIVALS:
+            yield Row(f"raw year, {of}", name, f"{rival}, {of}", of, at_least=5)
+    yield Row(f"one raw day, {of}", _READER, f"{of}, a day", most_seconds=0.1)
+    yield Row(f"compacted year, {of}", "bare polars `read_parquet`", bare)
+    yield Row(f"compacted year, {of}", _READER, f"{of}, compacted", bare, at_most=2)
+
+
+SISTERS: Final = tuple(
+    (name, table.name) for name, feed in FEEDS.items() if not feed.is_first for table in feed.contract.tables
+)
+"""The tables of the feeds that ``raw`` and ``compacted`` do not read."""
 
 _READER: Final = "**this reader**"
+STAGES: Final = {
+    "raw": _in_turn(_RAW),
+    "compacted": _in_turn(_COMPACTED),
+    "s3": _in_turn(_S3),
+    "feeds": {name: entry for sister in SISTERS for name, entry in _of_feed(*sister)},
+}
 
 
 def _before_and_now(rows: tuple[Row, ...]) -> Iterator[Row]:
@@ -230,7 +273,7 @@ _ROWS: Final = (
     Row("30 raw days on S3", "boto3 in 32 threads", "boto3 in threads", "bare obstore"),
     Row("compacted year on S3", _READER, "compacted on S3"),
 )
-ROWS: Final = tuple(_before_and_now(_ROWS))
+ROWS: Final = (*_before_and_now(_ROWS), *(row for sister in SISTERS for row in _feed_rows(*sister)))
 
 
 def table(results: Mapping[str, Result]) -> str:

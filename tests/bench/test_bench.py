@@ -16,7 +16,17 @@ from miso_archive.simulate import SimulatedFeed
 from tests.bench import read as bench_read
 from tests.bench import start as bench_start
 from tests.bench.earlier import NOW, BenchError
-from tests.bench.read_table import ROWS, STAGES, Result, as_record, documented, table, targets_are_met
+from tests.bench.read_table import (
+    ROWS,
+    SISTERS,
+    STAGES,
+    WITH_RIVALS,
+    Result,
+    as_record,
+    documented,
+    table,
+    targets_are_met,
+)
 from tests.bench.start_runs import Cost, Side, after_which_it_stands, in_folder
 
 pytestmark = pytest.mark.slow("measures starts and readings")
@@ -81,7 +91,23 @@ def test_readers_are_measured_in_turn(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+def test_every_sister_is_measured_beside_its_own_floor(tmp_path: Path) -> None:
+    """A tiny round reads every table of the sister feeds, raw and compacted, and finds what its references find."""
+    bench_read.write_sisters(tmp_path, 2)
+    entries = {name: replace(entry, days=2) for name, entry in STAGES["feeds"].items()}
+    results = bench_read.measured(entries, tmp_path, 1, before=NOW)
+    bench_read.check_same(entries, results)
+    for feed, of in SISTERS:
+        rows = [
+            results[f"{name}{feed} {of}{how}"].read for name, how in (("", ""), ("", ", compacted"), ("floor, ", ""))
+        ]
+        assert rows[0] == rows[1]
+        assert rows[2] == (2 * 288, 0.0)
+    lines = table(results).splitlines()[2:]
+    assert len(lines) == len(SISTERS) * 5 + len(WITH_RIVALS) * 2
+
+
+@pytest.mark.parametrize("stage", ["raw", "compacted", "s3"])
 def test_every_reader_has_one_of_before_beside_it(stage: str) -> None:
     """None is left out of the comparison, and who reads compacted months reads those of its own side."""
     entries = STAGES[stage]
@@ -106,7 +132,7 @@ def test_a_stage_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]
     """A word that is no stage ends the bench before anything is written, and those that there are are named."""
     with patch("sys.argv", ["read", "--only", "raw,s4"]), pytest.raises(SystemExit):
         bench_read.main()
-    assert "no stage is s4: there are raw, compacted, s3" in capsys.readouterr().err
+    assert "no stage is s4: there are raw, compacted, s3, feeds" in capsys.readouterr().err
 
 
 @pytest.fixture
