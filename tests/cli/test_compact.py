@@ -32,7 +32,7 @@ class TestCompact:
                 "unreadable": 0,
                 "written": written,
             }
-        assert len(list((archive / "curated").rglob("*.parquet"))) == 2
+        assert len(list((archive / "curated").rglob("*.parquet"))) == 3
         assert printed(capsys, "read", "--local", str(archive), "--format", "csv", "--all-revisions") == before
 
     @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ class TestOptions:
         assert json.loads(capsys.readouterr().out)["still_refused"] == 1
         assert main(["coverage", *there, "--start", "2001-01-02", "--end", "2001-01-03", "--format", "csv"]) == 0
         assert main(["compact", *there]) == 0
-        assert len(bucket.keys("curated/")) == 2
+        assert len(bucket.keys("curated/")) == 3
 
 
 class TestClosed:

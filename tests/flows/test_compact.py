@@ -80,7 +80,7 @@ def test_each_month_is_a_task_and_the_frames_stay_the_same(tmp_path: Path) -> No
     assert {"compact 2026-01", "compact 2026-02"} <= {run.name for run in runs}
     assert artifact.data == 100
     assert mr.scan_snapshots(tmp_path).collect().equals(raw)
-    assert len(list((tmp_path / "curated").rglob("*.parquet"))) == 4
+    assert len(list((tmp_path / "curated").rglob("*.parquet"))) == 6
 
 
 def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
     write(tmp_path)
     compact(local=tmp_path)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "curated").rglob("*.parquet")}
-    assert len(before) == 4
+    assert len(before) == 6
     assert [month["written"] for month in compact(local=tmp_path)] == [False, False]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "curated").rglob("*.parquet")} == before
 
@@ -110,7 +110,7 @@ def test_dask_compacts_the_same(tmp_path: Path) -> None:
         assert [artifact.data for artifact in artifacts if artifact.key == "compaction"] == [100]
         archives.append({key: (folder / key).read_bytes() for key in files_in(folder)})
     in_threads, by_dask = archives
-    assert len(in_threads) == len(snapshots()) + 4
+    assert len(in_threads) == len(snapshots()) + 6
     assert by_dask == in_threads
 
 
@@ -120,7 +120,7 @@ def test_a_bucket_is_compacted_by_a_block_or_a_profile(bucket: Bucket, services:
         bucket.client.put_object(Bucket=bucket.name, Key=key, Body=data)
     block(services.s3, bucket.name).save("to-compact", overwrite=True)
     assert [month["written"] for month in compact(s3_block="to-compact")] == [True, True]
-    assert len(bucket.keys("curated/")) == 4
+    assert len(bucket.keys("curated/")) == 6
     assert [month["written"] for month in compact(s3_bucket=bucket.name, aws_profile=profile)] == [False, False]
 
 
@@ -174,7 +174,7 @@ def test_a_bucket_is_compacted_by_its_name(bucket: Bucket) -> None:
         bucket.client.put_object(Bucket=bucket.name, Key=key, Body=data)
     raw = mr.scan_constraints(f"s3://{bucket.name}").collect()
     assert [month["written"] for month in compact(s3_bucket=bucket.name)] == [True, True]
-    assert len(bucket.keys("curated/")) == 4
+    assert len(bucket.keys("curated/")) == 6
     assert mr.scan_constraints(f"s3://{bucket.name}").collect().equals(raw)
 
 

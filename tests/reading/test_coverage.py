@@ -310,4 +310,4 @@ class TestEverywhereTheSame:
             assert coverage(address, now=self.NOW).equals(coverage(archived, now=self.NOW))
             assert missing_intervals(address, now=self.NOW).equals(missing_intervals(archived, now=self.NOW))
             compact_month(address, DAYS[0], now=self.NOW + timedelta(days=9))
-        assert [key.rpartition("/")[2] for key in bucket.keys("curated/")] == ["2026-07.parquet"] * 2
+        assert [key.rpartition("/")[2] for key in bucket.keys("curated/")] == ["2026-07.parquet"] * 3

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from miso_archive.contract.rows import Table, fields_of
 from miso_archive.feeds import FEEDS
-from miso_archive.feeds.columns import OBJECTS, SNAPSHOTS_TABLE, schema_of, tables_of
+from miso_archive.feeds.columns import OBJECTS, SNAPSHOTS_TABLE, schema_of, table_given, tables_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.market_days import day_begins, market_day
 from miso_archive.reading.decode import Decoded, Decoder
+from miso_archive.reading.shared import Shared
 from tests.feeds.recorded import payload_of, rows_in, spelled
 
 each_feed = pytest.mark.parametrize("feed", FEEDS.values(), ids=list(FEEDS))
@@ -23,6 +24,7 @@ VALUES = (
     *("", "None", "none", " ", "0", "1", "82,913", "1,23", "$36.32", "$-1.20", "-$1.20", "($1.20)", ".71", "-.3"),
     *("1e5", "NaN", "inf", "-", "16:45", "24:00", "9:5", "10-02-2026", "2026-10-02 4:45:00 PM", "12:00:00 AM"),
     *("10/02/2026 4:45:00 PM EST", "2026-10-02T16:45:00", "2026-10-02T16:40:00", "2026-10-02 4:40:00 PM", "17", "25"),
+    *("-1,321", "$1,321.50", "1,234,567.", "$1,2", "10/02/2026  4:45:00 PM", "10/02/2026 AM", "13/02/2026 4:45:00 PM"),
     *("02-Oct-2026 - Interval 16:45 EST", "Current Demand (MW)", "Coal", "true", "\u0661", "1\n", "\x1c"),
 )
 values: st.SearchStrategy[Any] = (
@@ -149,8 +151,8 @@ def test_each_odd_value_is_read_as_the_contract_reads_it(feed: Feed, value: str)
 class TestHours:
     """Day-ahead prices, which a body says of an hour."""
 
-    LABELS = ("08:05", "08:10", "09:00", "09:05", "00:00")
-    HOURS = ("9", "9", "9", "10", "24")
+    LABELS = ("00:00", "08:05", "08:10", "09:00", "09:05")
+    HOURS = ("24", "9", "9", "9", "10")
 
     @staticmethod
     def _decoded(labels: tuple[str, ...], hours: tuple[str, ...]) -> pl.DataFrame:
@@ -165,7 +167,10 @@ class TestHours:
         ends = [feed.examine(body).interval_end for body in bodies]
         columns = {"object_key": list(map(str, range(len(ends)))), "interval_end": ends, "revision": [0] * len(ends)}
         objects = pl.DataFrame(columns, schema_overrides=OBJECTS)
-        return Decoder(feed).decode(objects, bodies).frames["day_ahead"]
+        hours = Shared(feed, table_given(feed, "day_ahead"))
+        # One body after the other, as if each came in a batch of its own.
+        done = [hours.settle(Decoder(feed).decode(objects[[at]], [body])) for at, body in enumerate(bodies)]
+        return pl.concat([*done, hours.rest()])
 
     def test_each_body_s_rows_are_of_its_hour(self) -> None:
         """Rows are labelled by the hour of the label's market day that the body names, not by the label."""
@@ -177,12 +182,10 @@ class TestHours:
             "hour_ending",
         ).rows()
         nine = ("2026-10-02", "02 08:00", "02 09:00", 9)
-        assert spans == [nine] * 3 + [
-            ("2026-10-02", "02 09:00", "02 10:00", 10),
-            ("2026-10-01", "01 23:00", "02 00:00", 24),
-        ]
+        before, after = ("2026-10-01", "01 23:00", "02 00:00", 24), ("2026-10-02", "02 09:00", "02 10:00", 10)
+        assert spans == [before, *[nine] * 3, after]
 
     def test_the_last_body_of_an_hour_is_its_latest(self) -> None:
         """Once an hour, not twelve times: of the bodies that speak of an hour the last one counts."""
         rows = self._decoded(self.LABELS, self.HOURS).filter(pl.col("zone") == "1")
-        assert rows["is_latest"].to_list() == [False, False, True, True, True]
+        assert rows["is_latest"].to_list() == [True, False, False, True, True]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from miso_archive.feeds.columns import TIME
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.intervals.labels import EST
+from miso_archive.intervals.labels import EST_NAME
 from miso_archive.reading.compaction import compact_month
 from miso_archive.reading.fetch_times import FETCH_TIMES, fetch_times
 from miso_archive.settings.options import Settings
@@ -22,6 +23,7 @@ from miso_archive.store.response import Response
 from miso_archive.store.store import ArchiveError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from miso_archive.store.store import Store
@@ -41,7 +43,7 @@ FETCHED = (
 
 def at(text: str) -> datetime:
     """The interval end ``2026-07-27 08:10``, EST."""
-    return datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=EST)
+    return datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=ZoneInfo(EST_NAME))
 
 
 def fill(archive: Store, *, later: timedelta = timedelta(0)) -> None:
@@ -93,12 +95,66 @@ def test_a_bucket_tells_the_same(folder: Path, bucket: Bucket) -> None:
     assert fetch_times(f"s3://{bucket.name}").equals(fetch_times(folder))
 
 
-def test_compaction_changes_nothing(folder: Path) -> None:
-    """Provenance stands beside the raw objects, and they stay."""
-    before = fetch_times(folder)
-    compact_month(folder, date(2026, 7, 1), now=at("2026-08-02 00:00"))
-    assert (folder / "curated").is_dir()
-    assert fetch_times(folder).equals(before)
+class TestCompacted:
+    """Compacted months hold the fetch times of their days."""
+
+    JULY = date(2026, 7, 1)
+    NOW = at("2026-08-02 00:00")
+
+    @pytest.fixture
+    def asked(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The keys whose provenance is asked for from now on, each as often as it is."""
+        assert folder.is_dir()
+        keys: list[str] = []
+        asks = Folder.fetched_at
+
+        def noted(store: Folder, asked: Sequence[str]) -> list[str]:
+            keys.extend(asked)
+            return asks(store, asked)
+
+        monkeypatch.setattr(Folder, "fetched_at", noted)
+        return keys
+
+    def test_they_tell_the_same(self, folder: Path, asked: list[str]) -> None:
+        """The rows are those of the raw objects, unreadable ones included, and no provenance is asked for."""
+        (folder / snapshot_key(RESERVE, at("2026-07-02 00:05"))).write_bytes(b"damaged")
+        before = fetch_times(folder)
+        compact_month(folder, self.JULY, now=self.NOW)
+        del asked[:]
+        after = fetch_times(folder)
+        assert after.equals(before)
+        assert after.schema == FETCH_TIMES
+        assert asked == after["object_key"].to_list()[-1:]
+        assert fetch_times(folder, start="2026-07-02", end="2026-07-03").equals(before[5:6])
+
+    def test_a_month_compacted_without_them_is_asked_for(self, folder: Path, asked: list[str]) -> None:
+        """Where a month has no such file its provenance tells, until it is compacted anew; the other files stay."""
+        before = fetch_times(folder)
+        compact_month(folder, self.JULY, now=self.NOW)
+        others = {path: path.stat().st_mtime_ns for path in (folder / "curated").rglob("*/snapshots/*.parquet")}
+        [months] = (folder / "curated").rglob("fetch_times/2026-07.parquet")
+        months.unlink()
+        del asked[:]
+        assert fetch_times(folder).equals(before)
+        assert set(asked) >= set(before["object_key"])
+        again = compact_month(folder, self.JULY, now=self.NOW)
+        assert again is not None
+        assert again.written
+        assert {path: path.stat().st_mtime_ns for path in others} == others
+        assert fetch_times(folder).equals(before)
+
+    def test_only_what_is_new_is_asked_for(self, folder: Path, asked: list[str]) -> None:
+        """A month that is compacted anew takes over what it knows, and asks for the others."""
+        compact_month(folder, self.JULY, now=self.NOW)
+        end = at("2026-07-20 12:00")
+        snapshot = RESERVE.examine(body := snapshot_body(end, seed=307)).snapshot
+        assert snapshot is not None
+        key = store_snapshot(Folder(folder), RESERVE, snapshot, Response(body, end, "http://127.0.0.1/", "")).key
+        revised = fetch_times(folder).filter(interval_end=at("2026-07-01 08:10"))["object_key"].to_list()
+        del asked[:]
+        compact_month(folder, self.JULY, now=self.NOW)
+        assert sorted({*asked}) == sorted([key, *revised])
+        assert fetch_times(folder).filter(object_key=key)["lag_minutes"].to_list() == [0]
 
 
 @pytest.mark.parametrize(

@@ -119,9 +119,12 @@ class TestTheSameFrames:
         prefix = f"{folder}/curated/".removeprefix("/")
         months = [key.removeprefix(prefix).partition("/")[2] for key in bucket.keys(prefix)]
         assert months == [
-            f"{table}/2026-{month}.parquet" for table in ("constraints", "snapshots") for month in ("07", "08")
+            f"{table}/2026-{month}.parquet"
+            for table in ("constraints", "fetch_times", "snapshots")
+            for month in ("07", "08")
         ]
-        assert sum(len(pl.read_parquet(bucket.body(key))) for key in bucket.keys(f"{prefix}")) == sum(map(len, local))
+        rows = [len(pl.read_parquet(bucket.body(key))) for key in bucket.keys(prefix)]
+        assert sum(rows) == sum(map(len, local)) + len(local[1])
 
     @pytest.mark.parametrize("folder", ["année #1", "/x~y%20z and blank/"])
     def test_a_folder_of_any_name(
@@ -132,7 +135,7 @@ class TestTheSameFrames:
         fill(store_at(archive))
         compact_month(archive, JULY, now=AFTER)
         assert same(frames(archive), local)
-        months = [curated_key(RESERVE, table, JULY) for table in ("constraints", "snapshots")]
+        months = [curated_key(RESERVE, table, JULY) for table in ("constraints", "fetch_times", "snapshots")]
         assert bucket.keys(f"{folder.strip('/')}/curated/") == [f"{folder.strip('/')}/{month}" for month in months]
 
     def test_while_an_event_loop_runs(self, services: Services, bucket: Bucket, local: list[pl.DataFrame]) -> None:

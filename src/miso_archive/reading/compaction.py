@@ -1,6 +1,7 @@
 """Closed market days to monthly Parquet, which keeps reading instant after a year. Raw objects stay for ever."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -9,12 +10,14 @@ import polars as pl
 
 from miso_archive.contract.findings import FailureCode
 from miso_archive.feeds import feed_given
-from miso_archive.feeds.columns import SNAPSHOTS_TABLE, schema_of, tables_of
+from miso_archive.feeds.columns import FETCH_TIMES_TABLE, SNAPSHOTS_TABLE, schema_of, tables_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_day, given_now
 from miso_archive.intervals.market_days import ONE_DAY, days_between, month_end, open_day
+from miso_archive.reading.fetch_times import fetch_times_of_raw
 from miso_archive.reading.one_pass import Progress, Reading
+from miso_archive.reading.shared import days_beside
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.layout import curated_key
 from miso_archive.store.listing import Listing, list_snapshots, market_days
@@ -122,12 +125,13 @@ class _Month:
         self._store = store
         self._feed = feed
         self._month = month
-        self._keys = {table: curated_key(feed, table, month) for table in tables_of(feed)}
+        self._keys = {table: curated_key(feed, table, month) for table in (*tables_of(feed), FETCH_TIMES_TABLE)}
         self._files = dict(zip(self._keys, store.read(list(self._keys.values())), strict=True))
         self._standing = {table: Compacted.of(feed, file) for table, file in self._files.items()}
         # A clock that went back must not take days out again.
         covered = [standing.through for standing in self._standing.values() if standing is not None]
         self._days = days_between(month, min(month_end(month), max([last_closed, *covered])))
+        self._beside = days_beside(feed.contract.tables, self._days)
 
     def compact(self, progress: Progress | None) -> CompactedMonth | None:
         if not self._days:
@@ -136,7 +140,8 @@ class _Month:
         listing = list_snapshots(self._store, self._feed, self._days, ordered=False)
         if listing.snapshots.is_empty() and not any(self._standing.values()):
             return None
-        digest = _digest(listing)
+        beside = list_snapshots(self._store, self._feed, self._beside, ordered=False)
+        digest = _digest(listing, beside)
         [standing, *others] = self._standing.values()
         if (
             standing is not None
@@ -151,19 +156,21 @@ class _Month:
 
     def _write(self, digest: str, progress: Progress | None) -> CompactedMonth:
         reading = Reading(self._store, SNAPSHOTS_TABLE, feed=self._feed, progress=progress)
-        decoded = list(reading.raw(self._days))
+        tables = tables_of(self._feed)
+        read = list(reading.tables(self._days, tables))
         frames = {
-            table: pl.concat([schema_of(self._feed, table).to_frame(), *(batch.frames[table] for batch in decoded)])
-            for table in self._keys
+            table: pl.concat([schema_of(self._feed, table).to_frame(), *(batch[table] for batch in read)])
+            for table in tables
         }
-        self._refuse_to_shrink(frames[SNAPSHOTS_TABLE])
+        self._refuse_to_shrink(frames)
+        frames[FETCH_TIMES_TABLE] = self._fetch_times()
         compacted = Compacted(
             version=VERSION,
             first=self._days[0],
             through=self._days[-1],
             objects=digest,
             snapshots=len(frames[SNAPSHOTS_TABLE]),
-            rows={table: len(frame) for table, frame in frames.items() if table != SNAPSHOTS_TABLE},
+            rows={table.name: len(frames[table.name]) for table in self._feed.contract.tables},
             skipped=tuple(sorted(reading.skipped)),
         )
         stale = [table for table, standing in self._standing.items() if standing != compacted]
@@ -181,10 +188,18 @@ class _Month:
                 )
                 raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 
-    def _refuse_to_shrink(self, snapshots: pl.DataFrame) -> None:
+    def _fetch_times(self) -> pl.DataFrame:
+        """Return when each snapshot was fetched; what stands compacted is not asked again."""
+        file, standing = self._files[FETCH_TIMES_TABLE], self._standing[FETCH_TIMES_TABLE]
+        known = pl.read_parquet(file) if isinstance(file, bytes) and standing is not None else None
+        return fetch_times_of_raw(self._store, self._feed, self._days, known)
+
+    def _refuse_to_shrink(self, frames: Mapping[str, pl.DataFrame]) -> None:
         """Refuse to put less in place of more: what raw objects no longer give, the compacted month still does."""
-        readable = set(snapshots["object_key"])
-        for table, file in reversed(self._files.items()):  # snapshots know of the quiet ones too
+        # A table may have rows of bodies beside the month's, whose snapshots are another month's.
+        readable = {key for frame in frames.values() for key in frame["object_key"]}
+        for table in reversed(list(frames)):  # snapshots know of the quiet ones too
+            file = self._files[table]
             if self._standing[table] is None or isinstance(file, OSError):  # damaged, or absent
                 continue
             gone = sorted(set(pl.read_parquet(file, columns=["object_key"])["object_key"]) - readable)
@@ -207,6 +222,8 @@ class _Month:
         )
 
 
-def _digest(listing: Listing) -> str:
-    keys = [*listing.snapshots["object_key"], *(found.object_key for found in listing.foreign)]
+def _digest(listing: Listing, beside: Listing) -> str:
+    """Digest the names of all that a month is made from; what is foreign beside its days is not told there."""
+    foreign = (found.object_key for found in listing.foreign)
+    keys = [*listing.snapshots["object_key"], *foreign, *beside.snapshots["object_key"]]
     return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()

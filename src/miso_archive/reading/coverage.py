@@ -86,7 +86,7 @@ def coverage_of_day(store: Store, feed: Feed, day: date, *, now: datetime, seen:
         ArchiveError: The archive fails.
     """
     reading = Reading(store, SNAPSHOTS_TABLE, feed=feed)
-    snapshots = [decoded.frames[SNAPSHOTS_TABLE] for decoded in reading.raw([day], seen)]
+    snapshots = [decoded.frames[SNAPSHOTS_TABLE] for decoded in reading.raw([day], [SNAPSHOTS_TABLE], seen=seen)]
     return _Coverage(reading, Days(day, day + ONE_DAY), now, snapshots).frame()
 
 

@@ -4,9 +4,9 @@ The contract is the one authority on what a body means. Bodies in the feed's usu
 row is held against what the contract takes without ado; a body with anything else in it goes through the contract.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -20,28 +20,37 @@ from miso_archive.feeds.columns import (
     SNAPSHOTS_TABLE,
     TYPES,
     schema_of,
+    tables_of,
 )
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST_NAME
-from miso_archive.intervals.market_days import market_day
+from miso_archive.intervals.market_days import ONE_DAY, market_day
 from miso_archive.reading.together import Together
 from miso_archive.reading.usual import OWN_LABEL, Usual, bodies_schema, kept_fields, rows_schema
 from miso_archive.store.unreadable import Unreadable
 from miso_archive.text import shown
 
+_BODYS_DAY: Final = "market_day_of_body"
+
 
 class Decoded(NamedTuple):
-    """What bodies hold: the frames of a feed in the order of the objects, and what could not be read."""
+    """What bodies hold: the frames of a feed in the order of the objects, and what could not be read.
+
+    Of the tables ``strays`` names some rows are of another interval than their body's.
+    """
 
     frames: Mapping[str, pl.DataFrame]
     skipped: list[Unreadable]
+    strays: frozenset[str]
 
 
 class Decoder:
-    """Decodes the bodies of one feed."""
+    """Decodes the bodies of one feed: all is held against the contract, and some tables are given."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, names: Collection[str] | None = None) -> None:
+        """Give the tables of these names, all when none are given; the snapshots are always given."""
         self._feed = feed
+        self._names = tables_of(feed) if names is None else names
         self._contract = feed.contract
         self._together = Together(feed.contract)
         self._usual = Usual(feed.contract)
@@ -52,7 +61,8 @@ class Decoder:
     def decode(self, objects: pl.DataFrame, bodies: Sequence[bytes]) -> Decoded:
         """Decode bodies, one a row of ``objects`` (columns as in OBJECTS), sorted by interval and revision.
 
-        All bodies of an interval belong into one call: the last that can be read is its latest.
+        All bodies of an interval belong into one call: the last that can be read is its latest. Of rows that are of an
+        hour, or of an interval of their own, other bodies may speak too: see ``Shared``.
         """
         ends = objects["interval_end"]
         parts = [self._usual.read(numbers, parsed, ends) for numbers, parsed in self._together.parse(bodies)]
@@ -70,7 +80,8 @@ class Decoder:
                 name: pl.concat([frame, odd_rows[name]]).sort("body", maintain_order=True)
                 for name, frame in rows.items()
             }
-        return Decoded(self._frames(read, rows, objects), skipped)
+        frames, strays = self._frames(read, rows, objects)
+        return Decoded(frames, skipped, strays)
 
     def _by_contract(
         self, numbers: list[int], objects: pl.DataFrame, bodies: Sequence[bytes]
@@ -106,8 +117,8 @@ class Decoder:
 
     def _frames(
         self, read: pl.DataFrame, rows: Mapping[str, pl.DataFrame], objects: pl.DataFrame
-    ) -> dict[str, pl.DataFrame]:
-        """Return the frames of what was read, each in its own columns."""
+    ) -> tuple[dict[str, pl.DataFrame], frozenset[str]]:
+        """Return the frames of what was read, each in its own columns, and those with rows of other intervals."""
         found = objects.select(list(OBJECTS))
         snapshots = read.hstack(found if len(read) == len(objects) else found[read["body"]]).with_columns(
             MARKET_DAY,
@@ -121,20 +132,23 @@ class Decoder:
         )
         frames: dict[str, pl.DataFrame] = {}
         counts: dict[str, pl.Series] = {}
+        strays: set[str] = set()
         for table in self._contract.tables:
             frame = rows[table.name]
             at = place.gather(frame["body"])
             counts[table.name] = _counted(at, len(read))
+            if table.name not in self._names:
+                continue
             of_bodies = snapshots if table.hour is None else _by_the_hour(snapshots, table.hour)
             shared = of_bodies.drop("body", *(name for name in self._figures if name != table.hour))
             whole = frame.hstack(shared[at])
-            if table.label is not None and frame[OWN_LABEL].null_count() < len(frame):
-                own = whole.with_columns(interval_end=pl.coalesce(OWN_LABEL, "interval_end"))
-                whole = own.with_columns(MARKET_DAY, INTERVAL_START)
+            if table.label is not None and (whole[OWN_LABEL] != whole["interval_end"]).any():
+                strays.add(table.name)
+                whole = _under_their_own(whole)
             frames[table.name] = _with_made(table, whole).select(list(schema_of(self._feed, table.name)))
         snapshots = snapshots.with_columns(**counts, quiet=counts[self._contract.tables[0].name] == 0)
         frames[SNAPSHOTS_TABLE] = snapshots.select(list(schema_of(self._feed, SNAPSHOTS_TABLE)))
-        return frames
+        return frames, frozenset(strays)
 
 
 def _counted(places: pl.Series, bodies: int) -> pl.Series:
@@ -146,13 +160,20 @@ def _counted(places: pl.Series, bodies: int) -> pl.Series:
     return counts.scatter(found.to_series(0), found["count"].cast(pl.Int32))
 
 
+def _under_their_own(rows: pl.DataFrame) -> pl.DataFrame:
+    """Put rows under the interval that each names; one of more than a market day away is left out."""
+    own = rows.with_columns(pl.col("market_day").alias(_BODYS_DAY), interval_end=pl.coalesce(OWN_LABEL, "interval_end"))
+    return own.with_columns(MARKET_DAY, INTERVAL_START).filter(
+        (pl.col("market_day") - pl.col(_BODYS_DAY)).abs() <= ONE_DAY
+    )
+
+
 def _by_the_hour(snapshots: pl.DataFrame, hour: str) -> pl.DataFrame:
-    """Return bodies with the hour of the market day that they speak of as their interval; its last is the latest."""
+    """Return bodies with the hour of the market day that they speak of as their interval."""
     day_begins = pl.col("market_day").cast(pl.Datetime("us")).dt.replace_time_zone(EST_NAME)
     return snapshots.with_columns(
         interval_start=day_begins + pl.duration(hours=pl.col(hour) - 1),
         interval_end=day_begins + pl.duration(hours=hour),
-        is_latest=pl.col("body") == pl.col("body").max().over("market_day", hour),
     )
 
 

@@ -1,24 +1,33 @@
-"""When each snapshot was fetched, from the provenance that is kept beside it."""
+"""When each snapshot was fetched, from the provenance that is kept beside it, or from compacted months."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
 
 import polars as pl
 
 from miso_archive.feeds import feed_given
-from miso_archive.feeds.columns import INTERVAL_START, MARKET_DAY, SNAPSHOTS, TIME
+from miso_archive.feeds.columns import FETCH_TIMES_TABLE, INTERVAL_START, MARKET_DAY, TIME, schema_of
 from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days
+from miso_archive.reading.one_pass import Reading
 from miso_archive.store.address import ArchiveAddress, open_to_read
-from miso_archive.store.listing import list_snapshots, market_days
+from miso_archive.store.listing import list_snapshots
+from miso_archive.store.store import Store
 
-FETCH_TIMES = pl.Schema(
-    {name: SNAPSHOTS[name] for name in ("market_day", "interval_start", "interval_end", "revision", "object_key")}
-    | {"fetched_at": TIME, "lag_minutes": pl.Float64()}
-)
+FETCH_TIMES: Final = schema_of(RESERVE, FETCH_TIMES_TABLE)
+"""The same of every feed."""
+
+_LAG: Final = ((pl.col("fetched_at") - pl.col("interval_end")).dt.total_seconds() / 60).alias("lag_minutes")
 
 
 def fetch_times(
     archive: ArchiveAddress, *, start: Day | None = None, end: Day | None = None, feed: str | Feed = "reserve"
 ) -> pl.DataFrame:
-    """Tell when each snapshot was fetched: one row an object, in time order. One small request or file each.
+    """Tell when each snapshot was fetched: one row an object, in time order.
+
+    Compacted months tell of their days; of others each object costs a small request or file.
 
     Args:
         archive: A folder, ``s3://bucket`` or ``s3://bucket/folder``, or an S3Bucket block.
@@ -35,17 +44,28 @@ def fetch_times(
         ArchiveError: There is no such archive, or it fails.
         ValueError: The days are no days, or end before they start; or the archive is of a kind that is not known.
     """
-    days = Days.of(start, end)
-    found = feed_given(feed)
+    days, found = Days.of(start, end), feed_given(feed)
     store = open_to_read(archive)
-    listing = list_snapshots(store, found, days.among(market_days(store, found)))
-    fetched_at = pl.Series("fetched_at", store.fetched_at(listing.snapshots["object_key"].to_list()), pl.String)
-    return listing.snapshots.with_columns(
-        fetched_at.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_zone="UTC").cast(TIME),
-        MARKET_DAY,
-        INTERVAL_START,
-    ).select(pl.col(name) if name != "lag_minutes" else _lag().alias(name) for name in FETCH_TIMES)
+    frames = [
+        fetch_times_of_raw(store, found, asked) if compacted is None else compacted.collect()
+        for asked, compacted in Reading(store, FETCH_TIMES_TABLE, feed=found).stretches(days)
+    ]
+    return pl.concat([FETCH_TIMES.to_frame(), *frames])
 
 
-def _lag() -> pl.Expr:
-    return (pl.col("fetched_at") - pl.col("interval_end")).dt.total_seconds() / 60
+def fetch_times_of_raw(
+    store: Store, feed: Feed, days: Sequence[date], known: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Ask of each raw object of some market days when it was fetched; what is ``known`` is not asked again."""
+    listed = list_snapshots(store, feed, days).snapshots
+    told = (FETCH_TIMES.to_frame() if known is None else known).select("object_key", "fetched_at")
+    rows = listed.join(told, on="object_key", how="left", maintain_order="left")
+    unknown = rows["fetched_at"].is_null()
+    asked = pl.Series(store.fetched_at(rows["object_key"].filter(unknown).to_list()), dtype=pl.String)
+    times = asked.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_zone="UTC").cast(TIME)
+    fetched_at = rows["fetched_at"].scatter(unknown.arg_true(), times)
+    return (
+        rows.with_columns(fetched_at, MARKET_DAY, INTERVAL_START)
+        .with_columns(_LAG)
+        .select(pl.col(name).cast(dtype) for name, dtype in FETCH_TIMES.items())
+    )

@@ -2,20 +2,22 @@
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from itertools import groupby
 from typing import Final
 
 import polars as pl
 
+from miso_archive.contract.rows import Table
 from miso_archive.feeds.columns import SNAPSHOTS_TABLE, schema_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import ONE_DAY, days_between, market_day, month_end
 from miso_archive.reading.decode import Decoded, Decoder
+from miso_archive.reading.shared import Shared, days_beside
 from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import curated_key
 from miso_archive.store.listing import list_snapshots, market_days
@@ -33,7 +35,6 @@ _DAYS_LISTED_TOGETHER: Final = 31
 # Beyond this it is asked first which days there are: each costs a listing.
 _MOST_DAYS_UNSEEN: Final = 400
 _MOST_BODIES: Final = 16384
-_HOUR: Final = timedelta(hours=1) // timedelta(microseconds=1)
 _MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
 
 
@@ -70,19 +71,47 @@ class Reading:
             ArchiveError: The archive fails.
             UnreadableObjectError: An object cannot be read, and the reading is strict.
         """
+        for asked, compacted in self.stretches(days):
+            if compacted is not None:
+                yield compacted
+            else:
+                for tables in self.tables(asked, [self._table]):
+                    yield tables[self._table].lazy()
+
+    def stretches(self, days: Days) -> Iterator[tuple[list[date], pl.LazyFrame | None]]:
+        """Yield the days in stretches read alike, in time order, with what is compacted of each; None where none is."""
         months = self._months(days)
         month_of = {day: month for month in months for day in month.days}
         wanted = days.all()
         if wanted is None or len(wanted) > _MOST_DAYS_UNSEEN:
-            wanted = sorted({*market_days(self.store, self.feed), *month_of})
+            known = market_days(self.store, self.feed)
+            wanted = sorted({*known, *days_beside(self._tables([self._table]), known), *month_of})
         wanted = days.among(wanted)
         for is_compacted, stretch in groupby(wanted, key=lambda day: day in month_of):
-            if is_compacted:
-                asked = list(stretch)
-                yield self._from_compacted(list(dict.fromkeys(month_of[day] for day in asked)), asked)
-            else:
-                for decoded in self.raw(list(stretch)):
-                    yield decoded.frames[self._table].lazy()
+            asked = list(stretch)
+            found = list(dict.fromkeys(month_of[day] for day in asked)) if is_compacted else []
+            yield asked, self._from_compacted(found, asked) if is_compacted else None
+
+    def tables(self, days: Sequence[date], names: Collection[str]) -> Iterator[dict[str, pl.DataFrame]]:
+        """Yield tables of some market days as their raw objects have them, batch after batch.
+
+        Rows that name an interval of their own are of its market day, whatever day their body is of.
+        """
+        tables = self._tables(names)
+        shared = {table.name: Shared(self.feed, table) for table in tables if table.label or table.hour}
+        beside = days_beside(tables, days)
+
+        def of_days(frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+            asked = pl.col("market_day").is_in(days)
+            return {name: frame.filter(asked) for name, frame in frames.items()} if beside else frames
+
+        for decoded in self.raw(days, names, beside=beside):
+            yield of_days(
+                {name: shared[name].settle(decoded) if name in shared else decoded.frames[name] for name in names}
+            )
+        if shared:
+            nothing = {name: schema_of(self.feed, name).to_frame() for name in names}
+            yield of_days(nothing | {name: table.rest() for name, table in shared.items()})
 
     def labels(self, days: Sequence[date]) -> pl.DataFrame:
         """Return the ends of the intervals of some market days that have a readable snapshot, as ``interval_end``."""
@@ -94,21 +123,30 @@ class Reading:
             .collect()
         )
 
-    def raw(self, days: Sequence[date], seen: Seen | None = None) -> Iterator[Decoded]:
-        """Yield what the raw objects of some market days hold, batch after batch; a body that can be read is seen."""
+    def raw(
+        self, days: Sequence[date], names: Collection[str], *, seen: Seen | None = None, beside: Sequence[date] = ()
+    ) -> Iterator[Decoded]:
+        """Yield what the raw objects of some market days hold, batch after batch; a body that can be read is seen.
+
+        Those of other days are read ``beside`` them: what cannot be read there is not told.
+        """
+        told, days = set(days), sorted({*days, *beside})
         # Files are read and unzipped here while the batch before is decoded there.
         with ThreadPoolExecutor(1) as thread:
-            decoder, pending = Decoder(self.feed), deque[Future[Decoded]]()
+            decoder, pending = Decoder(self.feed, names), deque[Future[Decoded]]()
             for start in range(0, len(days), _DAYS_LISTED_TOGETHER):
                 listing = list_snapshots(self.store, self.feed, days[start : start + _DAYS_LISTED_TOGETHER])
-                self._skip(listing.foreign)
-                for objects, bodies in self._batches(listing.snapshots, seen):
+                self._skip(listing.foreign, told)
+                for objects, bodies in self._batches(listing.snapshots, seen, told):
                     pending.append(thread.submit(decoder.decode, objects, bodies))
                     if len(pending) > 1:
-                        yield self._checked(pending.popleft().result())
+                        yield self._checked(pending.popleft().result(), told)
                 self._progress(min(start + _DAYS_LISTED_TOGETHER, len(days)), len(days))
             while pending:
-                yield self._checked(pending.popleft().result())
+                yield self._checked(pending.popleft().result(), told)
+
+    def _tables(self, names: Collection[str]) -> list[Table]:
+        return [table for table in self.feed.contract.tables if table.name in names]
 
     def _months(self, days: Days) -> list[_Month]:
         """Return the compacted months that may hold some of the days."""
@@ -123,18 +161,17 @@ class Reading:
         ]
 
     def _from_compacted(self, months: list[_Month], asked: list[date]) -> pl.LazyFrame:
-        days = set(asked)
-        self._skip([found for month in months for found in month.compacted.skipped if found.market_day in days])
+        self._skip([found for month in months for found in month.compacted.skipped], set(asked))
         frame = pl.scan_parquet([month.file for month in months])
         whole = len(asked) == sum(len(month.days) for month in months)
         return frame if whole else frame.filter(pl.col("market_day").is_in(asked))
 
-    def _batches(self, snapshots: pl.DataFrame, seen: Seen | None) -> Iterator[tuple[pl.DataFrame, list[bytes]]]:
-        """Read and unzip the objects; the bodies of one interval, or hour, come in one batch."""
+    def _batches(
+        self, snapshots: pl.DataFrame, seen: Seen | None, told: Collection[date]
+    ) -> Iterator[tuple[pl.DataFrame, list[bytes]]]:
+        """Read and unzip the objects; the bodies of one interval come in one batch."""
         keys = snapshots["object_key"].to_list()
-        intervals = _together(
-            snapshots["interval_end"], by_the_hour=any(table.hour for table in self.feed.contract.tables)
-        )
+        intervals = snapshots["interval_end"].to_physical().to_list()
         rows: list[int] = []
         bodies: list[bytes] = []
         size = 0
@@ -145,9 +182,8 @@ class Reading:
             try:
                 body = unzipped(data)
             except (zlib.error, OSError) as error:
-                self._skip(
-                    [Unreadable(keys[row], market_day(snapshots["interval_end"][row]), f"it cannot be read: {error}")]
-                )
+                day = market_day(snapshots["interval_end"][row])
+                self._skip([Unreadable(keys[row], day, f"it cannot be read: {error}")], told)
                 continue
             if seen is not None:
                 seen(body)
@@ -157,17 +193,12 @@ class Reading:
         if bodies:
             yield snapshots[rows], bodies
 
-    def _checked(self, decoded: Decoded) -> Decoded:
-        self._skip(decoded.skipped)
+    def _checked(self, decoded: Decoded, told: Collection[date]) -> Decoded:
+        self._skip(decoded.skipped, told)
         return decoded
 
-    def _skip(self, skipped: list[Unreadable]) -> None:
+    def _skip(self, skipped: list[Unreadable], told: Collection[date]) -> None:
+        skipped = [found for found in skipped if found.market_day in told]
         if skipped and self._strict:
             raise UnreadableObjectError(f"{self.store.location}/{skipped[0].object_key}: {skipped[0].reason}")
         self.skipped += skipped
-
-
-def _together(ends: pl.Series, *, by_the_hour: bool) -> list[int]:
-    """Return what is the same for bodies that are to be decoded together: those of an interval, or of an hour."""
-    physical = ends.to_physical()
-    return ((physical - 1) // _HOUR if by_the_hour else physical).to_list()

@@ -114,14 +114,7 @@ class Folder:
         return data
 
     def fetched_at(self, keys: Sequence[str]) -> list[str]:
-        return [self._fetched_at(self._root / provenance_key(key)) for key in keys]
-
-    def _fetched_at(self, path: Path) -> str:
-        try:
-            provenance = orjson.loads(path.read_bytes())
-        except (OSError, orjson.JSONDecodeError):
-            return ""
-        return str(provenance.get("fetched-at", "")) if isinstance(provenance, dict) else ""
+        return [_fetched_at(data) for data in self.read([provenance_key(key) for key in keys])]
 
     def sha256_of(self, key: str) -> str | None:
         try:
@@ -168,6 +161,14 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
     except OSError:  # a link to itself, a stray thing like any other
         pass
     return False
+
+
+def _fetched_at(data: bytes | OSError) -> str:
+    try:
+        provenance = orjson.loads(b"" if isinstance(data, OSError) else data)
+    except orjson.JSONDecodeError:
+        return ""
+    return str(provenance.get("fetched-at", "")) if isinstance(provenance, dict) else ""
 
 
 def _read(name: str, folder: int) -> bytes | OSError:

@@ -146,12 +146,14 @@ class Snapshots:
 
 def _recognised(prefix: str, names: list[str]) -> tuple[list[_Found], list[str]]:
     """Tell the snapshots of a folder from whatever else lies there."""
+    endings = [name[len(prefix) :] for name in names]
+    minutes = [*map(snapshot_minute, endings)]
+    # Of names in order all begin as the first and the last do.
+    if None not in minutes and all(name.startswith(prefix) for name in (*names[:1], *names[-1:])):
+        return [*zip(minutes, endings, strict=True)], []  # type: ignore[list-item] # None is not among them
     found: list[_Found] = []
     others: list[str] = []
-    length = len(prefix)
-    for name in names:
-        ending = name[length:]
-        minute = snapshot_minute(ending)
+    for name, minute, ending in zip(names, minutes, endings, strict=True):
         if minute is not None and name.startswith(prefix):
             found.append((minute, ending))
         else:
@@ -159,10 +161,17 @@ def _recognised(prefix: str, names: list[str]) -> tuple[list[_Found], list[str]]
     return found, others
 
 
+def _is_single(folder: _Folder) -> bool:
+    """Tell whether no interval has several bodies."""
+    return len(dict(folder.found)) == len(folder.found)
+
+
 def _came(store: Store, listed: list[_Folder]) -> dict[str, str]:
     """Return when each body was fetched of the intervals that have several: all asked for at once."""
     keys: list[str] = []
     for folder in listed:
+        if _is_single(folder):
+            continue
         several = Counter(minute for minute, _ in folder.found)
         keys += [folder.stem + ending for minute, ending in folder.found if several[minute] > 1]
     return dict(zip(keys, store.fetched_at(keys), strict=True)) if keys else {}
@@ -173,7 +182,7 @@ def _in_order(folder: _Folder, came: Mapping[str, str]) -> list[_Found]:
 
     Where no provenance tells, the one without a suffix was put first.
     """
-    if len({minute for minute, _ in folder.found}) == len(folder.found):
+    if _is_single(folder):
         return sorted(folder.found)
     untold = {minute for minute, ending in folder.found if came.get(folder.stem + ending) == ""}
     return sorted(

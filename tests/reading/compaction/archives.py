@@ -28,6 +28,7 @@ CURATED = "curated/miso_binding_constraints_reserve"
 RAW = "sourcing/miso_binding_constraints_reserve"
 AFTER_JULY = datetime(2026, 8, 1, 12, 0, tzinfo=EST)
 TABLES = ("constraints", "snapshots")
+FILES = (*TABLES, "fetch_times")
 
 
 def at(text: str) -> datetime:

@@ -14,6 +14,7 @@ from miso_archive.store.folder import Folder
 from miso_archive.store.months import Compacted
 from tests.reading.compaction.archives import (
     AFTER_JULY,
+    FILES,
     JULY,
     RAW,
     TABLES,
@@ -41,7 +42,7 @@ class TestRepetition:
         assert (first.written, second.written) == (True, False)
         assert {**first.as_dict(), "written": None} == {**second.as_dict(), "written": None}
         assert state(folder) == before
-        assert len(before) == 2
+        assert len(before) == len(FILES)
 
     def test_what_became_of_a_month_is_counted(self, folder: Path) -> None:
         """The result counts the rows of both files, and what could not be read."""
@@ -82,19 +83,21 @@ class TestRepetition:
         """A day that closes without a snapshot is compacted too, so that it is not looked for again."""
         assert compacted(small, now=at("07-05 12:00")).through == date(2026, 7, 4)
         assert compacted(small, now=at("07-10 12:00")).through == date(2026, 7, 9)
-        standing = [Compacted.of(RESERVE, compacted_file(small, table).read_bytes()) for table in TABLES]
-        assert [one and one.through for one in standing] == [date(2026, 7, 9)] * 2
+        standing = [Compacted.of(RESERVE, compacted_file(small, table).read_bytes()) for table in FILES]
+        assert [one and one.through for one in standing] == [date(2026, 7, 9)] * 3
 
-    def test_one_table_gone_is_written_again(self, folder: Path) -> None:
-        """Where one of the two files is missing it is made anew, and the other is left alone."""
+    @pytest.mark.parametrize("gone", FILES)
+    def test_one_table_gone_is_written_again(self, folder: Path, gone: str) -> None:
+        """Where one of the files is missing it is made anew, and the others are left alone."""
         compacted(folder)
         before = state(folder)
-        compacted_file(folder, "snapshots").unlink()
+        compacted_file(folder, gone).unlink()
         assert compacted(folder).written
         after = state(folder)
         assert {name: data for name, (data, _) in after.items()} == {name: data for name, (data, _) in before.items()}
-        kept = str(compacted_file(folder))
-        assert after[kept] == before[kept]
+        for kept in {*FILES} - {gone}:
+            path = str(compacted_file(folder, kept))
+            assert after[path] == before[path]
 
     def test_progress_counts_the_days(self, folder: Path) -> None:
         """Whoever watches is told how many market days are read, to the last."""

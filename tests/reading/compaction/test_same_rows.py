@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from miso_archive.reading.compaction import compact_month, months_to_compact
-from tests.reading.compaction.archives import CURATED, RAW, TABLES, at, compacted, compacted_file, frame, frames, same
+from tests.reading.compaction.archives import CURATED, FILES, RAW, at, compacted, compacted_file, frame, frames, same
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ class TestSameRows:
         for month in months_to_compact(folder, now=at("08-03 12:00")):
             compact_month(folder, month, now=at("08-03 12:00"))
         stand = sorted(path.relative_to(folder / CURATED).as_posix() for path in (folder / CURATED).rglob("*.parquet"))
-        assert stand == [f"{table}/2026-{month}.parquet" for table in TABLES for month in ("06", "07", "08")]
+        assert stand == [f"{table}/2026-{month}.parquet" for table in sorted(FILES) for month in ("06", "07", "08")]
         assert same(frames(folder), frames(filled))
 
     def test_every_raw_row_is_in_the_compacted_month_once(self, folder: Path) -> None:
