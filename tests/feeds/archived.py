@@ -34,7 +34,8 @@ def put_recorded(archive: Store) -> None:
 
 
 def put_simulated(archive: Store, feed: Feed, *ends: datetime, revisions: int = 1) -> None:
-    """Put what the simulated host shows at these times, and its revisions."""
+    """Put what the simulated host shows at these times, and its revisions, which differ by a blank at least."""
     for end in ends:
         for revision in range(revisions):
-            put(archive, feed, body_of(feed, end, seed=SEED, revision=revision), minutes=2 + revision)
+            body = body_of(feed, end, seed=SEED, revision=revision) + b" " * revision
+            put(archive, feed, body, minutes=2 + revision)

@@ -167,10 +167,10 @@ class TestHours:
         ends = [feed.examine(body).interval_end for body in bodies]
         columns = {"object_key": list(map(str, range(len(ends)))), "interval_end": ends, "revision": [0] * len(ends)}
         objects = pl.DataFrame(columns, schema_overrides=OBJECTS)
-        hours = Shared(feed, table_given(feed, "day_ahead"))
+        shared = Shared(feed, table_given(feed, "day_ahead"))
         # One body after the other, as if each came in a batch of its own.
-        done = [hours.settle(Decoder(feed).decode(objects[[at]], [body])) for at, body in enumerate(bodies)]
-        return pl.concat([*done, hours.rest()])
+        done = [shared.settle(Decoder(feed).decode(objects[[at]], [body])) for at, body in enumerate(bodies)]
+        return pl.concat([*done, shared.rest()])
 
     def test_each_body_s_rows_are_of_its_hour(self) -> None:
         """Rows are labelled by the hour of the label's market day that the body names, not by the label."""

@@ -140,8 +140,8 @@ def test_each_interval_has_its_latest_rows_once(raw: Path, feed: Feed) -> None:
         latest = mr.scan(raw, feed, table.name).collect()
         every = mr.scan(raw, feed, table.name, latest_only=False).collect()
         bodies = latest.group_by("interval_end").agg(pl.col("object_key").n_unique())
-        assert set(bodies["object_key"]) == {1}
-        assert len(every) > len(latest)
+        assert set(bodies["object_key"]) <= {1}
+        assert len(every) >= 2 * len(latest)
         assert every.filter("is_latest").equals(latest)
         spans = (latest["interval_end"] - latest["interval_start"]).unique().to_list()
         assert spans == [timedelta(hours=1) if table.hour else INTERVAL]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from functools import cache
 from typing import Any, Final, NamedTuple
 
 from miso_archive.contract.findings import RefusalCode, WarningCode
@@ -83,7 +82,6 @@ def published(  # noqa: PLR0913 - what there is to say of a field
     return field(metadata=metadata) if required else field(default=None, metadata=metadata)
 
 
-@cache
 def fields_of(row: type[Row]) -> Mapping[str, Published]:
     """Return the fields of a kind of row by the names of its attributes, in order."""
     return {found.name: found.metadata[_PUBLISHED] for found in fields(row)}
