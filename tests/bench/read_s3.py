@@ -1,8 +1,8 @@
 """An S3 server as far away as one in another region: ``python -m tests.bench.read_s3 FOLDER PORT``.
 
-Every folder in FOLDER but those of the sister feeds is a bucket, read into memory at the start; its ``provenance/`` becomes its objects' metadata.
-It lists and gives objects as ListObjectsV2, GetObject and HeadObject do, checks no signature, and answers each request
-20 ms after it came. ``GET /-/requests`` is answered at once: how many came so far.
+Every folder in FOLDER but those of the sister feeds is a bucket, read into memory at the start; its ``provenance/``
+becomes its objects' metadata. It lists and gives objects as ListObjectsV2, GetObject and HeadObject do, checks no
+signature, and answers each request 20 ms after it came. ``GET /-/requests`` is answered at once: how many came so far.
 """
 
 from __future__ import annotations
