@@ -24,31 +24,26 @@ from miso_archive.cli.app import app
 from miso_archive.collecting.announcement import Announcement
 from miso_archive.collecting.result import RunResult
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
-from miso_archive.contract.rows import fields_of
-from miso_archive.feeds.columns import CONSTRAINT_COLUMNS, COVERAGE_COLUMNS, SNAPSHOT_COLUMNS, Column
-from miso_archive.feeds.reserve import DOCUMENTED_FIELDS, LIVE_FIELDS, RESERVE, BindingConstraint
+from miso_archive.feeds.columns import COVERAGE_COLUMNS
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.health.status import Status, status, told
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.settings.options import PartsSettings, Settings, environment_variable, option_name
 from miso_archive.simulate import snapshot_body
 from miso_archive.store.folder import Folder
-from miso_archive.store.layout import snapshot_key
 from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
 from tests.bench.read_table import RECORD as READING
 from tests.bench.read_table import documented
 from tests.bench.start import RECORD as STARTS
 from tests.soak.outcome import RECORD, Outcome
+from tests.tools.feed_pages import every_frame, feeds, sections
+from tests.tools.markdown import columns, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from miso_archive.feeds.feed import Feed
+    from collections.abc import Callable
 
 PROJECT: Final = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
-EXAMPLES: Final = RESERVE.examples
-"""Bodies as the host sent them, one a feed and one that is quiet."""
-
 README: Final = "README.md"
 PAGES: Final = tuple(
     f"docs/{name}.md"
@@ -59,8 +54,6 @@ PAGES: Final = tuple(
 )
 """The documentation, in the order in which it is read."""
 
-FEEDS: Final = (RESERVE,)
-
 VALIDATED: Final = "data/sourcing/miso_binding_constraints_reserve/2001-01-02/*_072*.json.gz"
 STATUS_AT: Final = datetime(2001, 1, 2, 2, 13, tzinfo=EST)
 STATUS_MISSES: Final = STATUS_AT.replace(hour=1, minute=20)
@@ -69,15 +62,9 @@ _LINES_OF_README: Final = 7
 _PART: Final = re.compile(r"(?P<start><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 
 
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ("---",) * len(head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
-
-
 def options() -> str:
-    """Return the table of options, in the settings' order."""
-    rows = []
+    """Return the table of what `collect` takes: which feed, then the settings in their order."""
+    rows = [(name, "-", default, meaning) for name, default, meaning in _own("collect", _of_the_settings())]
     for field, info in Settings.model_fields.items():
         variable = environment_variable(field)
         default = "none" if info.default is None else f"`{info.default}`"
@@ -93,8 +80,15 @@ def commands() -> str:
 
 
 def own_options(command: str) -> str:
-    """Return the table of a command's options, without those that it shares with `collect`."""
-    shared = {option_name(field) for field in Settings.model_fields} - {"--timeout"}
+    """Return the table of a command's options, without those that it shares with `collect`'s settings."""
+    return table(("Option", "Default", "Meaning"), _own(command, _of_the_settings() - {"--timeout"}))
+
+
+def _of_the_settings() -> set[str]:
+    return {option_name(field) for field in Settings.model_fields}
+
+
+def _own(command: str, shared: set[str]) -> list[tuple[str, str, str]]:
     arguments = app[command].assemble_argument_collection(parse_docstring=True)
     rows = []
     for argument in arguments:
@@ -102,7 +96,7 @@ def own_options(command: str) -> str:
         if argument.show and name.startswith("--") and name not in shared:
             meaning = " ".join((argument.parameter.help or "").split())
             rows.append((f"`{name}`", _shown(default), meaning))
-    return table(("Option", "Default", "Meaning"), rows)
+    return rows
 
 
 def _shown(default: object) -> str:
@@ -116,66 +110,10 @@ def codes(kind: type[RefusalCode | WarningCode | FailureCode]) -> str:
     return table(("Code", "Meaning"), ((f"`{code.value}`", code.meaning) for code in kind))
 
 
-def columns(described: tuple[Column, ...]) -> str:
-    """Return the table of a frame's columns."""
-    rows = ((f"`{name}`", f"`{dtype}`", unit, meaning) for name, dtype, unit, meaning in described)
-    return table(("Column", "Type", "Unit", "Meaning"), rows)
-
-
 def fields(model: type[RunResult | Announcement | Status]) -> str:
     """Return the table of a model's fields."""
     rows = ((f"`{name}`", info.description or "") for name, info in model.model_fields.items())
     return table(("Field", "Meaning"), rows)
-
-
-def feeds() -> str:
-    """Return the table of feeds."""
-    rows = ((f"[{feed.title}](docs/feeds.md)", f"`{feed.dataset}`", feed.url) for feed in FEEDS)
-    return table(("Feed", "Dataset", "Address"), rows)
-
-
-def part_of(feed: Feed) -> str:
-    """Return the name of the part that describes a feed."""
-    return feed.file_stem.replace("_", "-")
-
-
-def feed_section(feed: Feed) -> str:
-    """Return what the code knows of a feed, with a body that was recorded and one that is quiet."""
-    snapshot = feed.examine(_example(feed, "").encode()).snapshot
-    if snapshot is None:
-        raise ValueError(f"the recorded body of {feed.name} is refused")
-    return (
-        f"| What | Value |\n| --- | --- |\n"
-        f"| Address | {feed.url} |\n"
-        f"| Dataset: in keys, in Redis and Kafka | `{feed.dataset}` |\n"
-        f"| Label | `RefId`, as `{snapshot.ref_id}`: the interval that ends at "
-        f"{snapshot.interval_end:%Y-%m-%d %H:%M} EST |\n"
-        f"| Its object | `{snapshot_key(feed, snapshot.interval_end)}` |\n\n"
-        f"{_row_fields()}\n"
-        f"A body, its array cut to two rows:\n\n```json\n{_example(feed, '')}\n```\n\n"
-        f"A quiet one:\n\n```json\n{_example(feed, '.quiet')}\n```\n"
-    )
-
-
-def _row_fields() -> str:
-    described = {column.name: column for column in CONSTRAINT_COLUMNS} | {
-        "period": _column("interval_end")._replace(meaning="The interval's end, as `RefId` names it."),
-    }
-    aliases = {field.key: name for name, field in fields_of(BindingConstraint).items()}
-    rows = []
-    for field in dict.fromkeys((*LIVE_FIELDS, *DOCUMENTED_FIELDS)):
-        column = described[aliases[field]]
-        live, documented = ("yes" if field in shape else "-" for shape in (LIVE_FIELDS, DOCUMENTED_FIELDS))
-        rows.append((f"`{field}`", live, documented, column.unit, f"`{column.name}`", column.meaning))
-    return table(("Field of a row", "Live", "Documented", "Unit", "Column", "Meaning"), rows)
-
-
-def _column(name: str) -> Column:
-    return next(column for column in CONSTRAINT_COLUMNS if column.name == name)
-
-
-def _example(feed: Feed, kind: str) -> str:
-    return (EXAMPLES / f"{feed.file_stem}{kind}.json").read_text().strip()
 
 
 def status_screen() -> str:
@@ -210,8 +148,10 @@ def deployments() -> str:
         path, _, function = deployment["entrypoint"].partition(":")
         (schedule,) = deployment["schedules"]
         when = f"`{schedule['cron']}`, in EST" if "cron" in schedule else f"every {schedule['interval']} s"
-        rows.append((f"`{function}/{deployment['name']}`", when, "yes" if schedule["active"] else "no", f"`{path}`"))
-    return table(("Deployment", "Schedule", "Active", "File"), rows)
+        feed = f"`{deployment['parameters'].get('feed', 'reserve')}`" if function == "collect" else ""
+        active = "yes" if schedule["active"] else "no"
+        rows.append((f"`{function}/{deployment['name']}`", feed, when, active, f"`{path}`"))
+    return table(("Deployment", "Feed", "Schedule", "Active", "File"), rows)
 
 
 def rooms() -> str:
@@ -329,12 +269,12 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/collect.md", "announcement"): lambda: fields(Announcement),
     ("docs/collect.md", "validate"): lambda: own_options("validate"),
     ("docs/collect.md", "simulate"): lambda: own_options("simulate"),
-    **{("docs/feeds.md", part_of(feed)): lambda feed=feed: feed_section(feed) for feed in FEEDS},  # type: ignore[misc]
+    ("docs/feeds.md", "sections"): sections,
+    ("docs/read.md", "feeds-command"): lambda: own_options("feeds"),
     ("docs/read.md", "read"): lambda: own_options("read"),
     ("docs/read.md", "coverage-command"): lambda: own_options("coverage"),
     ("docs/read.md", "compact"): lambda: own_options("compact"),
-    ("docs/read.md", "constraints"): lambda: columns(CONSTRAINT_COLUMNS),
-    ("docs/read.md", "snapshots"): lambda: columns(SNAPSHOT_COLUMNS),
+    ("docs/read.md", "every-frame"): every_frame,
     ("docs/read.md", "coverage"): lambda: columns(COVERAGE_COLUMNS),
     ("docs/heal.md", "backfill"): lambda: own_options("backfill"),
     ("docs/heal.md", "replay"): lambda: own_options("replay"),

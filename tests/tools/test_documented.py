@@ -17,6 +17,8 @@ import miso_archive
 from flows import serve, up
 from miso_archive.cli.app import app
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
+from miso_archive.feeds import FEEDS
+from miso_archive.feeds.columns import coverage_of, schema_of, tables_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.healing import backfill
 from miso_archive.healing.replay import ReplayResult
@@ -26,7 +28,7 @@ from miso_archive.reading.coverage import MISSING
 from miso_archive.reading.fetch_times import FETCH_TIMES
 from miso_archive.simulate import FAULTS
 from miso_archive.simulate.archive import write_archive
-from tests.tools.documentation import FEEDS, OF_THE_DEMO, PAGES, PARTS, PROJECT, README, own_options
+from tests.tools.documentation import OF_THE_DEMO, PAGES, PARTS, PROJECT, README, own_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,6 +50,12 @@ def unnamed(words: Iterable[str], pattern: str = r"(?<![\w-]){}(?![\w-])") -> li
     """Return the words that no page of docs/ has."""
     pages = "\n".join(map(text_of, PAGES))
     return [word for word in words if not re.search(pattern.replace("{}", re.escape(word)), pages)]
+
+
+def columns_told(text: str) -> dict[str, str]:
+    """Return the columns of the first table of columns in a text, each with its type."""
+    (table,) = re.findall(r"^\| Column \| Type \|.*\n(?:\|.*\n)+", text, re.MULTILINE)[:1]
+    return dict(re.findall(r"^\| `(\w+)` \| `(.*?)` \|", table, re.MULTILINE))
 
 
 def commands() -> list[str]:
@@ -82,7 +90,7 @@ class TestNamesAll:
         options = [name for argument in arguments for name in argument.names if name not in argument.negatives]
         assert command != "collect" or "--local" in options
         assert unnamed(option for option in options if option.startswith("--")) == []
-        # Its own stand in one table, so that no other command's stand for them.
+        # Its own stand in one table, so that no other command's stand for them; collect's with the settings.
         assert command == "collect" or any(own_options(command) in text_of(page) for page in PAGES)
 
     @pytest.mark.parametrize("program", [serve.app, up.app], ids=["flows.serve", "flows.up"])
@@ -110,13 +118,40 @@ class TestNamesAll:
         assert unnamed(codes, r"\| `{}` \|") == []
 
     def test_feeds(self) -> None:
-        """Every feed that a module of the library makes has a section, and is in README's table."""
+        """Every feed that a module of the library makes is registered; it has a section, and a line in README."""
         found = set()
         for module in pkgutil.walk_packages(miso_archive.__path__, "miso_archive."):
             if not module.name.endswith("__main__"):
                 found |= {value.name for value in vars(import_module(module.name)).values() if isinstance(value, Feed)}
-        assert found == {feed.name for feed in FEEDS}
-        assert unnamed(found) == []
+        assert found == set(FEEDS)
+        for feed in FEEDS.values():
+            (line,) = re.findall(
+                rf"^\| \[{re.escape(feed.title)}\]\((.*?)\) \| `{feed.name}` \|.*", text_of(README), re.MULTILINE
+            )
+            assert resolves(README, line)
+            assert line.partition("#")[2] in anchors(f"## {feed.title}")
+
+    @pytest.mark.parametrize("name", FEEDS)
+    def test_tables_and_columns_of_feeds(self, name: str) -> None:
+        """The section of a feed has its address and dataset, each of its tables, and each column of each frame."""
+        feed = FEEDS[name]
+        (section,) = re.findall(
+            rf"^## {re.escape(feed.title)}\n(.*?)(?=^## )", text_of("docs/feeds.md"), re.MULTILINE | re.DOTALL
+        )
+        assert feed.url in section
+        assert f"`{feed.dataset}`" in section
+        everywhere = columns_told(text_of("docs/read.md").partition("## The columns of every frame")[2])
+        for table in tables_of(feed):
+            (part,) = re.findall(rf"^`{table}`, one row a .*?\n\n((?:\|.*\n)+)", section, re.MULTILINE)
+            frame = {column: str(dtype) for column, dtype in schema_of(feed, table).items()}
+            assert frame.items() <= (everywhere | columns_told(part)).items()
+            assert set(columns_told(part)) <= set(frame)
+
+    def test_columns_of_coverage(self) -> None:
+        """Each column of the coverage of any feed stands in its table."""
+        told = columns_told(text_of("docs/read.md").partition("## `coverage`: ")[2])
+        for feed in FEEDS.values():
+            assert {column: str(dtype) for column, dtype in coverage_of(feed).items()}.items() <= told.items()
 
     def test_deployments(self) -> None:
         """Every deployment of prefect.yaml is named with its flow, as Prefect's commands take it."""

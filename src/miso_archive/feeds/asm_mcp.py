@@ -1,7 +1,8 @@
 """MISO's market clearing prices of ancillary services, real time and day ahead (seen 2026-07-27 and 2026-10-02).
 
 Two markets on two time grids in one body: the interval of five minutes that the label names, and the hour that
-``HourEnding`` names. Whether the day-ahead prices are ex ante or ex post is not said.
+``HourEnding`` names; that the label 17:00 lies in hour 17 is **[inferred]**. Whether the day-ahead prices are ex ante
+or ex post is not said. The prices of demand were those of generation in every body seen; they are kept all the same.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,12 @@
 """The columns of the reader's frames: names, types, units, meaning. Raw and compacted archives give the same."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
 import polars as pl
 
-from miso_archive.contract.rows import Contract, Table, fields_of
+from miso_archive.contract.rows import Contract, RowLabel, Table, fields_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST_NAME, INTERVAL
@@ -71,6 +72,21 @@ _FETCH_TIMES: Final = (
     Column("lag_minutes", pl.Float64(), "minutes", "From the interval's end to the fetch."),
 )
 
+_OF_AN_HOUR: Final = {
+    "market_day": "The market day (EST) of the hour.",
+    "interval_start": "Where the hour begins.",
+    "interval_end": "Where the hour ends: hour 17 at 17:00, as labels name ends **[inferred]**.",
+    "is_latest": "Whether no later readable body is archived of the hour: its last one counts.",
+}
+"""What columns mean in a table whose rows are of an hour of the market day."""
+
+_OF_THEIR_OWN: Final = {
+    "interval_end": "Where they end, as the row says: a body's rows may be of several intervals, up to a market day from"
+    " its label.",
+    "is_latest": "Whether no later readable body has the row of the interval: the last one that has it counts.",
+}
+"""What columns mean in a table whose rows name intervals of their own."""
+
 TYPES: Final[dict[type, pl.DataType]] = {
     str: pl.String(),
     float: pl.Float64(),
@@ -95,23 +111,6 @@ def value_columns(table: Table) -> tuple[Column, ...]:
     return tuple(columns[name] for name in order)
 
 
-def _times_of(table: Table) -> tuple[Column, ...]:
-    """Return the columns of times of a table's rows, which are of their body's interval unless it says otherwise."""
-    if table.hour is not None:
-        said = {
-            "interval_start": "Where the hour begins.",
-            "interval_end": f"Where it ends: `{table.hour}` of the market day. Of an hour's bodies the last counts.",
-        }
-    elif table.label is not None:
-        said = {
-            "interval_end": "Where they end, as the row says: a body's rows may be of several intervals, up to a market"
-            " day from its label. Of an interval's bodies the last that has the row counts."
-        }
-    else:
-        said = {}
-    return tuple(column._replace(meaning=said.get(column.name, column.meaning)) for column in _TIMES)
-
-
 def _hour_columns(contract: Contract, table: Table) -> tuple[Column, ...]:
     return tuple(column for column in figure_columns(contract) if column.name == table.hour)
 
@@ -133,13 +132,33 @@ def columns_of(feed: Feed, table: str) -> tuple[Column, ...]:
         return _FETCH_TIMES
     if table != SNAPSHOTS_TABLE:
         found = table_given(feed, table)
-        return (*_times_of(found), *value_columns(found), *_hour_columns(contract, found), *_ORIGIN)
-    counts = tuple(
-        Column(one.name, pl.Int32(), "", f"How many {one.name} bind; 0 when quiet." if contract.quiet else "Its rows.")
-        for one in contract.tables
-    )
+        columns = (*_TIMES, *value_columns(found), *_hour_columns(contract, found), *_ORIGIN)
+        return _meaning(columns, _particular(contract) | _of_rows(found))
+    counts = tuple(Column(one.name, pl.Int32(), "", _counted(contract, one)) for one in contract.tables)
     quiet = (Column("quiet", pl.Boolean(), "", "Whether nothing binds: an observation, not a gap."),)
-    return (*_TIMES, *counts, *(quiet if contract.quiet else ()), *figure_columns(contract), *_ORIGIN)
+    columns = (*_TIMES, *counts, *(quiet if contract.quiet else ()), *figure_columns(contract), *_ORIGIN)
+    return _meaning(columns, _particular(contract))
+
+
+def _counted(contract: Contract, table: Table) -> str:
+    return f"How many {table.name} bind; 0 when quiet." if contract.quiet else f"How many rows `{table.name}` has."
+
+
+def _meaning(columns: tuple[Column, ...], particular: Mapping[str, str]) -> tuple[Column, ...]:
+    return tuple(column._replace(meaning=particular.get(column.name, column.meaning)) for column in columns)
+
+
+def _particular(contract: Contract) -> dict[str, str]:
+    """Return what columns mean in a feed whose bodies have no label of their own."""
+    label = contract.label
+    return {"ref_id": f"The label, in our words: the time of `{label.name}`."} if isinstance(label, RowLabel) else {}
+
+
+def _of_rows(table: Table) -> dict[str, str]:
+    """Return what columns mean in a table whose rows are of other intervals than their body."""
+    if table.hour is not None:
+        return _OF_AN_HOUR
+    return {} if table.label is None else _OF_THEIR_OWN
 
 
 def schema_of(feed: Feed, table: str) -> pl.Schema:

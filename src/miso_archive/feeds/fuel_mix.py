@@ -1,7 +1,7 @@
 """MISO's fuel mix: what each fuel produces (seen 2026-07-27 and 2026-10-02).
 
 The figures look like readings at the label **[inferred]**. Fuels come and go and change their spelling: they are kept
-as published, and none is enumerated.
+as published, and none is enumerated. A body may hold rows of several intervals: each is of the one it names.
 """
 
 import operator
@@ -22,7 +22,12 @@ class Fuel(Row):
     """One fuel in one interval: ``output`` in MW, negative where it charges or exports, ``interval`` in EST."""
 
     fuel: str = published("CATEGORY", TEXT, "The fuel as published: `Coal`, `Natural Gas`, `Imports`.")
-    output: float = published("ACT", AMOUNT, "What it produces; negative where it charges.", unit="MW")
+    output: float = published(
+        "ACT",
+        AMOUNT,
+        "What it produces; negative where it charges, or, of `Imports`, where MISO exports **[inferred]**.",
+        unit="MW",
+    )
     interval: datetime = published("INTERVALEST", EST_CLOCK, "The interval.", agrees=operator.eq, kept=False)
     caption: str | None = published("FUEL_CATEGORY", ANY_TEXT, "MISO's caption.", required=False, kept=False)
 

@@ -1,5 +1,8 @@
 """MISO's reserve binding constraints, replaced every five minutes (seen 2026-07-27).
 
+What they limit is not said; they appear to be those that keep reserve deliverable between the grid's regions
+**[inferred]** from their names, of which none is enumerated: element, direction, terms and zone are parsed from them.
+
 Two row shapes are accepted, row by row, and nothing between them: the four-field row that the live feed sends (seen
 2026-07-27, all strings) and the eleven-field row of the documented contract. When nothing binds the feed sends a
 placeholder row named ``None``; such a snapshot is *quiet*, and so is one with an empty list.

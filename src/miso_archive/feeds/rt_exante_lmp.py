@@ -1,6 +1,7 @@
-"""MISO's ex-ante real-time prices at its hubs (seen 2026-07-27 and 2026-10-02), published a label ahead of the clock.
+"""MISO's ex-ante real-time prices at its hubs (seen 2026-07-27 and 2026-10-02), at times a label ahead of the clock.
 
-A price is energy, congestion and loss; the feed does not send the energy, which is the same everywhere **[computed]**.
+A price is energy, congestion and loss; the feed does not send the energy, which is the same everywhere, to 0.02
+**[computed]**. Locations are hubs and an interface; none is enumerated.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,8 @@
-"""MISO's binding subregional constraints, real time (quiet bodies seen 2026-10-02; a binding one is unseen)."""
+"""MISO's binding subregional constraints, real time (quiet bodies seen 2026-10-02; a binding one is unseen).
+
+What a binding row holds is **[inferred]** from MISO's reports of these constraints. Reserve may bind on the same
+element where this feed says that nothing binds: they are different constraints.
+"""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,6 +1,8 @@
 """MISO's binding transmission constraints, real time (seen 2026-10-02).
 
-Names are cut at 48 characters **[computed]**. What a constraint without a curve of its own leaves empty is absent.
+Names are cut at 48 characters **[computed]**: MISO's reports have longer ones, join them by what they begin with. What
+a constraint without a curve of its own leaves empty is absent. That nothing binds is said by the row by which the other
+feeds of constraints say it **[inferred]**: such a body is unseen here.
 """
 
 import operator
@@ -35,7 +37,7 @@ class TransmissionConstraint(Row):
     shadow_price: float = published(
         "Price", AMOUNT, "The sign as published: negative where it binds.", unit="$/MWh", bad=RefusalCode.BAD_PRICE
     )
-    override: bool | None = published("OVERRIDE", optional(FLAG), "`OVERRIDE`.", bad=RefusalCode.BAD_OVERRIDE)
+    override: bool | None = published("OVERRIDE", optional(FLAG), "`OVERRIDE`, 0 or 1.", bad=RefusalCode.BAD_OVERRIDE)
     curve_type: str | None = published("CURVETYPE", optional(TEXT), "`MW` or `PERCENT`, as published.")
     bp1: float | None = _break_point("BP1", "The first break point, in MW or percent by `curve_type`.")
     pc1: float | None = _break_point("PC1", "Its price.", "$/MWh")
