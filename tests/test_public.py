@@ -15,6 +15,8 @@ import polars as pl
 import pytest
 
 import miso_archive as mr
+from miso_archive.feeds import FEEDS
+from miso_archive.feeds.columns import schema_of, tables_of
 from miso_archive.simulate.archive import write_archive
 from miso_archive.store.store import ArchiveError
 
@@ -142,6 +144,36 @@ class TestDays:
         sources: Any = given
         with pytest.raises(ValueError, match=r"^sources are some of live, next_day_report, day_ahead_report, not "):
             mr.scan_constraints(archive, sources=sources)
+
+
+class TestFeeds:
+    @pytest.mark.parametrize("given", ["nope", "FuelMix", "all", "", 5, None, ["fuel_mix"], ("reserve",), b"reserve"])
+    @pytest.mark.parametrize("name", [*OF_ARCHIVES, "scan"])
+    def test_what_is_no_feed_is_told(self, name: str, given: object, archive: Path) -> None:
+        """feed= of another name or type raises at the call, with the names that there are."""
+        arguments = {"compact_month": [date(2001, 1, 1)]}.get(name, [])
+        with pytest.raises(ValueError, match=rf"^feed= is one of {', '.join(FEEDS)}, not ") as caught:
+            getattr(mr, name)(archive, *arguments, feed=given)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("given", ["nope", "constraints ", "", 5, ["fuels"]])
+    def test_what_is_no_table_is_told(self, given: object, archive: Path) -> None:
+        """A table is one of the feed's, or its snapshots."""
+        table: Any = given
+        with pytest.raises(ValueError, match=r"^the tables of fuel_mix are fuels, snapshots, not "):
+            mr.scan(archive, "fuel_mix", table)
+
+    @pytest.mark.parametrize("name", FEEDS)
+    def test_its_name_and_itself_are_one(self, name: str, archive: Path) -> None:
+        """Everything public takes a feed by name; of one that the archive does not hold it gives no rows."""
+        feed = FEEDS[name]
+        for table in tables_of(feed):
+            assert mr.scan(archive, name, table).collect_schema() == schema_of(feed, table)
+        assert mr.scan(archive, name).collect().equals(mr.scan(archive, feed, feed.contract.tables[0].name).collect())
+        snapshots = mr.scan_snapshots(archive, feed=name, latest_only=False).collect()
+        assert len(snapshots) == len(mr.fetch_times(archive, feed=name))
+        assert snapshots["interval_end"].n_unique() == mr.coverage(archive, feed=name)["collected"].sum()
+        assert (len(snapshots) > 0) == (archive / "sourcing" / feed.dataset).is_dir()
 
 
 @pytest.mark.parametrize("name", OF_ARCHIVES)

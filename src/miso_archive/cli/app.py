@@ -26,7 +26,10 @@ _HELP: Final = frozenset({"--help", "-h", "--version"})
 
 app = App(
     name="miso-archive",
-    help="Collect and archive MISO's real-time feeds, reserve binding constraints first, every five minutes.",
+    help=(
+        "Collect and archive MISO's real-time feeds, every five minutes: reserve binding constraints where --feed names"
+        " no others."
+    ),
     version=__version__,
 )
 
@@ -34,7 +37,8 @@ app = App(
 _COMMANDS: Final = {
     "feeds": "List the feeds: what --feed takes, and what each is.",
     "collect": (
-        "Fetch the present snapshot, archive it unless it is there, announce it; print the result as JSON.\n\n"
+        "Fetch the present snapshot of a feed, or of several, archive it unless it is there, announce it; print the"
+        " result as JSON.\n\n"
         "Exit code 0 when nothing failed, 1 when something did, 2 for wrong usage. Logs go to stderr."
     ),
     "simulate": (
@@ -42,10 +46,13 @@ _COMMANDS: Final = {
         " data."
     ),
     "validate": (
-        "Check payloads of the feed against its contract; print each reason for a refusal.\n\n"
+        "Check payloads of a feed against its contract; print each reason for a refusal.\n\n"
         "Exit code 0 when all are valid, 1 when not."
     ),
-    "read": "Print an archive's binding constraints: shadow prices in $/MW, times in EST.",
+    "read": (
+        "Print an archive's rows of a feed: of reserve binding constraints, shadow prices in $/MW, unless --feed names"
+        " another; times in EST."
+    ),
     "coverage": "Print what an archive holds of each market day, and what is missing: 288 intervals are expected.",
     "compact": "Compact closed market days to monthly Parquet beside the raw objects, which stay. Safe to repeat.",
     "status": (
@@ -55,7 +62,8 @@ _COMMANDS: Final = {
         "asked."
     ),
     "backfill": (
-        "Fetch MISO's next-day reports of market days with missing intervals, newest first, and archive them.\n\n"
+        "Fetch MISO's next-day reports of market days with missing intervals of reserve, newest first, and archive"
+        " them.\n\n"
         "Exit code 0 when nothing failed, 1 when something did. A report that is not published yet is no failure."
     ),
     "replay": (

@@ -17,6 +17,10 @@ def feeds(
         format: A table, or CSV, Parquet or a JSON array; as the file of --output is named, else a table.
         output: A file to write instead of standard output, which is -.
     """
-    rows = [(feed.name, feed.title, feed.dataset, feed.url) for feed in FEEDS.values()]
-    Output.of(format, output).write(pl.DataFrame(rows, ["feed", "title", "dataset", "address"], orient="row"))
+    rows = [
+        (feed.name, feed.title, ", ".join(table.name for table in feed.contract.tables), feed.dataset, feed.url)
+        for feed in FEEDS.values()
+    ]
+    listed = pl.DataFrame(rows, ["feed", "title", "tables", "dataset", "address"], orient="row")
+    Output.of(format, output).write(listed, has_times=False)
     return 0

@@ -1,7 +1,7 @@
 """The option by which commands are told of which feeds: ``--feed``."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from cyclopts import Parameter, Token
 
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 ALL: Final = "all"
+
+if TYPE_CHECKING:
+    _Name: TypeAlias = str
+    _NameOrAll: TypeAlias = str
+else:
+    # What --help shows as choices.
+    _Name = Literal[tuple(FEEDS)]
+    _NameOrAll = Literal[(*FEEDS, ALL)]
 
 
 def _one(_kind: object, tokens: Sequence[Token]) -> str:
@@ -29,13 +37,26 @@ def _several(_kind: object, tokens: Sequence[Token]) -> tuple[str, ...]:
     for name in names:
         if name not in {*FEEDS, ALL}:
             raise ValueError(f"{shown(name)} is no feed: it is one of {', '.join(FEEDS)}, or {ALL}")
-    if not names:
-        raise ValueError(f"it names none of {', '.join(FEEDS)}, nor {ALL}")
     return tuple(name for name in FEEDS if name in names or ALL in names)
 
 
-OneFeed = Annotated[str, Parameter(name="--feed", converter=_one)]
-Feeds = Annotated[tuple[str, ...], Parameter(name="--feed", consume_multiple=True, negative=(), converter=_several)]
+def _refuse_none(_kind: object, names: tuple[str, ...]) -> None:
+    if not names:
+        raise ValueError(f"it names none of {', '.join(FEEDS)}, nor {ALL}")
+
+
+OneFeed = Annotated[_Name, Parameter(name="--feed", converter=_one)]
+Feeds = Annotated[
+    tuple[_NameOrAll, ...],
+    Parameter(
+        name="--feed",
+        consume_multiple=True,
+        negative=(),
+        converter=_several,
+        validator=_refuse_none,
+        show_default=",".join,
+    ),
+]
 
 
 def named(names: Sequence[str]) -> list[Feed]:

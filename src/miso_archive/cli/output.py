@@ -64,13 +64,13 @@ class Output:
             raise UsageError(f"--output: {_shown(file)} is named like {named}, and --format says {form}")
         return cls(form or named or "table", file)
 
-    def write(self, frame: pl.DataFrame) -> None:
-        """Write a frame; a file whole or not at all.
+    def write(self, frame: pl.DataFrame, *, has_times: bool = True) -> None:
+        """Write a frame; a file whole or not at all. A table says of times that they are in EST.
 
         Raises:
             OutputError: It cannot be written.
         """
-        data = _formatted(frame, self.form)
+        data = _formatted(frame, self.form, has_times=has_times)
         if self.file is None:
             put(data)
             return
@@ -100,7 +100,7 @@ def _shown(path: Path) -> str:
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
-def _formatted(frame: pl.DataFrame, form: Format) -> bytes:
+def _formatted(frame: pl.DataFrame, form: Format, *, has_times: bool) -> bytes:
     if form == "parquet":
         data = BytesIO()
         frame.write_parquet(data)
@@ -109,10 +109,10 @@ def _formatted(frame: pl.DataFrame, form: Format) -> bytes:
         return with_times_as_text(frame).write_json().encode() + b"\n"
     if form == "csv":
         return csv_text(frame).encode()
-    return _table(frame)
+    return _table(frame, ", times in EST" if has_times else "")
 
 
-def _table(frame: pl.DataFrame) -> bytes:
+def _table(frame: pl.DataFrame, times: str) -> bytes:
     readable = frame.with_columns(
         pl.selectors.datetime().dt.strftime("%Y-%m-%d %H:%M"),
         pl.selectors.string().str.replace_all(r"\p{Cc}", "\N{REPLACEMENT CHARACTER}"),  # a terminal would obey them
@@ -128,4 +128,4 @@ def _table(frame: pl.DataFrame) -> bytes:
         fmt_str_lengths=100,
         float_precision=2,
     ):
-        return f"{readable}\n{counted(len(frame), 'row')}, times in EST\n".encode()
+        return f"{readable}\n{counted(len(frame), 'row')}{times}\n".encode()

@@ -62,7 +62,7 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
         start: The first market day, YYYY-MM-DD.
         end: The market day after the last.
         feed: Whose rows.
-        table: Which of its tables; the first unless given.
+        table: Which of its tables, as `miso-archive feeds` lists them; the first unless given.
         snapshots: One row a snapshot instead, quiet ones included.
         all_revisions: Also what a later body of the same interval supersedes.
         strict: Fail on an object that cannot be read, instead of leaving it out with a warning.

@@ -27,7 +27,7 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 _BODIES: Final = (".json", ".json.gz", ".body.gz")
 _REASONS: Final = ".reasons.json"
 _WITH_BODIES: Final = ("sourcing", "quarantine")
-"""Of an archive's own folders, those with bodies of the feed: what else is JSON there is none."""
+"""Of an archive's own folders, those with bodies of feeds: what else is JSON there is none."""
 
 _REPORTS: Final = ("rt_rpe", "da_rpe")
 
@@ -43,7 +43,7 @@ def validate(
 
     Args:
         files: Files to check, plain or gzipped; - reads standard input. Of a folder all bodies in it and below are
-            checked: `*.json`, `*.json.gz`, and `*.body.gz`, which is what was refused.
+            checked: `*.json`, `*.json.gz`, and `*.body.gz`, which is what was refused; of an archive those of the feed.
         feed: Whose bodies they are.
         json: Print one JSON object a file.
     """
@@ -73,12 +73,16 @@ def _examined(feed: Feed, names: list[str]) -> Iterator[tuple[str, Verdict]]:
 def _examined_folder(feed: Feed, folder: str) -> Iterator[tuple[str, Verdict]]:
     failed: list[OSError] = []
     empty = True
+    # An archive holds those of several feeds.
+    others = {other.dataset for other in FEEDS.values()} - {feed.dataset}
     for path, folders, names in os.walk(folder, onerror=failed.append):
         is_archive = "sourcing" in folders
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and name not in _REPORTS and (name in _WITH_BODIES or not is_archive)
+            if not name.startswith(".")
+            and name not in {*_REPORTS, *others}
+            and (name in _WITH_BODIES or not is_archive)
         )
         for name in sorted(names):
             if not is_archive and name.endswith(_BODIES) and not name.startswith(".") and not name.endswith(_REASONS):

@@ -10,6 +10,7 @@ from miso_archive.feeds.rt_exante_lmp import RT_EXANTE_LMP
 from miso_archive.feeds.snapshot import SNAPSHOT
 from miso_archive.feeds.subregional import SUBREGIONAL
 from miso_archive.feeds.transmission import TRANSMISSION
+from miso_archive.text import shown
 
 FEEDS: Final = {
     feed.name: feed
@@ -44,6 +45,7 @@ def feed_given(feed: str | Feed) -> Feed:
     """
     if isinstance(feed, Feed):
         return feed
-    if feed not in FEEDS:
-        raise WrongFeedError(f"feed= is one of {', '.join(FEEDS)}, not {feed!r}")
-    return FEEDS[feed]
+    found = FEEDS.get(feed) if isinstance(feed, str) else None
+    if found is None:
+        raise WrongFeedError(f"feed= is one of {', '.join(FEEDS)}, not {shown(feed)}")
+    return found

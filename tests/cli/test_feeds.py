@@ -1,0 +1,174 @@
+"""The commands by feed: which there are, how one is named, and what is said where it is none."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from miso_archive.cli.app import app, main
+from miso_archive.feeds import FEEDS
+from miso_archive.feeds.columns import SNAPSHOTS_TABLE, schema_of
+from miso_archive.store.layout import quarantine_key, snapshot_key
+from miso_archive.store.response import Response
+from tests.cli.small_archive import NOON, printed
+from tests.cli.test_app import wrong_usage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from miso_archive.feeds.feed import Feed
+
+ONE = ("read", "status", "replay", "validate")
+SEVERAL = ("collect", "coverage", "compact")
+BY_FEED = (*ONE, *SEVERAL)
+
+
+@pytest.fixture
+def of_all(tmp_path: Path) -> Path:
+    """An archive with the recorded body of each feed."""
+    for feed in FEEDS.values():
+        body = feed.recorded.read_bytes()
+        snapshot = feed.examine(body).snapshot
+        assert snapshot is not None
+        path = tmp_path / snapshot_key(feed, snapshot.interval_end)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(gzip.compress(body))
+    return tmp_path
+
+
+def day_of(feed: Feed) -> date:
+    """The market day of a feed's recorded body."""
+    end = feed.examine(feed.recorded.read_bytes()).interval_end
+    assert end is not None
+    return end.date()
+
+
+class TestList:
+    def test_all_are_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """`feeds` prints each feed as it is typed, its title, tables, dataset and address."""
+        listed = json.loads(printed(capsys, "feeds", "--format", "json"))
+        assert [row["feed"] for row in listed] == list(FEEDS)
+        for row, feed in zip(listed, FEEDS.values(), strict=True):
+            assert row["tables"].split(", ") == [table.name for table in feed.contract.tables]
+            assert (row["title"], row["dataset"], row["address"]) == (feed.title, feed.dataset, feed.url)
+
+    def test_a_table_says_nothing_of_times(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A line a feed, and their number."""
+        _, *lines, last = printed(capsys, "feeds").splitlines()
+        assert [line.split()[0] for line in lines] == list(FEEDS)
+        assert last == f"{len(FEEDS)} rows"
+
+
+class TestNames:
+    @pytest.mark.parametrize("command", [name for name in app if not name.startswith("-")])
+    def test_help_offers_them(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """--help of each command that is by feed lists their names, and `all` where several can be named."""
+        main([command, "--help"])
+        shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        offered = f"[choices: {', '.join((*FEEDS, 'all') if command in SEVERAL else FEEDS)}] [default: reserve]"
+        assert (offered in shown) == (command in BY_FEED)
+
+    @pytest.mark.parametrize("name", ["nope", "miso_fuel_mix", "FuelMix", "fuel-mix", "a\nb", "\x1b[2J"])
+    @pytest.mark.parametrize("command", BY_FEED)
+    def test_a_wrong_one_is_told(self, command: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """What is no feed is wrong usage, told in one line with those that are."""
+        told = wrong_usage(capsys, command, *(["file"] if command == "validate" else []), "--feed", name)
+        assert "is no feed: it is one of " in told
+        assert ", ".join(FEEDS) in told
+        assert ("or all" in told) == (command in SEVERAL)
+
+    @pytest.mark.parametrize("words", [["--feed"], ["--feed="], ["--feed", ","]])
+    @pytest.mark.parametrize("command", SEVERAL)
+    def test_none_is_told(self, command: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        """So is an option without a name: nothing is collected, counted or compacted by mistake."""
+        assert "it names none of reserve, " in wrong_usage(capsys, command, *words)
+
+    @pytest.mark.parametrize("command", ONE)
+    def test_all_are_not_one(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        """A command on one feed says of `all` which it takes."""
+        told = wrong_usage(capsys, command, *(["file"] if command == "validate" else []), "--feed", "all")
+        assert "'all' is no feed" in told
+
+    def test_several_have_no_address_of_one(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """--api-url names the address of one feed alone."""
+        words = ("--feed", "all", "--local", str(tmp_path / "none"), "--api-url", "http://127.0.0.1:9/")
+        told = wrong_usage(capsys, "collect", *words)
+        assert "--api-base" in told
+        assert not (tmp_path / "none").exists()
+
+
+class TestRows:
+    @pytest.mark.parametrize("name", FEEDS)
+    def test_each_is_read(self, name: str, of_all: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """`read` gives the rows of each table of each feed, with all columns, and its snapshots."""
+        feed = FEEDS[name]
+        snapshot = feed.examine(feed.recorded.read_bytes()).snapshot
+        assert snapshot is not None
+        words = ("read", "--local", str(of_all), "--feed", name)
+        for table in (one.name for one in feed.contract.tables):
+            file = of_all / f"{table}.parquet"
+            printed(capsys, *words, "--table", table, "--output", str(file))
+            found = pl.read_parquet(file)
+            assert found.schema == schema_of(feed, table)
+            assert len(found) == len(snapshot.tables[table])
+        (row,) = json.loads(printed(capsys, *words, "--snapshots", "--format", "json"))
+        assert list(row) == list(schema_of(feed, SNAPSHOTS_TABLE))
+
+    def test_a_wrong_table_is_told(self, of_all: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """With those that the feed has."""
+        told = wrong_usage(capsys, "read", "--local", str(of_all), "--feed", "asm_mcp", "--table", "prices")
+        assert "real_time, day_ahead, snapshots" in told
+
+    def test_coverage_of_all_has_a_row_a_feed_and_day(self, of_all: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """`coverage --feed all` tells the feeds apart; what cannot be quiet counts neither quiet nor binding."""
+        words = ("coverage", "--local", str(of_all), "--feed", "all", "--format", "json")
+        rows = json.loads(printed(capsys, *words))
+        assert [(row["feed"], row["market_day"], row["collected"]) for row in rows] == [
+            (name, str(day_of(feed)), 1) for name, feed in FEEDS.items()
+        ]
+        assert [row["feed"] for row in rows if row["quiet"] is None] == [
+            name for name, feed in FEEDS.items() if not feed.contract.quiet
+        ]
+
+    def test_one_of_them_has_no_column_feed(self, of_all: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A single feed's rows are what they were."""
+        words = ("coverage", "--local", str(of_all), "--feed", "fuel_mix", "--format", "json")
+        (row,) = json.loads(printed(capsys, *words))
+        assert next(iter(row)) == "market_day"
+
+    def test_all_are_compacted(self, of_all: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """`compact --feed all` writes a file a table, and says so by feed."""
+        words = ("compact", "--local", str(of_all), "--feed", "all", "--format", "json")
+        rows = json.loads(printed(capsys, *words))
+        assert [(row["feed"], row["snapshots"], row["written"]) for row in rows] == [(name, 1, True) for name in FEEDS]
+        for feed in FEEDS.values():
+            folders = {path.parent.name for path in (of_all / "curated" / feed.dataset).rglob("*.parquet")}
+            assert folders == {*(table.name for table in feed.contract.tables), SNAPSHOTS_TABLE}
+
+
+class TestValidate:
+    @pytest.mark.parametrize("name", FEEDS)
+    def test_an_archive_of_several_is_checked_by_feed(
+        self, name: str, of_all: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Of an archive the bodies of the feed alone are judged by its contract, refused ones among them."""
+        feed = FEEDS[name]
+        refused = Response(b"{}", NOON + timedelta(days=70), "http://127.0.0.1/", "application/json")
+        for other in FEEDS.values():
+            body = of_all / f"{quarantine_key(other, refused)}.body.gz"
+            body.parent.mkdir(parents=True)
+            body.write_bytes(gzip.compress(refused.body))
+        assert main(["validate", "--json", "--feed", name, str(of_all)]) == 1
+        verdicts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [(feed.dataset in one["file"], one["valid"]) for one in verdicts] == [(True, False), (True, True)]
+
+    def test_a_body_of_another_feed_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A file is judged by the feed that is named, whatever it is."""
+        assert main(["validate", str(FEEDS["fuel_mix"].recorded)]) == 1
+        assert ": refused" in capsys.readouterr().out
+        assert printed(capsys, "validate", "--feed", "fuel_mix", str(FEEDS["fuel_mix"].recorded)).endswith("8 fuels\n")
