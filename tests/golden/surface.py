@@ -152,19 +152,22 @@ def _made(kind: type[Any]) -> Iterable[Any]:
 
 
 def _flow(flow: Flow[..., Any]) -> dict[str, Any]:
-    name = flow.flow_run_name
     return {
         "name": flow.name,
-        "run": name if isinstance(name, str) else "named by a function",
+        "run": _run_name(flow.flow_run_name),
         "persists": flow.persist_result,
         "parameters": {name: form.get("default") for name, form in flow.parameters.properties.items()},
     }
 
 
+def _run_name(name: object) -> object:
+    return "named by a function" if callable(name) else name
+
+
 def _task(task: Task[..., Any]) -> dict[str, Any]:
     return {
         "name": task.name,
-        "run": task.task_run_name,
+        "run": _run_name(task.task_run_name),
         "persists": task.persist_result,
         "retries": task.retries,
         "delays": task.retry_delay_seconds,
