@@ -80,14 +80,20 @@ class FailureCode(_Code):
     FEED_TIMEOUT = "feed_timeout", "No whole answer within `--timeout`, also after retries. Nothing to do if it passes."
     FEED_UNREACHABLE = (
         "feed_unreachable",
-        "No connection to the feed, also after retries. Check network and `--api-url`.",
+        "No connection to the feed, also after retries. Check network and `--api-base`, or `--api-url`.",
     )
     FEED_UNAVAILABLE = (
         "feed_unavailable",
         "The feed answers 5xx or 429, also after retries. Nothing to do if it passes.",
     )
-    FEED_STATUS = "feed_status", "Any other status but 200. Not retried: check `--api-url`; MISO's URLs move."
-    FEED_REDIRECT = "feed_redirect", "The feed redirects to another host. Not followed: check it, then set `--api-url`."
+    FEED_STATUS = (
+        "feed_status",
+        "Any other status but 200. Not retried: check `--api-base`, or `--api-url`; MISO's addresses move.",
+    )
+    FEED_REDIRECT = (
+        "feed_redirect",
+        "The feed redirects to another host. Not followed: check it, then set `--api-base`, or `--api-url`.",
+    )
     FEED_ENCODING = (
         "feed_encoding",
         "The answer's content encoding cannot be undone, also after retries. Its bytes are kept in quarantine.",
