@@ -1,7 +1,7 @@
-"""Collector and archive of MISO's reserve binding constraints: shadow prices in $/MW, every five minutes.
+"""Collector and archive of MISO's real-time feeds, every five minutes; where none is named, reserve's is meant.
 
-Read an archive with ``scan_constraints`` and ``scan_snapshots``, count what is missing with ``coverage``, and look
-closer with the modules ``analysis``, ``profiles`` and ``episodes``.
+Read any table of an archive with ``scan``, reserve's with ``scan_constraints`` and ``scan_snapshots``, count what is
+missing with ``coverage``, and look closer at constraints with the modules ``analysis``, ``profiles`` and ``episodes``.
 """
 
 from importlib import import_module

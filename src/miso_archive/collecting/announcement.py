@@ -19,7 +19,7 @@ class Announcement(BaseModel):
     location: str = Field(description="The archive: `s3://bucket/folder` or `file:///folder`.")
     key: str = Field(description="The object's key within the location.")
     sha256: str = Field(description="The SHA-256 of the body, in hexadecimal: tell repeated messages apart by it.")
-    ref_id: str = Field(description="The feed's own label, as sent.")
+    ref_id: str = Field(description="The feed's own label, as sent; ours of a feed without one.")
     interval_end: str = Field(description="The end of the interval, ISO 8601 with offset: EST, UTC-5 all year.")
     rows: dict[str, int] = Field(default_factory=dict, description="How many rows each of the feed's tables has.")
     constraint_count: int | None = Field(
