@@ -12,6 +12,7 @@ from miso_archive.contract.rows import Contract, Row, RowLabel, Table, fields_of
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.columns import SNAPSHOTS_TABLE, Column, columns_of, tables_of
 from miso_archive.intervals.labels import as_est
+from miso_archive.reports.workbook import next_day_report
 from miso_archive.store.layout import snapshot_key
 from tests.tools.markdown import columns, table
 
@@ -86,15 +87,17 @@ def section(feed: Feed, said: str) -> str:
 
 def _facts(feed: Feed, snapshot: Snapshot) -> Iterable[tuple[str, str]]:
     minutes = int(feed.lead.total_seconds()) // _MINUTE
-    return (
-        ("`--feed`, `feed=`", f"`{feed.name}`"),
-        ("Address", feed.url),
-        ("Dataset: in keys, in Redis and Kafka", f"`{feed.dataset}`"),
-        ("Label", f"{_label(feed.contract, snapshot)}: the interval that ends at {as_est(snapshot.interval_end)}"),
-        ("Published", f"up to {minutes} minutes before its interval's end" if minutes else "after its interval's end"),
-        ("Its object", f"`{snapshot_key(feed, snapshot.interval_end)}`"),
-        ("Quiet", _quiet(feed.contract)),
-    )
+    yield "`--feed`, `feed=`", f"`{feed.name}`"
+    yield "Address", feed.url
+    yield "Dataset: in keys, in Redis and Kafka", f"`{feed.dataset}`"
+    yield "Label", f"{_label(feed.contract, snapshot)}: the interval that ends at {as_est(snapshot.interval_end)}"
+    yield "Published", f"up to {minutes} minutes before its interval's end" if minutes else "after its interval's end"
+    yield "Its object", f"`{snapshot_key(feed, snapshot.interval_end)}`"
+    yield "Quiet", _quiet(feed.contract)
+    if feed.contract.any_case:
+        yield "Names of fields", "in whatever case they are spelled"
+    report = next_day_report(feed)
+    yield "Gaps", f"healed from MISO's next-day reports, `{report.name}`" if report else "stay: no report is read"
 
 
 def _label(contract: Contract, snapshot: Snapshot) -> str:
@@ -105,9 +108,9 @@ def _label(contract: Contract, snapshot: Snapshot) -> str:
 
 
 def _quiet(contract: Contract) -> str:
-    first = contract.tables[0]
     if contract.quiet is None:
-        return f"never: a body of fewer than {first.fewest} row is refused"
+        fewest = contract.tables[0].fewest
+        return f"never: a body {f'of fewer than {fewest} rows' if fewest > 1 else 'without rows'} is refused"
     names = " or ".join(f"`{name}`" for name in contract.quiet.usual[contract.quiet.named_by])
     return f"where its one row has {names} for its `{contract.quiet.named_by}`, or it has none: nothing binds"
 
