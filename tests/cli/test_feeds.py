@@ -146,6 +146,8 @@ class TestRows:
         words = ("compact", "--local", str(of_all), "--feed", "all", "--format", "json")
         rows = json.loads(printed(capsys, *words))
         assert [(row["feed"], row["snapshots"], row["written"]) for row in rows] == [(name, 1, True) for name in FEEDS]
+        assert list(rows[0])[:4] == ["feed", "month", "through", "snapshots"]
+        assert list(rows[0])[-2:] == ["unreadable", "written"]
         for feed in FEEDS.values():
             folders = {path.parent.name for path in (of_all / "curated" / feed.dataset).rglob("*.parquet")}
             assert folders == {*(table.name for table in feed.contract.tables), SNAPSHOTS_TABLE}

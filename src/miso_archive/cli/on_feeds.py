@@ -1,6 +1,7 @@
 """The option by which commands are told of which feeds: ``--feed``."""
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from cyclopts import Parameter, Token
@@ -65,10 +66,18 @@ def named(names: Sequence[str]) -> list[Feed]:
 
 
 def together(frames: "Mapping[str, pl.DataFrame]") -> "pl.DataFrame":
-    """Return the frames of several feeds in one, each row with its ``feed``; that of a single one as it is."""
+    """Return the frames of several feeds in one, each row with its ``feed``; that of a single one as it is.
+
+    Columns of some feeds alone stand together, where the first feed has its own.
+    """
     import polars as pl  # noqa: PLC0415 - collect, which needs it not, is told of feeds here too
 
+    first = next(iter(frames.values()))
     if len(frames) == 1:
-        return next(iter(frames.values()))
+        return first
     told = [frame.select(pl.lit(name).alias("feed"), pl.all()) for name, frame in frames.items()]
-    return pl.concat(told, how="diagonal")
+    whole = pl.concat(told, how="diagonal")
+    shared = set.intersection(*(set(frame.columns) for frame in told))
+    leading = ["feed", *takewhile(lambda name: name in shared, first.columns)]
+    of_some = [name for name in whole.columns if name not in shared]
+    return whole.select(*dict.fromkeys((*leading, *of_some, *whole.columns)))
