@@ -41,9 +41,14 @@ def _several(_kind: object, tokens: Sequence[Token]) -> tuple[str, ...]:
     return tuple(name for name in FEEDS if name in names or ALL in names)
 
 
-def _refuse_none(_kind: object, names: tuple[str, ...]) -> None:
-    if not names:
+def _refuse_none(_kind: object, names: tuple[str, ...] | None) -> None:
+    if names is not None and not names:
         raise ValueError(f"it names none of {', '.join(FEEDS)}, nor {ALL}")
+
+
+def _typed(names: tuple[str, ...] | None) -> str | None:
+    """Return a default as it would be typed, or None where there is none."""
+    return None if names is None else ",".join(names)
 
 
 OneFeed = Annotated[_Name, Parameter(name="--feed", converter=_one)]
@@ -55,7 +60,7 @@ Feeds = Annotated[
         negative=(),
         converter=_several,
         validator=_refuse_none,
-        show_default=",".join,
+        show_default=_typed,
     ),
 ]
 
