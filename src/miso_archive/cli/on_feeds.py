@@ -10,12 +10,11 @@ from miso_archive.feeds import FEEDS
 from miso_archive.feeds.feed import Feed
 from miso_archive.text import shown
 
-if TYPE_CHECKING:
-    import polars as pl
-
 ALL: Final = "all"
 
 if TYPE_CHECKING:
+    import polars as pl
+
     _Name: TypeAlias = str
     _NameOrAll: TypeAlias = str
 else:
