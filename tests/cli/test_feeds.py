@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from miso_archive.feeds.feed import Feed
 
 ONE = ("read", "status", "replay", "validate")
-SEVERAL = ("collect", "coverage", "compact")
+SEVERAL = ("collect", "coverage", "compact", "simulate")
 BY_FEED = (*ONE, *SEVERAL)
 
 
@@ -70,7 +70,7 @@ class TestNames:
         """--help of each command that is by feed lists their names, and `all` where several can be named."""
         main([command, "--help"])
         shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-        offered = f"[choices: {', '.join((*FEEDS, 'all') if command in SEVERAL else FEEDS)}] [default: reserve]"
+        offered = f"[choices: {', '.join((*FEEDS, 'all') if command in SEVERAL else FEEDS)}]"
         assert (offered in shown) == (command in BY_FEED)
 
     @pytest.mark.parametrize("name", ["nope", "miso_fuel_mix", "FuelMix", "fuel-mix", "a\nb", "\x1b[2J"])
