@@ -12,7 +12,7 @@ import pytest
 
 from miso_archive.cli.app import app, main
 from miso_archive.feeds import FEEDS
-from miso_archive.feeds.columns import SNAPSHOTS_TABLE, schema_of
+from miso_archive.feeds.columns import FETCH_TIMES_TABLE, SNAPSHOTS_TABLE, schema_of, tables_of
 from miso_archive.store.layout import quarantine_key, snapshot_key
 from miso_archive.store.response import Response
 from tests.cli.small_archive import NOON, printed
@@ -150,7 +150,7 @@ class TestRows:
         assert list(rows[0])[-2:] == ["unreadable", "written"]
         for feed in FEEDS.values():
             folders = {path.parent.name for path in (of_all / "curated" / feed.dataset).rglob("*.parquet")}
-            assert folders == {*(table.name for table in feed.contract.tables), SNAPSHOTS_TABLE}
+            assert folders == {*tables_of(feed), FETCH_TIMES_TABLE}
 
 
 class TestValidate:

@@ -81,8 +81,8 @@ _OF_AN_HOUR: Final = {
 """What columns mean in a table whose rows are of an hour of the market day."""
 
 _OF_THEIR_OWN: Final = {
-    "interval_end": "Where they end, as the row says: a body's rows may be of several intervals, up to a market day from"
-    " its label.",
+    "interval_end": "Where they end, as the row says: a body's rows may be of several intervals, up to a market day"
+    " from its label.",
     "is_latest": "Whether no later readable body has the row of the interval: the last one that has it counts.",
 }
 """What columns mean in a table whose rows name intervals of their own."""
