@@ -1,4 +1,6 @@
-"""A simulated hour, end to end: the real flow, an embedded Valkey and a simulated feed on loopback, nothing else.
+"""A simulated hour, end to end: the real flow, an embedded Valkey and a simulated host on loopback, nothing else.
+
+Reserve is collected by the flow, the other feeds by the library's own run, which takes a fraction of the time.
 
 Everything it prints and stores is simulated: its intervals are dated 2001, so that they cannot be taken for MISO's.
 """
@@ -17,10 +19,14 @@ from urllib.parse import urlsplit
 
 from flows.folder_lock import FolderInUseError, folder_lock
 from miso_archive.collecting.embedded_valkey import embedded_valkey
+from miso_archive.collecting.plain import run_all
+from miso_archive.feeds import FEEDS
+from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.settings.options import Settings, environment_variable
 from miso_archive.simulate import Reply, SimulatedFeed
 from miso_archive.store.layout import is_refused_body, quarantine_folder, sourcing_folder
+from miso_archive.text import counted
 
 SEED: Final = 307
 """A market that is quiet at first and at the end of the hour, and binds between."""
@@ -91,6 +97,7 @@ def _collect_an_hour(folder: Path) -> int:
         redis = urlsplit(stack.enter_context(embedded_valkey(folder / ".valkey")))
         feed = stack.enter_context(SimulatedFeed(seed=SEED))
         say("an embedded Valkey and a simulated feed run on loopback; Prefect's temporary server is starting")
+        others = _Others(feed, clock, folder, redis.geturl())
         for poll in _polls(feed):
             poll.prepare(feed)
             interval, hits = feed.interval_end, feed.hits
@@ -103,8 +110,41 @@ def _collect_an_hour(folder: Path) -> int:
             requests = "1 request " if feed.hits == hits + 1 else f"{feed.hits - hits} requests"
             outcome = _outcome(result, feed.requests[-1].body)
             say(f"interval ending {interval:%H:%M} EST: {poll.happening:24}  {requests}  {outcome}")
+            as_planned &= others.collect(interval)
     _describe(folder)
     return 0 if as_planned else 1
+
+
+class _Others:
+    """The feeds beside reserve, collected once an interval, all at the same time."""
+
+    def __init__(self, host: SimulatedFeed, clock: SimulatedClock, folder: Path, redis_url: str) -> None:
+        self._host, self._clock = host, clock
+        self._feeds = [feed for feed in FEEDS.values() if feed is not RESERVE]
+        given = {"local": folder, "redis_url": redis_url, "api_base": host.base_url}
+        self._settings = Settings.resolve(given, {})
+        self._collected: datetime | None = None
+
+    def collect(self, interval: datetime) -> bool:
+        """Collect the present interval, unless that is done, in a line; return whether nothing failed."""
+        if interval == self._collected:
+            return True
+        self._collected = interval
+        result = run_all(self._settings, self._feeds, self._clock)
+        stored = [feed for feed in self._feeds if result.feeds[feed.name].collected]
+        told = (
+            f"stored, in rows: {', '.join(map(self._rows, stored))}" if stored else "nothing new, the archive has them"
+        )
+        if failed := [name for name, of_feed in result.feeds.items() if of_feed.failed]:
+            told = f"failed: {', '.join(failed)}"
+        requests = sum(of_feed.total_candidates for of_feed in result.feeds.values())
+        say(f"{'':27}{f'the other {len(self._feeds)} feeds':24}  {requests} requests  {told}")
+        return not failed
+
+    def _rows(self, feed: Feed) -> str:
+        snapshot = feed.examine(self._host.requests_for(feed)[-1].body).snapshot
+        rows = 0 if snapshot is None else sum(map(len, snapshot.tables.values()))
+        return f"{feed.name} {rows or 'quiet'}"
 
 
 def say(text: str) -> None:
@@ -149,11 +189,13 @@ def _outcome(result: Mapping[str, Any], body: bytes) -> str:
 
 
 def _describe(folder: Path) -> None:
-    snapshots = sorted((folder / sourcing_folder(RESERVE)).rglob("*.json.gz"))
+    snapshots = {feed.name: sorted((folder / sourcing_folder(feed)).rglob("*.json.gz")) for feed in FEEDS.values()}
+    own = snapshots.pop(RESERVE.name)
     refused = sum(is_refused_body(path.name) for path in (folder / quarantine_folder(RESERVE)).rglob("*"))
-    say(f"{folder} holds {len(snapshots)} simulated snapshots and {refused} refused")
-    say(f"look at one:       zcat {snapshots[-1]}")
-    say(f"check them all:    .venv/bin/miso-archive validate {snapshots[0].parent}/*.json.gz")
+    others = f"{sum(map(len, snapshots.values()))} of {counted(len(snapshots), 'other feed')}"
+    say(f"{folder} holds {len(own)} simulated snapshots and {refused} refused, and {others}")
+    say(f"look at one:       zcat {own[-1]}")
+    say(f"check them all:    .venv/bin/miso-archive validate {own[0].parent}/*.json.gz")
     say("run it again:      make demo   (stores nothing new)")
     say("the live feed:     make collect DATA=live   (this one is not simulated)")
 

@@ -20,20 +20,20 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings, feed: Feed) -> RunResult:
-    """Collect a feed as the settings say, now; what fails is in the result."""
+def run(settings: Settings, feed: Feed, clock: Clock | None = None) -> RunResult:
+    """Collect a feed as the settings say, now by a clock or the machine's; what fails is in the result."""
     try:
-        with open_parts(settings, feed) as parts:
+        with open_parts(settings, feed, clock=clock) as parts:
             return collect(generate_candidates(settings, feed), feed, parts, Patient(parts), parts.pace)
     except CollectionError as error:
         logger.error("%s", error)  # noqa: TRY400 - the message says it all; a traceback would not help
         return failed_before_start(error)
 
 
-def run_all(settings: Settings, feeds: Sequence[Feed]) -> ResultOfFeeds:
+def run_all(settings: Settings, feeds: Sequence[Feed], clock: Clock | None = None) -> ResultOfFeeds:
     """Collect several feeds as the settings say, all at once: one that fails, or waits, holds none of the others."""
     with ThreadPoolExecutor(len(feeds)) as threads:
-        results = threads.map(lambda feed: run(settings, feed), feeds)
+        results = threads.map(lambda feed: run(settings, feed, clock), feeds)
         return ResultOfFeeds({feed.name: result for feed, result in zip(feeds, results, strict=True)})
 
 
