@@ -10,10 +10,13 @@ from miso_archive.cli.app import main
 from miso_archive.collecting.fetch import UndecodedError
 from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.findings import MOST_FINDINGS, FailureCode, Finding, RefusalCode, WarningCode
+from miso_archive.feeds import FEEDS
+from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.text import shown
 from tests.bodies import DOCUMENTED_ROW, END, LIVE_ROW, PLACEHOLDER, REF_ID, body, without
 from tests.contract.judged import accepted, refused, warned
+from tests.feeds.recorded import text_of
 from tests.reports.test_workbook import DAY
 from tests.reports.test_workbook import refused as refused_report
 from tests.workbooks import bound, real_time
@@ -41,6 +44,18 @@ REFUSED: dict[RefusalCode, bytes] = {
     RefusalCode.BAD_BREAK_POINT: body(DOCUMENTED_ROW | {"BP1": "x"}),
     RefusalCode.MORE_REASONS: body(*[None] * (MOST_FINDINGS + 1)),
 }
+# What reserve is never refused for, or warned of.
+REFUSED_OF_SISTERS: dict[RefusalCode, tuple[str, str, str]] = {
+    RefusalCode.NOT_A_LIST: ("subregional", '"Constraint":[', '"Constraint":5,"x":['),
+    RefusalCode.TOO_FEW_ROWS: ("fuel_mix", '"Type":[', '"Type":[],"x":['),
+    RefusalCode.EMPTY_VALUE: ("rt_exante_lmp", '"SWPP"', '""'),
+    RefusalCode.BAD_NUMBER: ("fuel_mix", '"705"', '"1,23"'),
+    RefusalCode.NO_LABEL_ROW: ("snapshot", "Current", "Former"),
+}
+WARNED_OF_SISTERS: dict[WarningCode, tuple[str, str, str]] = {
+    WarningCode.SUM_DIFFERS: ("fuel_mix", '"705"', '"706"'),
+    WarningCode.ENERGY_DIFFERS: ("rt_exante_lmp", '"29.20"', '"29.23"'),
+}
 REFUSED_REPORTS: dict[RefusalCode, bytes] = {
     RefusalCode.NOT_A_WORKBOOK: b"PK\x03\x04 a newer workbook",
     RefusalCode.REPORT_LAYOUT: real_time(DAY, disclaimer=None),
@@ -59,6 +74,13 @@ WARNED: dict[WarningCode, bytes] = {
 NASTY = "\x00\n\r\t\x1b[31m\x7f\x85\u00e9\u2028\u202e\U0001f600'\"{message}%s\\"
 
 
+def changed(name: str, old: str, new: str) -> tuple[Feed, bytes]:
+    """Return a feed, and its recorded body with one text put in place of another."""
+    text = text_of(FEEDS[name])
+    assert old in text
+    return FEEDS[name], text.replace(old, new).encode()
+
+
 class TestCodes:
     @pytest.mark.parametrize("code", RefusalCode)
     def test_every_refusal_code_is_produced(
@@ -70,6 +92,9 @@ class TestCodes:
             codes = {reason["code"] for reason in json.loads(capsys.readouterr().out)["reasons"]}
         elif code is RefusalCode.UNREADABLE_ENCODING:
             codes = {reason.code for reason in UndecodedError(FailureCode.FEED_ENCODING, "").reasons}
+        elif code in REFUSED_OF_SISTERS:
+            feed, text = changed(*REFUSED_OF_SISTERS[code])
+            codes = {reason.code.value for reason in feed.examine(text).reasons}
         elif code in REFUSED_REPORTS:
             codes = {where for where, _ in refused_report(REFUSED_REPORTS[code])}
         else:
@@ -79,7 +104,8 @@ class TestCodes:
     @pytest.mark.parametrize("code", WarningCode)
     def test_every_warning_code_is_produced(self, code: WarningCode) -> None:
         """Each warning has a payload that is accepted with it and with no other."""
-        codes = {where for where, _ in warned(RESERVE.examine(WARNED[code]))}
+        feed, text = changed(*WARNED_OF_SISTERS[code]) if code in WARNED_OF_SISTERS else (RESERVE, WARNED[code])
+        codes = {where for where, _ in warned(feed.examine(text))}
         assert codes - {WarningCode.UNKNOWN_FIELD if code is WarningCode.MORE_WARNINGS else ""} == {code}
 
     @pytest.mark.parametrize("code", [*RefusalCode, *WarningCode])

@@ -27,6 +27,9 @@ _BINDING_SUBREGIONAL: Final = {
     "PC2": "500",
 }
 
+QUIET_SUBREGIONAL: Final[dict[str, Any]] = json.loads(FEEDS["subregional"].recorded.read_bytes())
+"""What this feed nearly always says: nothing binds."""
+
 
 def payload_of(feed: Feed) -> Any:  # noqa: ANN401 - JSON
     """Return a body of a feed that has rows, as JSON."""
@@ -34,6 +37,11 @@ def payload_of(feed: Feed) -> Any:  # noqa: ANN401 - JSON
     if feed.name == "subregional":
         payload["Constraint"] = [dict(_BINDING_SUBREGIONAL)]
     return payload
+
+
+def text_of(feed: Feed) -> str:
+    """Return the same as the host spells it."""
+    return spelled(payload_of(feed)).decode() if feed.name == "subregional" else feed.recorded.read_text()
 
 
 def spelled(payload: object) -> bytes:

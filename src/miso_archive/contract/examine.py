@@ -94,14 +94,14 @@ def _read_ref_id(
 
 
 def _label_among(rows: tuple[Any, ...], label: RowLabel, findings: Findings) -> datetime | None:
-    """Return the time of the row whose time is the body's label."""
+    """Return the time of the row whose time is the body's label, to the minute as labels are."""
     times = [getattr(row, label.time) for row in rows if getattr(row, label.named_by) == label.name]
     if len(times) != 1:
         findings.refuse(RefusalCode.NO_LABEL_ROW, "body", f"{len(times)} of its rows are {label.name}, not one")
         return None
-    interval_end: datetime = times[0]
-    _warn_off_grid(interval_end, as_est(interval_end, seconds=True), label.name, findings)
-    return interval_end
+    time: datetime = times[0]
+    _warn_off_grid(time, as_est(time, seconds=True), label.name, findings)
+    return time.replace(second=0, microsecond=0)
 
 
 def _warn_off_grid(interval_end: datetime, ref_id: str, where: str, findings: Findings) -> None:

@@ -32,27 +32,33 @@ class RefusalCode(_Code):
     NOT_JSON = "not_json", "The body is not valid JSON in UTF-8 (`NaN` and `Infinity` are not JSON)."
     ERROR_PAYLOAD = "error_payload", 'An error message in place of data, as in `{"error":"no data"}`.'
     NOT_AN_OBJECT = "not_an_object", "JSON, but not an object; or a row that is not an object."
-    MISSING_FIELD = "missing_field", "A required field is absent; a row needs all four or all eleven of its fields."
-    NOT_TEXT = "not_text", "`RefId`, `Name`, `Period` or `Description` is not text."
+    MISSING_FIELD = "missing_field", "A required field is absent; a row of reserve needs all four or all eleven."
+    NOT_TEXT = "not_text", "`RefId`, a name, a time or a description is not text."
     EMPTY_REF_ID = "empty_ref_id", "`RefId` is empty."
     UNREADABLE_REF_ID = "unreadable_ref_id", "`RefId` is in neither of the two spellings, or names no real time."
     CONSTRAINT_NOT_A_LIST = "constraint_not_a_list", "`Constraint` is not a list."
-    NOT_A_LIST = "not_a_list", "What is to be a list of rows is none; or the body of a feed that sends a list is none."
-    TOO_FEW_ROWS = "too_few_rows", "Fewer rows than a body of the feed always has."
-    EMPTY_VALUE = "empty_value", 'A required field is empty: `""`, white space or null.'
-    BAD_NUMBER = "bad_number", "A figure is not a finite number, as a number or as text; or its commas stand wrongly."
-    NO_LABEL_ROW = "no_label_row", "The row is missing, or stands twice, whose time is the label of its body."
+    NOT_A_LIST = "not_a_list", "Where a list of rows belongs, as the body of `snapshot` is one, stands something else."
+    TOO_FEW_ROWS = "too_few_rows", "There are fewer rows than a body of the feed always has."
+    EMPTY_VALUE = "empty_value", 'What a row is to say is empty: `""`, white space, null; or it is named `"None"`.'
+    BAD_NUMBER = "bad_number", "A figure is not a finite number, as a number or as text, or its commas stand wrongly."
+    NO_LABEL_ROW = (
+        "no_label_row",
+        "The row whose time is the label of its body, `Current Demand`, is missing or stands twice.",
+    )
     EMPTY_NAME = "empty_name", "`Name` is empty."
     EMPTY_PERIOD = "empty_period", "`Period` is empty."
     UNREADABLE_PERIOD = "unreadable_period", "`Period` is not a time that can be read."
-    BAD_PRICE = "bad_price", "`Price` is not a finite number (a number or a numeric string, in $/MW)."
+    BAD_PRICE = "bad_price", "A price is not a finite number (a number or a numeric string, in $/MW or $/MWh)."
     BAD_QUANTITY = "bad_quantity", "`Quantity` is not a finite number (a number or a numeric string, in MW)."
     BAD_OVERRIDE = "bad_override", '`OVERRIDE` is not a boolean, 0, 1, "0" or "1".'
-    BAD_BREAK_POINT = "bad_break_point", "`BP1`, `PC1`, `BP2` or `PC2` is neither a finite number nor null."
+    BAD_BREAK_POINT = (
+        "bad_break_point",
+        "A break point or its price, `BP1` to `PC4`, is neither a finite number nor absent.",
+    )
     NOT_A_WORKBOOK = "not_a_workbook", "A report that is no legacy Excel workbook (`.xls`), or a damaged one."
     REPORT_LAYOUT = "report_layout", "A report without the header, the columns or the closing disclaimer row it has."
     REPORT_MARKET_DAY = "report_market_day", "A report of another market day than its file's date stands for."
-    UNREADABLE_TIME = "unreadable_time", "A time, a day or an hour cannot be read."
+    UNREADABLE_TIME = "unreadable_time", "A time or hour that rows depend on cannot be read, in a body or a report."
     UNREADABLE_FILE = "unreadable_file", "A file given to `miso-archive validate` cannot be read."
     MORE_REASONS = "more_reasons", f"More than {MOST_FINDINGS} reasons: the message counts those not listed."
 
@@ -60,11 +66,17 @@ class RefusalCode(_Code):
 class WarningCode(_Code):
     """What is worth a look in a body that is accepted all the same."""
 
-    UNKNOWN_FIELD = "unknown_field", "A field that neither row shape has: the feed drifts. It is archived as it is."
+    UNKNOWN_FIELD = (
+        "unknown_field",
+        "A field that the contract does not know: the feed drifts. It is archived as it is.",
+    )
     UNKNOWN_RESERVE_TYPE = "unknown_reserve_type", "`ReserveType` is not SPIN, NSPIN, REG_UP, REG_DOWN or SUPPL."
     UNKNOWN_DIRECTION = "unknown_direction", "`Direction` is not UP, DOWN or BOTH."
-    PERIOD_DIFFERS = "period_differs", "A row's `Period` is another interval than the one `RefId` names."
-    OFF_GRID_INTERVAL = "off_grid_interval", "`RefId` names a time that is not on the five-minute grid."
+    PERIOD_DIFFERS = (
+        "period_differs",
+        "`Period`, `INTERVALEST`, `HourAndMin`, `MktDay` or `HourEnding` is of another interval than `RefId` names.",
+    )
+    OFF_GRID_INTERVAL = "off_grid_interval", "The label is a time that is not on the five-minute grid."
     SUM_DIFFERS = "sum_differs", "`TotalMW` is not the sum of the fuels."
     ENERGY_DIFFERS = "energy_differs", "The energy component of the prices differs between locations by more than 0.02."
     PLACEHOLDER_BESIDE_CONSTRAINTS = (

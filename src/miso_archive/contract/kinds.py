@@ -56,10 +56,9 @@ class Kind:
 
 
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_AMOUNT: Final = re.compile(r"(?P<sign>[+-])?(?P<digits>\d{1,3}(?:,\d{3})+)(?P<rest>\.\d*)?", re.ASCII)
-_MONEY: Final = re.compile(
-    r"(?P<parenthesis>\()?(?P<before>[+-])? ?\$ ?(?P<after>[+-])?(?P<amount>[\d.,]+)(?(parenthesis)\))", re.ASCII
-)
+_AMOUNT: Final = re.compile(r"(?P<sign>[+-])?(?P<digits>[1-9]\d{0,2}(?:,\d{3})+)(?P<rest>\.\d*)?", re.ASCII)
+_MONEY: Final = re.compile(r"(?P<before>[+(-]?) ?\$ ?(?P<after>[+-]?)(?P<amount>[\d.,]+)(?P<closed>\)?)", re.ASCII)
+_SIGNS: Final = frozenset({"", "+", "-", "("})
 _ABSENT: Final = frozenset({"", "none"})
 _CLOCK: Final = re.compile(r"(?P<hour>\d{1,2}):(?P<minute>\d{2})", re.ASCII)
 _EST_CLOCK: Final = re.compile(
@@ -76,6 +75,17 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise WrongValueError(Trouble.NOT_TEXT, f"{shown(value)} is not text")
     return value
+
+
+def _name(value: object) -> str:
+    text = _text(value)
+    if text.strip().lower() in _ABSENT:
+        raise WrongValueError(Trouble.EMPTY, f"{shown(text)} names nothing")
+    return text
+
+
+def _number_or_name(value: object) -> str:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _name(value)
 
 
 def _text_or_null(value: object) -> str | None:
@@ -176,8 +186,10 @@ def _amount(value: object) -> float:
 
 def _money(value: object) -> float:
     if isinstance(value, str) and (spelled := _MONEY.fullmatch(value.strip(" \t\r\n"))):
-        is_negative = spelled["parenthesis"] or "-" in (spelled["before"], spelled["after"])
-        return -_amount(spelled["amount"]) if is_negative else _amount(spelled["amount"])
+        sign = spelled["before"] + spelled["after"]
+        if sign in _SIGNS and (sign == "(") == bool(spelled["closed"]):
+            amount = _amount(spelled["amount"])
+            return -amount if sign in {"-", "("} else amount
     return _amount(value)
 
 
@@ -193,6 +205,12 @@ def optional(kind: Kind) -> Kind:
 
 TEXT: Final = Kind("text", str, _text, RefusalCode.NOT_TEXT)
 """Text that says something; kept to the letter."""
+
+NAME: Final = Kind("name", str, _name, RefusalCode.NOT_TEXT)
+"""Text that names something: neither empty nor ``"None"``; kept to the letter."""
+
+NUMBER_OR_NAME: Final = Kind("number or name", str, _number_or_name, RefusalCode.NOT_TEXT)
+"""Such a name, or a whole number, which is the text of its digits."""
 
 TEXT_OR_NULL: Final = Kind("text or null", str, _text_or_null, RefusalCode.NOT_TEXT, is_optional=True)
 """Text, kept to the letter and empty too; or null."""

@@ -130,6 +130,9 @@ def _values_of(
         try:
             values[name] = field.kind.read(row[field.key])
         except WrongValueError as error:
+            if field.only_agrees:
+                findings.warn(WarningCode.PERIOD_DIFFERS, field.key, f"{where}{field.key}", str(error))
+                continue
             findings.refuse(field.code_of(error.trouble), f"{where}{field.key}", str(error))
             is_whole = False
     if not is_whole:
@@ -138,5 +141,5 @@ def _values_of(
         value = values.get(name)
         if field.agrees and value is not None and interval_end is not None and not field.agrees(value, interval_end):
             message = f"{shown(row[field.key])} is another interval than RefId's"
-            findings.warn(WarningCode.PERIOD_DIFFERS, "", f"{where}{field.key}", message)
+            findings.warn(WarningCode.PERIOD_DIFFERS, field.key, f"{where}{field.key}", message)
     return values

@@ -36,6 +36,11 @@ class Published:
     kept: bool = True
     gridstatus: str = ""
 
+    @property
+    def only_agrees(self) -> bool:
+        """Whether it says the interval again and no more: where it cannot be read, the label speaks for itself."""
+        return self.agrees is not None and not self.required
+
     def code_of(self, trouble: Trouble) -> RefusalCode:
         """Return the code of what is the matter with a value."""
         if trouble is Trouble.NOT_TEXT:

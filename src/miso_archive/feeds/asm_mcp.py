@@ -10,7 +10,7 @@ from datetime import date, time
 from typing import Any, Final
 
 from miso_archive.contract.findings import RefusalCode
-from miso_archive.contract.kinds import AMOUNT, CLOCK, HOUR_ENDING, MARKET_DAY, TEXT, optional
+from miso_archive.contract.kinds import AMOUNT, CLOCK, HOUR_ENDING, MARKET_DAY, NUMBER_OR_NAME, optional
 from miso_archive.contract.rows import Contract, Row, Table, published
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import is_clock_of
@@ -26,7 +26,7 @@ def _price(key: str, meaning: str, gridstatus: str = "") -> Any:  # noqa: ANN401
 class ZonePrices(Row):
     """The prices of one reserve zone, in $/MW per hour; one that is absent is None."""
 
-    zone: str = published("number", TEXT, "The reserve zone's number as published: `1`.")
+    zone: str = published("number", NUMBER_OR_NAME, "The reserve zone's number as published: `1`.")
     regulation: float | None = _price("GenRegMCP", "Regulation.")
     spin: float | None = _price("GenSpinMCP", "Spinning reserve.")
     supplemental: float | None = _price("GenSuppMCP", "Supplemental reserve.")

@@ -20,6 +20,10 @@ _TERMS: Final = r" - (?!Zone_\d+$)(?P<terms>[^\s+]++(?:\+[^\s+]++)*+)(?: Zone_(?
 _SHAPE: Final = re.compile(rf"{_ELEMENT}(?:{_DIRECTION}(?:{_TERMS})?|{_TERMS.replace('?P<', '?P<bare_')})", re.ASCII)
 
 
+ELEMENT_PARTS: Final = NAME_PARTS[:2]
+"""The columns of a name's parts where no reserve is meant."""
+
+
 class ConstraintName(NamedTuple):
     """The parts of ``RDT_SO_MW (South_North) - STR+Lost_Gen Zone_3``; all None where the shape is not known."""
 
@@ -43,3 +47,8 @@ def parse_constraint_name(name: str) -> ConstraintName:
     return ConstraintName(
         match["element"], match["direction"], tuple(terms.split("+")) if terms else None, int(zone) if zone else None
     )
+
+
+def parse_element(name: str) -> tuple[str | None, str | None]:
+    """Return the element and the direction of a name of this shape."""
+    return parse_constraint_name(name)[:2]

@@ -11,17 +11,20 @@ from datetime import datetime
 from typing import Final
 
 from miso_archive.contract.findings import WarningCode
-from miso_archive.contract.kinds import AMOUNT, ANY_TEXT, EST_CLOCK, TEXT, optional
+from miso_archive.contract.kinds import AMOUNT, ANY_TEXT, EST_CLOCK, NAME, optional
 from miso_archive.contract.rows import Contract, Doubt, Row, Table, published
 from miso_archive.contract.verdict import Snapshot
 from miso_archive.feeds.feed import Feed
+
+# All figures are whole megawatts.
+_LEAST_DIFFERENCE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fuel(Row):
     """One fuel in one interval: ``output`` in MW, negative where it charges or exports, ``interval`` in EST."""
 
-    fuel: str = published("CATEGORY", TEXT, "The fuel as published: `Coal`, `Natural Gas`, `Imports`.")
+    fuel: str = published("CATEGORY", NAME, "The fuel as published: `Coal`, `Natural Gas`, `Imports`.")
     output: float = published(
         "ACT",
         AMOUNT,
@@ -44,7 +47,7 @@ class Total(Row):
 def _total_differs(snapshot: Snapshot) -> Iterator[Doubt]:
     fuels = sum(row.output for row in snapshot.rows if row.interval == snapshot.interval_end)
     total = snapshot.figures.total
-    if total is not None and abs(total - fuels) > 1:
+    if total is not None and abs(total - fuels) > _LEAST_DIFFERENCE:
         yield Doubt(WarningCode.SUM_DIFFERS, "TotalMW", f"{total:g} MW is not the sum of the fuels, {fuels:g} MW")
 
 

@@ -10,7 +10,7 @@ from datetime import time
 from typing import Final
 
 from miso_archive.contract.findings import RefusalCode, WarningCode
-from miso_archive.contract.kinds import AMOUNT, CLOCK, TEXT, optional
+from miso_archive.contract.kinds import AMOUNT, CLOCK, NAME, optional
 from miso_archive.contract.rows import Computed, Contract, Doubt, Made, Row, Table, published
 from miso_archive.contract.verdict import Snapshot
 from miso_archive.feeds.feed import Feed
@@ -23,7 +23,7 @@ _MOST_SPREAD: Final = 0.02
 class Price(Row):
     """The price of a location in one interval, and its parts, in $/MWh; a part that is absent is None."""
 
-    location: str = published("name", TEXT, "The hub or interface as published: `MINN.HUB`, `SWPP`.")
+    location: str = published("name", NAME, "The hub or interface as published: `MINN.HUB`, `SWPP`.")
     lmp: float = published("LMP", AMOUNT, "The locational marginal price.", unit="$/MWh", bad=RefusalCode.BAD_PRICE)
     congestion: float | None = published(
         "congestion", optional(AMOUNT), "Its congestion component.", unit="$/MWh", bad=RefusalCode.BAD_PRICE

@@ -10,22 +10,29 @@ from datetime import datetime
 from typing import Final
 
 from miso_archive.contract.findings import RefusalCode
-from miso_archive.contract.kinds import ANY_TEXT, EST_CLOCK, MONEY, TEXT, Kind
+from miso_archive.contract.kinds import ANY_TEXT, EST_CLOCK, MONEY, NAME, Kind
 from miso_archive.contract.rows import Contract, Row, RowLabel, Table, published
 from miso_archive.feeds.feed import Feed
 
+# Imports are negative where the text says so, and there alone.
 _FIGURES: Final = {
-    "forecasted peak demand": "forecast_peak_demand",
-    "current demand": "current_demand",
-    "marginal energy cost": "marginal_energy_cost",
-    "scheduled imports": "net_scheduled_interchange",
+    "forecastedpeakdemand": "forecast_peak_demand",
+    "currentdemand": "current_demand",
+    "marginalenergycost": "marginal_energy_cost",
+    "scheduledimports(-)": "net_scheduled_interchange",
 }
 
 
 def _figure(value: object) -> object:
-    text = TEXT.read(value)
-    begins = str(text).strip().lower()
-    return next((name for beginning, name in _FIGURES.items() if begins.startswith(beginning)), text)
+    text = NAME.read(value)
+    letters = "".join(str(text).split()).lower()
+    # Behind the beginning stands a unit; a further word, as in "Current Demand Response", makes another figure.
+    known = (
+        name
+        for begins, name in _FIGURES.items()
+        if letters.startswith(begins) and not letters[len(begins) :][:1].isalpha()
+    )
+    return next(known, text)
 
 
 FIGURE: Final = Kind("figure", str, _figure, RefusalCode.NOT_TEXT)

@@ -9,7 +9,8 @@ from typing import Final
 
 from miso_archive.contract.findings import RefusalCode
 from miso_archive.contract.kinds import AMOUNT, TEXT, optional
-from miso_archive.contract.rows import Contract, Table, published
+from miso_archive.contract.rows import Contract, Parsed, Table, published
+from miso_archive.feeds.constraint_name import ELEMENT_PARTS, parse_element
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.nothing_binds import NOTHING_BINDS
 from miso_archive.feeds.transmission import TransmissionConstraint
@@ -38,7 +39,14 @@ SUBREGIONAL: Final = Feed(
     title="Subregional binding constraints",
     contract=Contract(
         label="RefId",
-        tables=(Table(name="constraints", at="Constraint", row=SubregionalConstraint),),
+        tables=(
+            Table(
+                name="constraints",
+                at="Constraint",
+                row=SubregionalConstraint,
+                parsed=(Parsed(of="constraint_name", parse=parse_element, columns=ELEMENT_PARTS),),
+            ),
+        ),
         quiet=NOTHING_BINDS,
     ),
 )

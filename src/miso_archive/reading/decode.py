@@ -145,6 +145,8 @@ class Decoder:
             if table.label is not None and (whole[OWN_LABEL] != whole["interval_end"]).any():
                 strays.add(table.name)
                 whole = _under_their_own(whole)
+            if table.hour is not None:
+                whole = whole.drop_nulls("interval_end")
             frames[table.name] = _with_made(table, whole).select(list(schema_of(self._feed, table.name)))
         snapshots = snapshots.with_columns(**counts, quiet=counts[self._contract.tables[0].name] == 0)
         frames[SNAPSHOTS_TABLE] = snapshots.select(list(schema_of(self._feed, SNAPSHOTS_TABLE)))
@@ -169,11 +171,15 @@ def _under_their_own(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_the_hour(snapshots: pl.DataFrame, hour: str) -> pl.DataFrame:
-    """Return bodies with the hour of the market day that they speak of as their interval."""
+    """Return bodies with the hour of the market day that they speak of as their interval.
+
+    One half a day off is none of that day: hour 1 at midnight is the next day's, whose bodies speak of it themselves.
+    """
     day_begins = pl.col("market_day").cast(pl.Datetime("us")).dt.replace_time_zone(EST_NAME)
+    end = day_begins + pl.duration(hours=hour)
     return snapshots.with_columns(
-        interval_start=day_begins + pl.duration(hours=pl.col(hour) - 1),
-        interval_end=day_begins + pl.duration(hours=hour),
+        interval_start=end - pl.duration(hours=1),
+        interval_end=pl.when((end - pl.col("interval_end")).abs() < pl.duration(hours=12)).then(end),
     )
 
 

@@ -130,8 +130,12 @@ def _read_rows(
             columns[name] = pl.Series([None], dtype=TYPES[field.kind.holds]).new_from_index(0, len(body))
             continue
         found = _read_field(field, texts[field.key], of_rows, may_lack=field.key not in required)
-        # A placeholder has no more than a time.
-        is_right &= found.is_right if nothing is None or field.agrees else found.is_right | nothing.values
+        is_usual = found.is_right
+        if quiet is not None and nothing is not None and not field.agrees:
+            # A placeholder says no more than a time; what it is to have else may say anything, but stands there.
+            stands = nothing.values if field.key in quiet.may_lack else nothing.values & texts[field.key].is_not_null()
+            is_usual = is_usual | stands
+        is_right &= is_usual
         own = found.values if name == table.label else own
         columns[name] = found.values
     frame = pl.DataFrame({name: columns[name] for name in ("body", *kept_fields(table))} | {OWN_LABEL: own})
