@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from miso_archive.contract.findings import MOST_FINDINGS
 from miso_archive.contract.rows import Table, fields_of
 from miso_archive.feeds import FEEDS, feed_given
+from miso_archive.feeds.drift import UNKNOWN_NAME_SHAPE, drift_of
+from tests.feeds.near import bodies
 from tests.feeds.recorded import payload_of, rows_in, spelled, tables, with_row
 
 if TYPE_CHECKING:
@@ -133,6 +138,26 @@ class TestRows:
         rows: list[Any] = rows_in(payload, table)
         rows[:] = [5] * 100_000
         assert len(feed.examine(spelled(payload)).reasons) <= 101
+
+
+@pytest.mark.slow("tries many bodies")
+@each_feed
+@given(data=st.data())
+def test_any_body_gets_a_verdict(feed: Feed, data: st.DataObject) -> None:
+    """Whatever is changed in a recorded body, or lost of its bytes, is accepted or refused in plain words."""
+    body = data.draw(bodies(feed))
+    at, lost = data.draw(st.integers(0, len(body))), data.draw(st.integers(0, 3))
+    junk = data.draw(st.binary(max_size=3))
+    for one in (body, body[:at] + junk + body[at + lost :]):
+        verdict = feed.examine(one)
+        assert (verdict.snapshot is None) == bool(verdict.reasons)
+        assert max(len(verdict.reasons), len(verdict.warnings)) <= MOST_FINDINGS + 1
+        for finding in (*verdict.reasons, *verdict.warnings):
+            assert (finding.where + finding.message).isascii()
+            assert (finding.where + finding.message).isprintable()
+        if verdict.snapshot is not None:
+            assert verdict.interval_end == verdict.snapshot.interval_end
+            assert drift_of(feed, verdict).keys() <= {UNKNOWN_NAME_SHAPE, *(found.code for found in verdict.warnings)}
 
 
 def test_a_feed_that_is_not_there_is_told() -> None:
