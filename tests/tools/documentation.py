@@ -37,6 +37,7 @@ from tests.bench.read_table import RECORD as READING
 from tests.bench.read_table import documented
 from tests.bench.start import RECORD as STARTS
 from tests.soak.outcome import RECORD, Outcome
+from tests.tools.adding_a_feed import deployment_of_the_fuel_mix, file_of_the_fuel_mix, kinds
 from tests.tools.feed_pages import every_frame, feeds, sections
 from tests.tools.markdown import columns, table
 
@@ -49,7 +50,7 @@ PAGES: Final = tuple(
     f"docs/{name}.md"
     for name in (
         *("install", "collect", "archive", "feeds", "read", "heal"),
-        *("prefect", "operate", "codes", "measured", "design"),
+        *("prefect", "operate", "codes", "measured", "design", "adding-a-feed"),
     )
 )
 """The documentation, in the order in which it is read."""
@@ -288,6 +289,9 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/measured.md", "soak"): lambda: outcome().as_markdown(),
     ("docs/measured.md", "starts"): lambda: (PROJECT / STARTS).read_text(encoding="utf-8"),
     ("docs/measured.md", "reading"): lambda: documented((PROJECT / READING).read_text(encoding="utf-8")),
+    ("docs/adding-a-feed.md", "fuel-mix-file"): file_of_the_fuel_mix,
+    ("docs/adding-a-feed.md", "fuel-mix-deployment"): deployment_of_the_fuel_mix,
+    ("docs/adding-a-feed.md", "kinds"): kinds,
     ("docs/design.md", "rooms"): rooms,
     ("docs/design.md", "layers"): layers,
     ("docs/design.md", "flows"): flows,

@@ -31,6 +31,20 @@ def _price(spelled: str) -> Change:
 
 
 BODIES = (
+    Odd(
+        "as it stands",
+        put(),
+        gives={
+            "constraints": 10,
+            "constraints[0].constraint_name": "Dearborn_Pierce_345_kV_l_o_Tanners_Creek_Miami_F",
+            "constraints[0].shadow_price": -85.3,
+            "constraints[3].override": True,
+            "constraints[3].curve_type": "PERCENT",
+            "constraints[3].bp1": 100.0,
+            "constraints[3].pc2": 2000.0,
+            **{f"constraints[{number}].curve_type": None for number in (0, 4, 5, 6, 7, 8, 9)},
+        },
+    ),
     # How a price is spelled.
     Odd("a price of thousands", _price('"-1,250.5"'), gives={"constraints[0].shadow_price": -1250.5}),
     Odd("a price without its zero", _price('"-.3"'), gives={"constraints[0].shadow_price": -0.3}),
