@@ -21,7 +21,9 @@ VALUES = (
     *("10/02/2026 4:45:00 PM EST", "2026-10-02T16:45:00", "2026-10-02T16:40:00", "2026-10-02 4:40:00 PM", "17", "25"),
     *("02-Oct-2026 - Interval 16:45 EST", "Current Demand (MW)", "Coal", "true", "\u0661", "1\n", "\x1c"),
 )
-values = st.sampled_from(VALUES) | st.none() | st.booleans() | st.integers(-3, 9) | st.floats(-2, 2) | st.builds(list)
+values: st.SearchStrategy[Any] = (
+    st.sampled_from(VALUES) | st.none() | st.booleans() | st.integers(-3, 9) | st.floats(-2, 2) | st.builds(list)
+)
 
 
 def bodies(feed: Feed) -> st.SearchStrategy[bytes]:

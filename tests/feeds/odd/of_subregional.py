@@ -7,7 +7,7 @@ from tests.feeds.recorded import QUIET_SUBREGIONAL
 
 
 def _nothing(**fields: object) -> Change:
-    def change(_: object) -> Change:
+    def change(_: object) -> object:
         [row] = QUIET_SUBREGIONAL["Constraint"]
         changed = {name: value for name, value in (row | fields).items() if value != "absent"}
         return QUIET_SUBREGIONAL | {"Constraint": [changed]}
