@@ -9,7 +9,7 @@ import polars as pl
 
 from miso_archive.contract.rows import fields_of
 from miso_archive.feeds.columns import OBJECTS, SNAPSHOTS_TABLE, figure_columns, schema_of, tables_of
-from miso_archive.intervals.market_days import day_begins, market_day
+from miso_archive.intervals.market_days import ONE_DAY, day_begins, market_day
 from miso_archive.reading.decode import Decoded, Decoder
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def held(feed: Feed, bodies: Sequence[bytes], label: datetime | None) -> Decoded
             for row in snapshot.tables[table.name]:
                 values = (shown(getattr(row, name)) for name in _kept(table))
                 end = _end(table, snapshot, row)
-                # Half a day from its label an hour is another market day's: it is left out.
-                if not table.hour or abs(end - snapshot.interval_end) < HALF_A_DAY:
+                if _is_near(table, end, snapshot.interval_end):
                     expected[table.name].append((number, end, *values))
     assert [one.object_key for one in found.skipped] == skipped
     counted = [table.name for table in feed.contract.tables]
@@ -73,6 +72,13 @@ def shown(value: object) -> str:
 
 def _kept(table: Table) -> list[str]:
     return [name for name, field in fields_of(table.row).items() if field.kept]
+
+
+def _is_near(table: Table, end: datetime, label: datetime) -> bool:
+    """Tell whether a row is read: an hour half a day from the label, or an interval market days from it, is not."""
+    if table.hour:
+        return abs(end - label) < HALF_A_DAY
+    return abs(market_day(end) - market_day(label)) <= ONE_DAY
 
 
 def _end(table: Table, snapshot: Snapshot, row: Any) -> datetime:  # noqa: ANN401 - a row of any feed

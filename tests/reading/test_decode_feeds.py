@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miso_archive.feeds import FEEDS
-from miso_archive.feeds.columns import OBJECTS
+from miso_archive.feeds.columns import OBJECTS, table_given
 from miso_archive.reading.decode import Decoder
+from miso_archive.reading.shared import Shared
 from tests.feeds.near import VALUES, bodies
 from tests.feeds.recorded import payload_of, rows_in, spelled
 from tests.reading.held import held
