@@ -5,13 +5,25 @@ interval again by the text that is expected, all else text by text, each once. W
 the kind itself.
 """
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, NamedTuple
 
 import polars as pl
 
-from miso_archive.contract.kinds import AMOUNT, CLOCK, EST_CLOCK, MARKET_DAY, MONEY, PERIOD, Kind, WrongValueError
+from miso_archive.contract.kinds import (
+    AMOUNT,
+    ANY_TEXT,
+    CLOCK,
+    EST_CLOCK,
+    MARKET_DAY,
+    MONEY,
+    PERIOD,
+    TEXT_OR_NULL,
+    Kind,
+    WrongValueError,
+)
 from miso_archive.feeds.columns import TIME
 from miso_archive.intervals.labels import INTERVAL
 
@@ -90,6 +102,9 @@ def read_numbers(kind: Kind, texts: pl.Series) -> Read:
         is_separated = values.is_null() & texts.str.contains(separated)
         plain = texts.filter(is_separated).str.replace_all("[$,]", "").cast(pl.Float64)
         values = values.scatter(is_separated.arg_true(), plain)
+    # Nothing but a number out of bounds makes their sum one.
+    if values.null_count() == texts.null_count() and math.isfinite(values.sum()):
+        return Read(texts.is_not_null(), values)
     is_right = values.is_finite().fill_null(value=False)
     odd = ~is_right & texts.is_not_null()
     if odd.any():
@@ -129,6 +144,8 @@ def read_clocks(kind: Kind, texts: pl.Series) -> Read:
 
 def read_each(kind: Kind, texts: pl.Series, dtype: pl.DataType) -> Read:
     """Read each text that there is once, by the kind itself; null stays null, and is not right."""
+    if kind is ANY_TEXT or kind is TEXT_OR_NULL:
+        return Read(texts.is_not_null(), texts)
     known = texts.unique().drop_nulls()
     meant: list[object] = []
     wrong: list[object] = []

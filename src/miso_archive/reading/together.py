@@ -81,7 +81,8 @@ class Together:
 
     def _table(self, lines: bytes, unexpected_field_behavior: str) -> pa.Table | None:
         try:
-            lines.decode()  # Arrow does not look
+            if not lines.isascii():
+                lines.decode()  # Arrow does not look
             return pyarrow.json.read_json(
                 pa.BufferReader(lines),
                 # In one block, by this thread alone: the other reads files meanwhile.

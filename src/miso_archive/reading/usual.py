@@ -166,12 +166,15 @@ def _read_field(field: Published, texts: pl.Series, labels: Labels, *, may_lack:
     else:
         found = read_each(field.kind, texts, TYPES.get(field.kind.holds, pl.Null()))
     # Null stands for what is absent too: only where both say the same is either taken.
-    return Read(found.is_right | texts.is_null(), found.values) if may_lack and field.kind.is_optional else found
+    is_absent = may_lack and field.kind.is_optional and texts.null_count() > 0
+    return Read(found.is_right | texts.is_null(), found.values) if is_absent else found
 
 
 def _at(parsed: pa.Table, path: str) -> pa.Array:
     first, *others = path.split(".")
-    found = parsed.column(first).combine_chunks()
+    column = parsed.column(first)
+    # One chunk is copied, too, when combined.
+    found = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     for name in others:
         found = pc.struct_field(found, name)
     return found
