@@ -59,14 +59,16 @@ import sys
 from pathlib import Path
 import miso_archive as mr
 from miso_archive.feeds import FEEDS
-from tests.bench.archives import write_feeds
+from miso_archive.simulate.archive import write_archive
 base, days = Path(sys.argv[1]), int(sys.argv[2])
+sisters = [feed for feed in FEEDS.values() if not feed.is_first]
 for name, length in (("feeds", days), ("feeds-warm-up", 1)):
-    write_feeds(base / name, length)
+    write_archive(base / name, days=length, seed=1, feeds=sisters)
     compacted = base / f"{name}-compacted"
     compacted.mkdir()
-    (compacted / "sourcing").symlink_to(base / name / "sourcing")
-    for feed in FEEDS:
+    for part in ("sourcing", "provenance"):
+        (compacted / part).symlink_to(base / name / part)
+    for feed in sisters:
         for month in mr.months_to_compact(compacted, feed=feed):
             mr.compact_month(compacted, month, feed=feed)
 """
