@@ -21,7 +21,8 @@ class Announcement(BaseModel):
     sha256: str = Field(description="The SHA-256 of the body, in hexadecimal: tell repeated messages apart by it.")
     ref_id: str = Field(description="The feed's own label, as sent; ours of a feed without one.")
     interval_end: str = Field(description="The end of the interval, ISO 8601 with offset: EST, UTC-5 all year.")
-    rows: dict[str, int] = Field(default_factory=dict, description="How many rows each of the feed's tables has.")
+    # A mark that an older version left has none, and is announced as it stands.
+    rows: dict[str, int] | None = Field(default=None, description="How many rows each of the feed's tables has.")
     constraint_count: int | None = Field(
         default=None, description="How many constraints bind; 0 in a quiet interval. Of feeds that can be quiet alone."
     )
