@@ -16,7 +16,7 @@ from miso_archive.contract.rows import fields_of
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.columns import TIME, TYPES
 from miso_archive.intervals.labels import EST, INTERVAL
-from miso_archive.reading.texts import Labels, Read, read_again, read_each, read_numbers
+from miso_archive.reading.texts import Labels, Read, read_again, read_clocks, read_each, read_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,19 @@ def test_a_kind_is_read_at_once_as_one_by_one(kind: Kind, found: list[str | None
     dtype = TYPES.get(kind.holds, pl.Null())
     read = read_numbers(kind, column) if kind.holds is float else read_each(kind, column, dtype)
     alike(read, kind, found, kept=kind.holds in TYPES)
+
+
+@given(found=texts)
+@example(found=["10/02/2026 4:45:00 PM EST", "2026-10-02 4:45:00 PM", "10/02/2026  4:45:00 PM", "10/02/2026 AM", None])
+@example(found=["02/29/2026 4:45:00 PM", "10/02/2026 13:45:00 PM", "1/1/1926 4:45:00 PM", "10/02/2026 4:45:00 PM ", ""])
+def test_clocks_are_read_in_two_parts_as_in_one(found: list[str | None]) -> None:
+    """A time that is taken as a day and a clock is taken as a whole, and means the same; the others go to the kind."""
+    read = read_clocks(kinds.EST_CLOCK, pl.Series(found, dtype=pl.String))
+    for text, is_right, value, (expected, meant) in zip(
+        found, read.is_right, read.values, one_by_one(kinds.EST_CLOCK, found), strict=True
+    ):
+        if is_right:
+            assert (expected, value) == (True, meant), text
 
 
 def that_agree() -> Iterator[tuple[str, Published]]:

@@ -27,7 +27,7 @@ from miso_archive.contract.kinds import (
 from miso_archive.feeds.columns import TIME
 from miso_archive.intervals.labels import INTERVAL
 
-_GROUPS: Final = r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?"
+_GROUPS: Final = r"[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?"
 # How numbers are spelled that no cast takes, as far as it is usual.
 _SEPARATED: Final = {
     AMOUNT.name: f"^[+-]?{_GROUPS}$",
