@@ -2,7 +2,9 @@
 
 Two markets on two time grids in one body: the interval of five minutes that the label names, and the hour that
 ``HourEnding`` names; that the label 17:00 lies in hour 17 is **[inferred]**. Whether the day-ahead prices are ex ante
-or ex post is not said. The prices of demand were those of generation in every body seen; they are kept all the same.
+or ex post is not said. An hour half a day from the label is of another market day, whose own bodies speak of it: such
+rows are left out **[inferred]**. The prices of demand were those of generation in every body seen; they are kept all
+the same.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,9 @@
 """MISO's snapshot: demand, its peak, the cost of energy, interchange (seen 2026-07-27 and 2026-10-02).
 
-A bare list of figures, each with a clock of its own and known by how its text begins. A body has no label: ours is the
-time of the current demand. Within one label bodies differ as the minute of the interchange moves: revisions are the
-rule. How a negative cost is spelled is unseen; ``-$1.20``, ``$-1.20`` and ``($1.20)`` are read **[inferred]**.
+A bare list of figures, each with a clock of its own and known by how its text begins, before its unit; interchange only
+where the text says that imports are negative. A body has no label: ours is the time of the current demand. Within one
+label bodies differ as the minute of the interchange moves: revisions are the rule. How a negative cost is spelled is
+unseen; ``-$1.20``, ``$-1.20`` and ``($1.20)`` are read **[inferred]**.
 """
 
 from dataclasses import dataclass
