@@ -137,10 +137,10 @@ def test_a_month_that_fails_for_a_moment_is_tried_again(tmp_path: Path, monkeypa
     troubles = [ArchiveError(FailureCode.ARCHIVE_UNREADABLE, "for a moment")] * 2
     slept: list[float] = []
 
-    def troubled(*arguments: Any) -> Any:  # noqa: ANN401 - as the function it stands for
+    def troubled(*arguments: Any, feed: str) -> Any:  # noqa: ANN401 - as the function it stands for
         if troubles:
             raise troubles.pop()
-        return compact_month(*arguments)
+        return compact_month(*arguments, feed=feed)
 
     monkeypatch.setattr("flows.compact.compact_month", troubled)
     monkeypatch.setattr("prefect.task_engine.time", SimpleNamespace(sleep=slept.append))
@@ -152,10 +152,11 @@ def test_every_month_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     """The run's message has each of them, by its code; a defect of ours goes by its own name."""
     write(tmp_path)
 
-    def fails(_archive: object, month: date) -> None:
+    def fails(_archive: object, month: date, feed: str) -> None:
+        assert feed == "reserve"
         raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, f"{month:%Y-%m} is away")
 
-    def is_wrong(*_arguments: object) -> None:
+    def is_wrong(*_arguments: object, **_feed: str) -> None:
         raise RuntimeError("a defect")
 
     monkeypatch.setattr("flows.compact.compact_one", compact_one.with_options(retries=0))
