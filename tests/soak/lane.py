@@ -13,7 +13,7 @@ from itertools import count
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Final
 
-from tests.soak.plan import AT_ONCE, KILLED_BY_TIME, Run, Step
+from tests.soak.plan import ALL, AT_ONCE, KILLED_BY_TIME, Run, Step
 from tests.soak.sites import SECRET
 from tests.soak.started import Started
 from tests.soak.task import DISK_FULL, Task
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.soak.feed import SoakFeed
-    from tests.soak.plan import Collector, Interval, ServiceFault
+    from tests.soak.host import SoakHost
+    from tests.soak.plan import Collector, Feeds, Interval, ServiceFault
     from tests.soak.sites import Site
 
 _HUNG_SECONDS: Final = 120.0
@@ -35,29 +35,31 @@ class Lane:
 
     Args:
         site: the archive, and what befalls it.
-        feed: what the runs ask.
+        host: what the runs ask.
         logs: a folder for what they log and print.
         own_disk: the site's folder is a disk that can be filled.
         disturbing: False lets no fault strike, and all else go as planned.
 
     Attributes:
         runs: how many runs were made.
+        feeds: which feeds each of them was to ask.
         of_five_polls: which of them had five polls, with the retries and time-outs that ship.
         clocks: by how many seconds a run's clock was wrong, at least at its end.
         planned: the kinds of fault that were to strike.
-        struck: how often each kind did, the feed's aside; what befalls a server counts once for all runs at once.
+        struck: how often each kind did, the feeds' aside; what befalls a server counts once for all runs at once.
         problems: what no run may do, and what a healthy one must.
     """
 
-    def __init__(self, site: Site, feed: SoakFeed, logs: Path, *, own_disk: bool, disturbing: bool) -> None:
+    def __init__(self, site: Site, host: SoakHost, logs: Path, *, own_disk: bool, disturbing: bool) -> None:
         self.runs = 0
+        self.feeds: dict[int, Feeds] = {}
         self.of_five_polls: list[int] = []
         self.clocks: dict[int, int] = {}
         self.planned: set[str] = set()
         self.struck: Counter[str] = Counter()
         self.problems: list[str] = []
         self._site = site
-        self._feed = feed
+        self._host = host
         self._logs = logs
         self._own_disk = own_disk
         self._disturbing = disturbing
@@ -68,19 +70,23 @@ class Lane:
         self._stopped.set()
 
     def carry_out(self, intervals: Sequence[Interval], collectors: Sequence[Collector]) -> None:
-        """Take every step, then a healthy run of each collector, which announces what is left to be announced."""
+        """Take every step, then a healthy run of each collector: of all feeds it announces what is left to be."""
         for number, interval in enumerate(intervals):
             for step in interval.steps:
                 if self._stopped.is_set():
                     return
                 self.planned |= step.kinds()
                 taken = step if self._disturbing else _undisturbed(step)
-                self._feed.show(number, taken.revision, taken.replies, documented=interval.documented)
+                self._show(number, taken, interval)
                 self._take(taken)
-        last = intervals[-1]
+        seen = tuple(feed for feed in ALL if any(feed in feeds for feeds in self.feeds.values()))
         for collector in collectors:
-            self._feed.show(len(intervals), 0, (), documented=last.documented)
-            self._take(Step((Run(collector),), closing=True))
+            last = Step((Run(collector, seen),), closing=True)
+            self._show(len(intervals), last, intervals[-1])
+            self._take(last)
+
+    def _show(self, number: int, step: Step, interval: Interval) -> None:
+        self._host.show(number, step.revision, step.replies, step.struck, documented=interval.documented)
 
     def _take(self, step: Step) -> None:
         before = self._site.struck()
@@ -99,6 +105,7 @@ class Lane:
 
     def _task(self, run: Run, step: Step, *, leads: bool) -> Task:
         self.runs += 1
+        self.feeds[self.runs] = run.feeds
         if run.polls > 1:
             self.of_five_polls.append(self.runs)
         if run.clock is not None:
@@ -111,7 +118,7 @@ class Lane:
         name = f"{self.runs:04}-{run.collector}"
         return Task(
             run,
-            self._feed.url(self.runs, SECRET),
+            self._host.base(self.runs, SECRET),
             environment,
             output=self._logs / f"{name}.out",
             log=self._logs / f"{name}.log",
@@ -180,12 +187,13 @@ class Lane:
         if code < 0:
             return
         printed = process.task.output.read_bytes()
-        failed = json.loads(printed or b"{}").get("failed")
-        if step.closing and not step.services and failed != len(step.replies):
+        failed = _failed(run, printed)
+        due = {feed: len(step.replies) if feed in step.struck else 0 for feed in run.feeds}
+        if step.closing and not step.services and failed != due:
             met = "was served a body to refuse" if step.replies else "was healthy"
             self.problems.append(f"run {name} {met} and printed {printed!r}")
         # A wrong clock is refused by some S3 for good.
-        if step.passes and run.polls > 1 and run.clock is None and failed != 0:
+        if step.passes and run.polls > 1 and run.clock is None and failed != dict.fromkeys(run.feeds, 0):
             self.problems.append(f"run {name} met {sorted(step.kinds())} for a second and printed {printed!r}")
 
 
@@ -212,7 +220,14 @@ class _Agenda:
         return max(self._planned[0][0] - self.passed(), 0.0) if self._planned else None
 
 
+def _failed(run: Run, printed: bytes) -> dict[str, int]:
+    """How many of its polls failed, by feed, as a run has printed it."""
+    result = json.loads(printed or b"{}")
+    results = result.get("feeds", {}) if len(run.feeds) > 1 else {run.feeds[0]: result}
+    return {feed: one["failed"] for feed, one in results.items() if "failed" in one}
+
+
 def _undisturbed(step: Step) -> Step:
     """Take every fault out of a step, others at the same time among them."""
     first = step.runs[0]
-    return replace(step, replies=(), services=(), runs=(Run(first.collector, first.polls),))
+    return replace(step, replies=(), services=(), runs=(Run(first.collector, first.feeds, first.polls),))

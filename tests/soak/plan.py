@@ -6,6 +6,9 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from miso_archive.feeds import FEEDS
+from miso_archive.feeds.reserve import RESERVE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -18,6 +21,12 @@ BUCKET: Final[tuple[Collector, ...]] = ("a", "b")
 
 FOLDER: Final[tuple[Collector, ...]] = ("folder",)
 """One collector with a local folder and the Valkey that comes with it."""
+
+Feeds = tuple[str, ...]
+"""Names of feeds, in the order of all."""
+
+RESERVE_ALONE: Final[Feeds] = (RESERVE.name,)
+ALL: Final[Feeds] = tuple(FEEDS)
 
 REFUSED: Final = ("garbage", "html", "no-data", "bad-row", "huge", "gzip-bomb")
 """Replies that arrive whole, with status 200, and that the contract refuses."""
@@ -86,10 +95,14 @@ _SHARE_AWAY: Final = 0.05
 
 AT_ONCE: Final = 8
 MOST_POLLS: Final = 5
-_SHARE_OF_FIVE_POLLS: Final = 0.2  # where they may be: a tenth of all runs and a few more
+_SHARE_OF_FIVE_POLLS: Final = 0.22  # where they may be: a tenth of all runs and a few more
 _MOST_ROOM: Final = 16  # pages: about as many as Valkey needs to start, and a few objects more
 _LONGEST_RUN: Final = {BUCKET: 0.7, FOLDER: 0.35}
-"""About how many seconds a run takes; a fault later than that finds it ended."""
+"""About how many seconds a run of one feed takes; a fault later than that finds it ended."""
+
+_LONGER_BY: Final = 0.25  # for each further feed
+_SHARES: Final = {"reserve": 0.6, "one": 0.2, "several": 0.14, "all": 0.06}
+_SHARE_OF_SUBSETS: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -119,12 +132,13 @@ class ClockStep:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: who collects, how often it may ask, and what befalls the process itself.
+    """One run: who collects which feeds, how often it may ask, and what befalls the process itself.
 
     A run of five polls has the retries and time-outs that ship.
     """
 
     collector: Collector
+    feeds: Feeds = RESERVE_ALONE
     polls: int = 1
     killed_at: Point | None = None
     killed_after: float | None = None
@@ -157,12 +171,14 @@ class ServiceFault:
 class Step:
     """Runs that start at once, and what they meet.
 
-    A closing step is one healthy run with a healthy feed: what it is served must be archived, and whatever it is served
-    and refuses quarantined. Kafka may be away then, and nothing else.
+    Each of the struck feeds gives all of the replies. A closing step is one healthy run with healthy feeds: what it is
+    served must be archived, and whatever it is served and refuses quarantined. Kafka may be away then, and nothing
+    else.
     """
 
     runs: tuple[Run, ...]
     replies: tuple[str, ...] = ()
+    struck: Feeds = RESERVE_ALONE
     services: tuple[ServiceFault, ...] = ()
     revision: int = 0
     closing: bool = False
@@ -180,14 +196,15 @@ class Step:
 
     def kinds(self) -> set[str]:
         """The kinds of fault that are planned here."""
-        kinds = {fault.kind for fault in self.services} | {f"feed {reply}" for reply in self.replies}
+        kinds = {fault.kind for fault in self.services}
+        kinds |= {of_feed(reply, feed) for reply in self.replies for feed in self.struck}
         kinds |= {"eight runs at once"} if len(self.runs) == AT_ONCE else set()
         return kinds.union(*(run.kinds() for run in self.runs))
 
 
 @dataclass(frozen=True)
 class Interval:
-    """One interval of the feed, and the steps while it is up.
+    """One interval of the feeds, and the steps while it is up.
 
     In an outage it is never served at all. While the archive is away it is served to runs that find no archive, and
     never again.
@@ -212,9 +229,14 @@ def draw(collectors: tuple[Collector, ...], runs: int, seed: int) -> list[Interv
     return intervals
 
 
-def while_s3_is_away(collector: Collector, count: int) -> list[Interval]:
+def of_feed(reply: str, feed: str) -> str:
+    """The kind of fault that a feed's reply is."""
+    return f"feed {reply} of {feed}"
+
+
+def while_s3_is_away(collector: Collector, feeds: Feeds, count: int) -> list[Interval]:
     """Plan intervals that one collector sees while it does not reach the archive."""
-    step = Step((Run(collector),), services=(ServiceFault(S3_AWAY, 0.0, 60.0),))
+    step = Step((Run(collector, feeds),), services=(ServiceFault(S3_AWAY, 0.0, 60.0),))
     return [Interval(documented=False, outage=False, steps=(step,), away=True) for _ in range(count)]
 
 
@@ -224,11 +246,12 @@ class _Drawing:
     def __init__(self, generator: random.Random, collectors: tuple[Collector, ...]) -> None:
         self._generator = generator
         self._collectors = collectors
-        self._longest_run = _LONGEST_RUN[collectors]
+        self._feeds = self._drawn_feeds()
+        self._longest_run = _LONGEST_RUN[collectors] * (1 + _LONGER_BY * (len(self._feeds) - 1))
 
     def intervals(self) -> list[Interval]:
         if S3_AWAY in SERVICE_FAULTS[self._collectors] and self._chance(_SHARE_AWAY):
-            return while_s3_is_away(self._collector(), self._generator.randint(2, 6))
+            return while_s3_is_away(self._collector(), self._feeds, self._generator.randint(2, 6))
         return [self._interval()]
 
     def _interval(self) -> Interval:
@@ -244,17 +267,17 @@ class _Drawing:
         troubled = [self._troubled(revision, kafka_is_away) for _ in range(self._generator.randint(1, 3))]
         yield from troubled
         # A run that was killed may not have kept what it refused: each such body is served once more.
-        refused = sorted({reply for step in troubled for reply in step.replies if reply in REFUSED})
-        for reply in refused:
-            yield Step((Run(self._collector()),), replies=(reply,), revision=revision, closing=True)
-        closing = Run(self._collector(), polls=1 if kafka_is_away else self._polls())
+        refused = sorted({(reply, step.struck) for step in troubled for reply in step.replies if reply in REFUSED})
+        for reply, struck in refused:
+            yield Step((Run(self._collector(), self._feeds),), (reply,), struck, revision=revision, closing=True)
+        closing = Run(self._collector(), self._feeds, polls=1 if kafka_is_away else self._polls())
         yield Step((closing,), services=kafka_is_away, revision=revision, closing=True)
 
     def _in_outage(self) -> Step:
         quick = [reply for reply in UNSERVED if reply not in WAITED_FOR]
         # As many as every try of every run may take; what is left is not served to the next.
         runs = self._runs(1, refused=False)
-        return Step(runs, replies=(self._generator.choice(quick),) * (5 * len(runs)))
+        return Step(runs, replies=(self._generator.choice(quick),) * (5 * len(runs)), struck=self._feeds)
 
     def _troubled(self, revision: int, lasting: tuple[ServiceFault, ...]) -> Step:
         replies = self._replies() if self._chance(0.4) else ()
@@ -264,6 +287,7 @@ class _Drawing:
         return Step(
             self._runs(polls, refused=not {*REFUSED}.isdisjoint(replies)),
             replies=replies,
+            struck=self._some_of_the_feeds(0.5),
             services=lasting or tuple(self._service_fault(short=polls > 1) for _ in range(count)),
             revision=revision,
         )
@@ -277,16 +301,29 @@ class _Drawing:
         dies, own_interpreter = self._chance(0.5), polls == 1 and self._chance(0.01)
         if own_interpreter:
             # It takes seconds to begin; killed at any time, its beginning included.
-            return Run(self._collector(), killed_after=self._seconds(6.0), own_interpreter=True)
+            return Run(self._collector(), self._feeds, killed_after=self._seconds(6.0), own_interpreter=True)
         by_time = self._chance(0.5)
         return Run(
             self._collector(),
+            self._some_of_the_feeds(_SHARE_OF_SUBSETS),
             polls,
             killed_at=self._point() if dies and not by_time else None,
             killed_after=self._seconds(self._longest_run) if dies and by_time else None,
             # A body refused on another day, by a run that dies between it and its reasons: nobody comes back to it.
             clock=self._clock_step() if self._chance(0.15) and not (dies and refused) else None,
         )
+
+    def _drawn_feeds(self) -> Feeds:
+        (share,) = self._generator.choices(list(_SHARES), list(_SHARES.values()))
+        if share == "reserve":
+            return RESERVE_ALONE
+        if share == "all":
+            return ALL
+        drawn = self._generator.sample(ALL, 1 if share == "one" else self._generator.randint(2, 3))
+        return tuple(name for name in ALL if name in drawn)
+
+    def _some_of_the_feeds(self, share_of_one: float) -> Feeds:
+        return (self._generator.choice(self._feeds),) if self._chance(share_of_one) else self._feeds
 
     def _polls(self) -> int:
         return MOST_POLLS if self._chance(_SHARE_OF_FIVE_POLLS) else 1

@@ -11,7 +11,9 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
 # botocore imports half of itself with its first client; this one is not used.
 boto3.client("s3", region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
+
+_holding = Lock()
 
 _OWNERS: dict[str, tuple[tuple[Any, str], ...]] = {
     "connect": ((Registry, "connect"),),
@@ -81,9 +85,10 @@ def collect_once(task: Task) -> None:
 
 
 def _hold(line: Connection, number: int) -> None:
-    """Say that a point is reached, and wait until the fault is on."""
-    line.send_bytes(HELD + str(number).encode())
-    line.recv_bytes()
+    """Say that a point is reached, and wait until the fault is on: one feed's thread after the other."""
+    with _holding:
+        line.send_bytes(HELD + str(number).encode())
+        line.recv_bytes()
 
 
 def _die(line: Connection, kind: str) -> None:
@@ -144,14 +149,12 @@ def _step_clock(step: ClockStep, line: Connection) -> None:
 
 
 def _hook(point: Point, act: Callable[[], None]) -> None:
-    """Do something before or after the nth call that a point names."""
-    calls = 0
+    """Do something before or after the nth call that a point names, whichever feed's it is."""
+    calls = count(1)  # which no two threads are given the same number by
 
     def hooked_on(real: Callable[..., Any]) -> Callable[..., Any]:
         def hooked(*arguments: object, **options: object) -> Any:  # noqa: ANN401 - as the call it stands for
-            nonlocal calls
-            calls += 1
-            strikes = calls == point.nth
+            strikes = next(calls) == point.nth
             if strikes and point.moment == "before":
                 act()
             result = real(*arguments, **options)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from miso_archive.feeds.reserve import RESERVE
+from tests.soak.plan import ALL, RESERVE_ALONE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from multiprocessing.connection import Connection
@@ -26,14 +29,14 @@ DISK_FULL: Final = "disk-full"
 class Task:
     """A run as the plan has it, with all it needs to know.
 
-    `patient` runs have the library's own delays; the others try as often, in a shorter time, and wait less for the
-    servers that are `disturbed`: "kafka", "redis", "disk". At each point of `holds`
-    the run waits for a fault to begin. `largest_file` is in bytes: where no small disk can be made, a file that may not
-    grow stands for one that is full. By `line` the run tells which faults struck it, as they strike.
+    `base` is the address below which the feeds are. `patient` runs have the library's own delays; the others try as
+    often, in a shorter time, and wait less for the servers that are `disturbed`: "kafka", "redis", "disk". At each
+    point of `holds` the run waits for a fault to begin. `largest_file` is in bytes: where no small disk can be made, a
+    file that may not grow stands for one that is full. By `line` the run tells which faults struck it, as they strike.
     """
 
     run: Run
-    feed: str
+    base: str
     environment: Mapping[str, str]
     output: Path
     log: Path
@@ -45,10 +48,16 @@ class Task:
 
     def options(self) -> list[str]:
         """The arguments of the command line."""
-        options = ["collect", "--log-level", "DEBUG", "--api-url", self.feed]
+        options = ["collect", "--log-level", "DEBUG", *self._feeds()]
         return (
             options if self.run.polls == 1 else [*options, "--polls", str(self.run.polls), "--poll-gap", str(POLL_GAP)]
         )
+
+    def _feeds(self) -> list[str]:
+        """Reserve alone is not named, and asked for by its own address."""
+        if self.run.feeds == RESERVE_ALONE:
+            return ["--api-url", f"{self.base}/{RESERVE.path}"]
+        return ["--api-base", self.base, "--feed", "all" if self.run.feeds == ALL else ",".join(self.run.feeds)]
 
 
 def work(task: Task) -> None:

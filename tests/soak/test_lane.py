@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tests.soak.feed import SoakFeed
+from tests.soak.host import SoakHost
 from tests.soak.lane import Lane
-from tests.soak.plan import BRIEF, KILLED_BY_TIME, ClockStep, Interval, Point, Run, ServiceFault, Step
+from tests.soak.plan import ALL, BRIEF, KILLED_BY_TIME, ClockStep, Interval, Point, Run, ServiceFault, Step
 from tests.soak.soak import wrong_polls
 from tests.soak.task import Task
 
@@ -25,8 +26,15 @@ HEALTHY = Run("a")
 PUT = Run("a", killed_at=Point("put", "after"))
 LATER = Run("a", killed_after=0.1)
 PATIENT = Run("a", polls=5)
+BOTH = Step((Run("a", ALL[:2]),), ("html",), ALL[1:2], closing=True)
 CLOSING = Step((HEALTHY,), closing=True)
 BRIEFLY = Step((PATIENT,), services=(ServiceFault("s3-500", 0.0, BRIEF),))
+
+
+def failed(*counts: int) -> bytes:
+    """What a run of the first feeds prints, when so many polls of each failed."""
+    feeds = {feed: {"failed": count} for feed, count in zip(ALL, counts, strict=False)}
+    return json.dumps({"failed": sum(counts), "feeds": feeds}).encode()
 
 
 class Ended:
@@ -64,6 +72,10 @@ def noted(  # noqa: PLR0913 - all that a process may leave
         (CLOSING, 0, b"", b"", "was healthy and printed"),
         (Step((HEALTHY,), replies=("html",), closing=True), 1, FAILED, b"", None),
         (Step((HEALTHY,), replies=("html",), closing=True), 0, WELL, b"", "was served a body to refuse"),
+        (BOTH, 1, failed(0, 1), b"", None),
+        (BOTH, 1, failed(1, 1), b"", "was served a body to refuse"),
+        (BOTH, 1, failed(1, 0), b"", "was served a body to refuse"),
+        (BOTH, 1, FAILED, b"", "was served a body to refuse"),
         (Step((HEALTHY,)), 1, FAILED, b"", None),
         (Step((HEALTHY,)), 2, b"", b"", "ended with 2"),
         (Step((HEALTHY,)), -signal.SIGSEGV, b"", b"", "ended with -11"),
@@ -134,8 +146,8 @@ def test_a_fault_of_a_server_counts_as_seen_and_not_as_planned(tmp_path: Path, s
     """What a lane was to do to a server counts once the server's side has seen it, and nothing else does."""
     step = Step((Run("folder", own_interpreter=True),), services=(ServiceFault("s3-500", 0.0, 60.0),))
     site = Onlooker(tmp_path, Counter(seen))
-    with SoakFeed(seed=1) as feed:
-        lane = Lane(cast("Any", site), feed, tmp_path, own_disk=False, disturbing=True)
+    with SoakHost(seed=1) as host:
+        lane = Lane(cast("Any", site), host, tmp_path, own_disk=False, disturbing=True)
         lane.carry_out([Interval(documented=False, outage=False, steps=(step,))], [])
     assert site.told == ["s3-500"]
     assert (lane.planned, lane.problems, lane.runs) == ({"s3-500"}, [], 1)

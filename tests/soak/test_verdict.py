@@ -6,20 +6,28 @@ import gzip
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
+from miso_archive.feeds import FEEDS
+from miso_archive.feeds.fuel_mix import FUEL_MIX
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.version import __version__
-from tests.soak.feed import Good, Ledger, Refused, Serving
+from tests.soak.host import Good, Ledger, Refused, Serving
 from tests.soak.sites import Found
-from tests.soak.verdict import Verdict, judge, told
+from tests.soak.verdict import Verdict, judge, left_over, told
+
+if TYPE_CHECKING:
+    from miso_archive.feeds.feed import Feed
 
 END = datetime(2001, 1, 2, 7, 5, tzinfo=EST)
 BODY, REVISED, BAD = b'{"RefId":"a label"}', b'{"RefId":"a label","revised":1}', b'{"error":"no data"}'
 FIRST = "sourcing/miso_binding_constraints_reserve/2001-01-02/binding_constraints_reserve_20010102_0705"
 SECOND = f"{FIRST}.{hashlib.sha256(REVISED).hexdigest()[:12]}"
 REFUSED_STEM = f"quarantine/miso_binding_constraints_reserve/2026-11-22/refused_{hashlib.sha256(BAD).hexdigest()}"
+OTHER = "sourcing/miso_other/2001-01-02/other_20010102_0705"
 REASONS = f"{REFUSED_STEM}.reasons.json"
 SERVED = datetime(2026, 11, 22, 17, 0, 0, 900_000, tzinfo=UTC)
 URL = "http://127.0.0.1/api"
@@ -32,7 +40,7 @@ class Soaked:
         served = [Serving(1, SERVED)]
         self.ledger = Ledger(
             URL,
-            {sha256(body): Good(END, body, served) for body in (BODY, REVISED)},
+            {sha256(body): Good(END, "a label", body, served) for body in (BODY, REVISED)},
             {sha256(BAD): Refused("no-data", BAD, servings=served)},
         )
         self.reasons: dict[str, object] = {
@@ -53,9 +61,9 @@ class Soaked:
         self.messages = [message(BODY, FIRST), message(REVISED, SECOND)]
         self.clocks: dict[int, int] = {}
 
-    def verdict(self) -> Verdict:
+    def verdict(self, feed: Feed = RESERVE) -> Verdict:
         objects = {REASONS: json.dumps(self.reasons).encode()} | self.objects
-        return judge(self.ledger, self.clocks, Found(objects, self.provenance), self.messages)
+        return judge(feed, self.ledger, self.clocks, Found(objects, self.provenance), self.messages)
 
 
 @pytest.fixture
@@ -95,14 +103,14 @@ class TestVerdict:
     def test_a_refused_body_that_is_not_kept_is_told(self, soaked_well: Soaked) -> None:
         """A refused body that stands nowhere is told."""
         del soaked_well.objects[f"{REFUSED_STEM}.body.gz"]
-        assert soaked_well.verdict().problems == [f"refused and not kept: {BAD!r}"]
+        assert soaked_well.verdict().problems == [f"of reserve refused and not kept: {BAD!r}"]
 
     def test_a_refused_body_without_reasons_is_told(self, soaked_well: Soaked) -> None:
         """A refused body that stands alone is told."""
         reasons = soaked_well.verdict()
         assert reasons.problems == []
         found = Found(soaked_well.objects, soaked_well.provenance)
-        problems = judge(soaked_well.ledger, {}, found, soaked_well.messages).problems
+        problems = judge(RESERVE, soaked_well.ledger, {}, found, soaked_well.messages).problems
         assert problems == [f"{REFUSED_STEM}.body.gz stands without its reasons"]
 
     @pytest.mark.parametrize(
@@ -171,9 +179,41 @@ class TestVerdict:
 
     def test_a_message_of_another_fetch_is_told(self, soaked_well: Soaked) -> None:
         """A message whose time of fetching is none of that body's is told."""
-        soaked_well.ledger.good[sha256(REVISED)] = Good(END, REVISED, [Serving(1, SERVED - timedelta(minutes=5))])
+        soaked_well.ledger.good[sha256(REVISED)] = Good(
+            END, "a label", REVISED, [Serving(1, SERVED - timedelta(minutes=5))]
+        )
         problems = soaked_well.verdict().problems
         assert f"the message of {SECOND}.json.gz has fetched-at" in " ".join(problems)
+
+    @pytest.mark.parametrize("feed", FEEDS.values(), ids=FEEDS)
+    def test_each_feed_is_judged_by_itself(self, feed: Feed) -> None:
+        """A body stands under the dataset and the name of its own feed; what is another's is no business of it."""
+        key = f"sourcing/{feed.dataset}/2001-01-02/{feed.file_stem}_20010102_0705"
+        ledger = Ledger(URL, {sha256(BODY): Good(END, "a label", BODY, [Serving(1, SERVED)])})
+        provenance = {f"{key}.json.gz": {**origin(BODY), "ref-id": "a label"}}
+        found = Found({f"{key}.json.gz": gzip.compress(BODY), f"{OTHER}.json.gz": b""}, provenance)
+        messages = [message(BODY, key, feed.dataset), message(BAD, OTHER, "miso_other")]
+        assert judge(feed, ledger, {}, found, messages) == Verdict()
+
+    def test_what_stands_as_another_feeds_is_told(self, soaked_well: Soaked) -> None:
+        """A body under the dataset of another feed is lost to its own, and was never served of the other."""
+        moved = soaked_well.objects.pop(f"{FIRST}.json.gz")
+        of_fuels = f"{FIRST.replace(RESERVE.dataset, FUEL_MIX.dataset)}.json.gz"
+        soaked_well.objects[of_fuels] = moved
+        assert soaked_well.verdict().lost == 1
+        soaked_well.ledger = Ledger(URL)
+        assert f"{of_fuels} was never served" in soaked_well.verdict(FUEL_MIX).problems
+
+    def test_a_message_of_another_feed_announces_nothing(self, soaked_well: Soaked) -> None:
+        """A body whose message names another dataset is unannounced."""
+        soaked_well.messages[1] = message(REVISED, SECOND, FUEL_MIX.dataset)
+        assert soaked_well.verdict().unannounced == 1
+
+    def test_a_refused_body_that_was_not_served_is_told(self, soaked_well: Soaked) -> None:
+        """Anything in quarantine that was never refused is told."""
+        left = f"{REFUSED_STEM.replace('refused_', 'refused_0')}.body.gz"
+        soaked_well.objects[left] = b""
+        assert soaked_well.verdict().problems == [f"{left} should not be there"]
 
     @pytest.mark.parametrize(
         "left",
@@ -181,13 +221,20 @@ class TestVerdict:
             "unannounced/miso_binding_constraints_reserve/dev/0123.json",
             f"{FIRST.rpartition('/')[0]}/.abc.partial",
             ".valkey/temp-rewriteaof-12.aof",
-            f"{REFUSED_STEM.replace('refused_', 'refused_0')}.body.gz",
+            f"{OTHER}.json.gz",
+            "quarantine/miso_other/2026-11-22/refused_0.body.gz",
         ],
     )
     def test_what_is_left_over_is_told(self, soaked_well: Soaked, left: str) -> None:
-        """A mark, a temporary file, or anything in quarantine that was never refused, is told."""
+        """A mark, a temporary file, or what is of no feed, is told."""
+        assert left_over(Found(soaked_well.objects), soaked_well.messages) == []
         soaked_well.objects[left] = b""
-        assert any(left in problem for problem in soaked_well.verdict().problems)
+        (problem,) = left_over(Found(soaked_well.objects), soaked_well.messages)
+        assert left in problem
+
+    def test_a_message_of_no_feed_is_told(self) -> None:
+        """A message whose dataset nobody knows is told."""
+        assert left_over(Found({}), [message(BODY, OTHER, "miso_other")]) == ["announced of no feed: miso_other"]
 
     def test_a_secret_is_found_zipped_too(self) -> None:
         """A password is found in a log, and inside a gzip object."""
@@ -211,7 +258,12 @@ def origin(body: bytes) -> dict[str, str]:
     }
 
 
-def message(body: bytes, stem: str) -> bytes:
+def message(body: bytes, stem: str, dataset: str = RESERVE.dataset) -> bytes:
     """An announcement, as far as the verdict reads it."""
-    content = {"sha256": sha256(body), "key": f"{stem}.json.gz", "fetched_at": "2026-11-22T17:00:00Z"}
+    content = {
+        "dataset": dataset,
+        "sha256": sha256(body),
+        "key": f"{stem}.json.gz",
+        "fetched_at": "2026-11-22T17:00:00Z",
+    }
     return json.dumps(content).encode()
