@@ -108,3 +108,12 @@ def test_what_is_accepted_is_read_so(feed: Feed, odd: Odd) -> None:
             assert frames[table][column][row] == value, spelled
             for said in of_the_contract(snapshot, table, row, column):
                 assert shown(said) == shown(value), spelled
+
+
+@of((feed, odd) for feed, odd in CASES if odd.refused)
+def test_what_is_refused_is_not_read(feed: Feed, odd: Odd) -> None:
+    """Were it in the archive, the reader would leave it out, alone and where many are read together."""
+    body = body_of(feed, odd)
+    label = feed.examine(text_of(feed).encode()).interval_end
+    for many in ([body], [body] * MANY):
+        assert len(held(feed, many, label).skipped) == len(many)
