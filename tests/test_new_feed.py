@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import date, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
-from miso_archive.cli.app import main
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.columns import schema_of
 from miso_archive.intervals.labels import EST
@@ -38,6 +39,9 @@ FEED = ("--feed", REGIONAL_DEMAND.name)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The feed is among those that there are: the one line in the registry."""
     monkeypatch.setitem(FEEDS, REGIONAL_DEMAND.name, REGIONAL_DEMAND)
+    # The command line names the feeds as it is imported: it is imported anew, as by a process that starts.
+    for name in [name for name in sys.modules if name.startswith("miso_archive.cli")]:
+        monkeypatch.delitem(sys.modules, name)
 
 
 @pytest.fixture
@@ -48,8 +52,9 @@ def host(known: None) -> Iterator[SimulatedFeed]:  # noqa: ARG001 - the host ask
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def command(known: None, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:  # noqa: ARG001 - likewise
     """The command line; it gives what is printed."""
+    main = import_module("miso_archive.cli.app").main
 
     def run(*arguments: str, code: int = 0) -> str:
         capsys.readouterr()
@@ -135,7 +140,6 @@ def test_it_goes_the_whole_way(host: SimulatedFeed, command: Callable[..., str],
     assert said("status", "--json", code=1)["refused_today"] == 1
 
 
-@pytest.mark.usefixtures("known")
 def test_an_archive_of_it_is_simulated(command: Callable[..., str], tmp_path: Path) -> None:
     """Days of it are written at once from the recorded body, and read back interval by interval."""
     archive = tmp_path / "simulated"
