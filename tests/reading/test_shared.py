@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -162,6 +163,19 @@ def test_a_month_knows_of_rows_that_come_later(tmp_path: Path) -> None:
     assert again is not None
     assert again.written
     assert ("Gas", 7.0, True) in outputs(fuels(tmp_path), "07-31 23:55")
+
+
+def test_a_month_may_have_rows_and_no_snapshot(tmp_path: Path) -> None:
+    """Rows of a month's last day in a body of the day after are compacted, and no body is read for that day again."""
+    put(Folder(tmp_path), FUEL_MIX, body("08-01 00:05", row("07-31 23:55", "Wind", 11)))
+    raw = fuels(tmp_path)
+    became = mr.compact_month(tmp_path, DAYS[0], now=NOW, feed="fuel_mix")
+    assert became is not None
+    assert (became.snapshots, became.rows) == (0, {"fuels": 1})
+    assert mr.compact_month(tmp_path, DAYS[2], now=NOW, feed="fuel_mix") is not None
+    assert_frame_equal(fuels(tmp_path), raw)
+    shutil.rmtree(tmp_path / "sourcing" / FUEL_MIX.dataset / "2026-08-01")
+    assert outputs(fuels(tmp_path, start=DAYS[1], end=DAYS[2]), "07-31 23:55") == [("Wind", 11.0, True)]
 
 
 def test_what_cannot_be_read_beside_a_day_is_not_told(raw: Path, tmp_path: Path) -> None:

@@ -100,7 +100,8 @@ def compact_month(
     itself which days it covers, so that a reader answers right whatever stands at the moment.
 
     Returns:
-        What became of the month; None when it has no closed day with a snapshot.
+        What became of the month; None when it has no closed day with a snapshot, or with one beside it that may have
+        rows of the month.
 
     Raises:
         ArchiveError: The archive fails; or raw objects are gone, or damaged, that the month was compacted from.
@@ -138,9 +139,10 @@ class _Month:
             return None
         self._refuse_what_cannot_be_read()
         listing = list_snapshots(self._store, self._feed, self._days, ordered=False)
-        if listing.snapshots.is_empty() and not any(self._standing.values()):
-            return None
         beside = list_snapshots(self._store, self._feed, self._beside, ordered=False)
+        has_bodies = any(not found.snapshots.is_empty() for found in (listing, beside))
+        if not has_bodies and not any(self._standing.values()):
+            return None
         digest = _digest(listing, beside)
         [standing, *others] = self._standing.values()
         if (
