@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,23 +13,32 @@ from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.context import FlowRunContext
+from prefect.futures import wait
 from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.described import in_sentences
 from flows.failures import tell_in_one_line
 from flows.show import Show, name_run
-from miso_archive.collecting.pace import Clock, Pace, SystemClock
+from miso_archive.collecting.pace import Clock, Pace, SystemClock, stopping
 from miso_archive.collecting.parts import Parts, fetch_in_slot, open_parts
 from miso_archive.collecting.plain import feed_retries
-from miso_archive.collecting.result import RunResult, failed_before_start
+from miso_archive.collecting.result import ResultOfFeeds, RunResult, failed_before_start
 from miso_archive.collecting.run import collect as collect_candidates
-from miso_archive.collecting.steps import Candidate, generate_candidates
-from miso_archive.collecting.told import TOO_LATE, failure_message, name_at_start
+from miso_archive.collecting.steps import Candidate, generate_candidates, refuse_wrong_address
+from miso_archive.collecting.told import (
+    TOO_LATE,
+    RunRecord,
+    failure_message,
+    name_at_start,
+    outcome_of,
+    outcome_of_feeds,
+)
 from miso_archive.contract.findings import FailureCode, Finding
 from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.extras import MissingExtraError
 from miso_archive.failures import ARCHIVE_RETRIES, CollectionError, Retries
-from miso_archive.feeds import FEEDS, FeedName, feed_given
+from miso_archive.feeds import ALL, FEEDS, FeedChoice
 from miso_archive.intervals.labels import as_est
 from miso_archive.settings.options import Environment, Settings, UsageError, with_fields_named
 from miso_archive.store.put_once import Stored
@@ -66,11 +75,11 @@ def _retries(policy: Retries) -> dict[str, Any]:
 @task(
     name="fetch snapshot",
     task_run_name="fetch snapshot, poll {poll}",
-    # The poll tells a run's fetches apart; an environment that changed before a retry must not cost the body.
+    # Feed and poll tell a run's fetches apart; an environment that changed before a retry must not cost the body.
     cache_policy=RUN_ID + (INPUTS - "candidate" - "pace" - "clock") + TASK_SOURCE,
     persist_result=True,
 )
-def fetch_snapshot(candidate: Candidate, poll: int, pace: Pace, clock: Clock) -> Response | None:  # noqa: ARG001 - the poll makes the cache key
+def fetch_snapshot(candidate: Candidate, feed: str, poll: int, pace: Pace, clock: Clock) -> Response | None:  # noqa: ARG001 - feed and poll make the cache key
     """Ask the feed for the present snapshot, in the run's next slot; None when there is none left."""
     return fetch_in_slot(candidate, pace, clock)
 
@@ -121,7 +130,7 @@ def register_snapshot(parts: Parts, snapshot: Snapshot, response: Response, stor
     parts.register(snapshot, response, stored)
 
 
-_DESCRIBED: Final = {"feed": "Which feed to collect."}
+_DESCRIBED: Final = {"feed": "Which feed to collect; all of them in one run, each once and at the same time, is `all`."}
 
 
 def _described_by_settings(function: Function) -> Function:
@@ -136,19 +145,32 @@ def _described_by_settings(function: Function) -> Function:
 
 def _run_name() -> str:
     scheduled = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
-    environment = runtime.flow_run.parameters.get("environment", "dev")
-    feed = feed_given(runtime.flow_run.parameters.get("feed", "reserve"))
-    return name_at_start(feed.scope(environment), scheduled)
+    parameters = runtime.flow_run.parameters
+    return name_at_start(_scope(parameters.get("feed", "reserve"), parameters.get("environment", "dev")), scheduled)
+
+
+def _scope(feed: str, environment: str) -> str:
+    """Return what tells runs of a feed, or of all, from others."""
+    return FEEDS[feed].scope(environment) if feed in FEEDS else f"{feed}-{environment}"
+
+
+# None of several feeds waits for another.
+_TASK_RUNNER: Any = ThreadPoolTaskRunner(max_workers=len(FEEDS))
 
 
 # The settings' options but the secrets: these come from the worker's environment (REDIS_URL,
 # KAFKA_CONNECTION_STRING) or stand in the S3Bucket block, never in a parameter, which Prefect stores in clear.
 @in_sentences
-@flow(name="collect", flow_run_name=_run_name, persist_result=True)
+@flow(
+    name="collect",
+    flow_run_name=_run_name,
+    task_runner=_TASK_RUNNER,
+    persist_result=True,
+)
 @_described_by_settings
 def collect(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
     *,
-    feed: FeedName = "reserve",
+    feed: FeedChoice = "reserve",
     s3_block: str | None = None,
     s3_bucket: str | None = None,
     local: Path | None = None,
@@ -163,7 +185,7 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     poll_gap: float | None = None,
     spool: Path | None = None,
 ) -> dict[str, Any]:
-    """Collect the present snapshot of one of MISO's real-time feeds.
+    """Collect the present snapshot of one of MISO's real-time feeds, or of all of them.
 
     What is left empty comes from the worker's environment, then from the defaults. A run with failures is Failed, says
     why in its message, and keeps its result; a retry of it takes the body already fetched.
@@ -173,10 +195,11 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     now = clock.now()
     this_run = _this_run()
     due = _due(this_run) or now
-    collected = FEEDS[feed]
-    scope = collected.scope(environment)
+    feeds = list(FEEDS.values()) if feed == ALL else [FEEDS[feed]]
+    scope = _scope(feed, environment)
     try:
         settings = Settings.resolve(given, os.environ)
+        refuse_wrong_address(settings, feeds)
     except UsageError as error:
         name_run(scope, due, FailureCode.WRONG_PARAMETERS.value)
         return _failed(_wrong_parameters(error))  # type: ignore[no-any-return]
@@ -186,11 +209,36 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
         name_run(scope, due, TOO_LATE)
         due_at, started_at = as_est(pace.due, seconds=True), as_est(now, seconds=True)
         message = f"due at {due_at}, started at {started_at}: the next run is to ask; nothing was fetched"
-        return Completed(name="Skipped", message=message, data=RunResult().as_dict())  # type: ignore[return-value]
-    show = Show(collected, settings, pace.due)
-    result = run(settings, pace, clock, show)
-    show.end(result)
+        nothing = _as_one({each.name: RunResult() for each in feeds})
+        return Completed(name="Skipped", message=message, data=nothing.as_dict())  # type: ignore[return-value]
+    shows = [Show(each, settings, is_one_of_several=len(feeds) > 1) for each in feeds]
+    result = _as_one(_collected(shows, settings, pace, clock))
+    name_run(scope, pace.due, *_outcome(shows, result))
     return _failed(result) if result.failed else result.as_dict()
+
+
+def _collected(shows: Sequence[Show], settings: Settings, pace: Pace, clock: Clock) -> dict[str, RunResult]:
+    """Collect one feed in this run's own tasks, several at once in a task each: one that fails holds none of them."""
+    if len(shows) == 1:
+        return {show.feed.name: run(settings, pace, clock, show) for show in shows}
+    futures = [show.named(collect_one).submit(settings, pace, clock, show) for show in shows]
+    with stopping(clock):
+        wait(futures)
+    return {show.feed.name: future.result() for show, future in zip(shows, futures, strict=True)}
+
+
+def _as_one(results: dict[str, RunResult]) -> RunResult | ResultOfFeeds:
+    """Return a single feed's result as it is."""
+    return ResultOfFeeds(results) if len(results) > 1 else next(iter(results.values()))
+
+
+def _outcome(shows: Sequence[Show], result: RunResult | ResultOfFeeds) -> tuple[str, RunRecord]:
+    """Say what a run came to, and what it was about."""
+    if isinstance(result, RunResult):
+        return outcome_of(shows[0].feed, result, shows[0].record), shows[0].record
+    records = [show.record for show in shows]
+    seen, stored = ([one for record in records for one in getattr(record, which)] for which in ("seen", "stored"))
+    return outcome_of_feeds(result, len(stored)), RunRecord(seen, stored)
 
 
 def _wrong_parameters(error: UsageError | MissingExtraError) -> RunResult:
@@ -198,7 +246,7 @@ def _wrong_parameters(error: UsageError | MissingExtraError) -> RunResult:
     return failed_before_start(CollectionError(FailureCode.WRONG_PARAMETERS, str(error)))
 
 
-def _failed(result: RunResult) -> Any:  # noqa: ANN401 - a state, in place of what the flow returns
+def _failed(result: RunResult | ResultOfFeeds) -> Any:  # noqa: ANN401 - a state, in place of what the flow returns
     # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
     return Failed(message=with_fields_named(failure_message(result)), data=result.as_dict())
 
@@ -227,34 +275,43 @@ def _is_sent_for_the_first_time(this_run: FlowRun | None) -> bool:
 
 
 def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
-    """Run the library's steps as tasks, within a flow run."""
+    """Run the library's steps of one feed as tasks, within a flow run."""
     try:
         with open_parts(settings, show.feed, pace=pace, clock=clock) as parts:
             show.archive = parts.archive
-            return collect_candidates(
-                generate_candidates(settings, show.feed), show.feed, parts, _AsTasks(parts), pace, show
-            )
+            candidates = generate_candidates(settings, show.feed)
+            result = collect_candidates(candidates, show.feed, parts, _AsTasks(parts, show), pace, show)
     except CollectionError as error:
-        return failed_before_start(error)
+        result = failed_before_start(error)
     except MissingExtraError as error:
-        return _wrong_parameters(error)
+        result = _wrong_parameters(error)
+    show.end()
+    return result
+
+
+# No retries: its tasks try again where that helps.
+@task(name="collect feed", task_run_name="collect", cache_policy=NO_CACHE)
+def collect_one(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
+    """Collect one feed of several; what fails is in the result."""
+    return run(settings, pace, clock, show)
 
 
 class _AsTasks:
     """Takes each step of a run as a task of Prefect."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, show: Show) -> None:
         # Copies: a retry's delay is set on the task, and must not reach into another run of this process.
-        fetch = fetch_snapshot.with_options(**_retries(feed_retries(parts.pace, parts.clock)))
+        fetch = show.named(fetch_snapshot).with_options(**_retries(feed_retries(parts.pace, parts.clock)))
+        name = parts.feed.name
         self._tasks: dict[Callable[..., Any], Callable[..., Any]] = {
-            parts.fetch: lambda candidate: fetch(candidate, candidate.poll, parts.pace, parts.clock),
-            parts.is_registered: partial(look_up, parts),
-            parts.store: partial(archive_snapshot.with_options(), parts),
-            parts.quarantine: partial(quarantine_body.with_options(), parts),
-            parts.announce: partial(announce_snapshot, parts),
-            parts.register: partial(register_snapshot.with_options(), parts),
-            parts.catch_up: partial(announce_what_is_left, parts),
-            parts.store_spooled: partial(store_what_was_spooled, parts),
+            parts.fetch: lambda candidate: fetch(candidate, name, candidate.poll, parts.pace, parts.clock),
+            parts.is_registered: partial(show.named(look_up), parts),
+            parts.store: partial(show.named(archive_snapshot), parts),
+            parts.quarantine: partial(show.named(quarantine_body), parts),
+            parts.announce: partial(show.named(announce_snapshot), parts),
+            parts.register: partial(show.named(register_snapshot), parts),
+            parts.catch_up: partial(show.named(announce_what_is_left), parts),
+            parts.store_spooled: partial(show.named(store_what_was_spooled), parts),
         }
 
     def __call__(self, step: Callable[..., T], /, *arguments: Any, **named: Any) -> T:  # noqa: ANN401 - the step's own

@@ -39,7 +39,9 @@ def _task_run_name() -> str:
 def compact_one(settings: ArchiveSettings, feed: str, month: date) -> dict[str, Any] | None:
     """Compact the closed market days of one month of a feed, if what stands compacted is not the same."""
     compacted = compact_month(standing(store_of(settings)), month, feed=feed)
-    return None if compacted is None else {"feed": feed, **compacted.as_dict()}
+    if compacted is None:
+        return None
+    return compacted.as_dict() if FEEDS[feed].is_first else {"feed": feed, **compacted.as_dict()}
 
 
 def _months(store: Store, start: date | None, end: date | None) -> list[tuple[str, date]]:

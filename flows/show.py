@@ -1,18 +1,19 @@
-"""What a run shows of itself in Prefect: events, artifacts and its name. Nothing of it can fail a run."""
+"""What a run shows of itself in Prefect: events, artifacts and names. Nothing of it can fail a run."""
 
 import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
+from typing import Final, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from prefect import runtime, task
+from prefect import Task, runtime, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import INPUTS, TASK_SOURCE
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 
 from flows.harmless import harmless
-from miso_archive.collecting.result import RunResult
 from miso_archive.collecting.told import (
     Event,
     RunRecord,
@@ -20,7 +21,6 @@ from miso_archive.collecting.told import (
     events_of,
     name_at_end,
     object_link,
-    outcome_of,
     rows_description,
     rows_key,
     rows_shown,
@@ -37,17 +37,30 @@ from miso_archive.store.listing import find_snapshots
 from miso_archive.store.put_once import Stored
 from miso_archive.store.store import Store
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Prefect's server on SQLite refuses who writes while another does, and its client then waits for seconds: of several
+# feeds that end at the same time each publishes in its turn.
+_ONE_AT_A_TIME: Final = Lock()
+
 
 @dataclass(slots=True)
 class Show:
-    """One run's record, shown as it grows."""
+    """The record of one feed in a run, shown as it grows; ``is_one_of_several`` where the run collects others too."""
 
     feed: Feed
     settings: Settings
-    due: datetime
+    is_one_of_several: bool = False
     record: RunRecord = field(default_factory=RunRecord)
     archive: Store | None = None
     _told: set[str] = field(default_factory=set)
+
+    def named(self, made: Task[P, T]) -> Task[P, T]:
+        """Return a task of its own for this feed, whose runs tell the feed where a run has those of several."""
+        # Not by a tag as well: for each task with one Prefect asks its server whether tags are limited.
+        of = f"{self.feed.name}: " if self.is_one_of_several else ""
+        return made.with_options(task_run_name=f"{of}{made.task_run_name}")
 
     def seen(self, verdict: Verdict) -> None:
         """Tell of a refusal and of drift in a fetched body: once, however often it is polled."""
@@ -72,7 +85,7 @@ class Show:
         scope = self.feed.scope(self.settings.environment)
         with harmless("event of the stored snapshot"):
             _emit(stored_event(self.feed, self.settings.environment, snapshot, stored))
-        with harmless("table of binding constraints"):
+        with harmless("table of binding constraints"), _ONE_AT_A_TIME:
             create_table_artifact(
                 key=rows_key(self.feed, scope),
                 table=rows_shown(self.feed, snapshot),
@@ -83,20 +96,19 @@ class Show:
             command = show_command(
                 self.archive.location, stored.key, endpoint=endpoint, profile=self.settings.aws_profile
             )
-            create_markdown_artifact(
-                key=f"latest-snapshot-{scope}",
-                markdown=snapshot_markdown(self.feed, snapshot, link, command),
-                description="The newest snapshot, and a command that shows it",
-            )
+            with _ONE_AT_A_TIME:
+                create_markdown_artifact(
+                    key=f"latest-snapshot-{scope}",
+                    markdown=snapshot_markdown(self.feed, snapshot, link, command),
+                    description="The newest snapshot, and a command that shows it",
+                )
 
-    def end(self, result: RunResult) -> None:
-        """Publish the market day's coverage if anything was stored, and name the run by what it came to."""
+    def end(self) -> None:
+        """Publish the market day's coverage if anything was stored."""
         newest = self.record.newest_stored
         if newest is not None and self.archive is not None:
             with harmless("coverage of the market day"):
                 self._show_coverage(self.archive, newest)
-        outcome = outcome_of(self.feed, result, self.record)
-        name_run(self.feed.scope(self.settings.environment), self.due, outcome, self.record)
 
     def _show_coverage(self, store: Store, newest: Snapshot) -> None:
         day = market_day(newest.interval_end)
@@ -105,16 +117,17 @@ class Show:
         # The hours that are over are read once and not by each run: on S3 that would be up to 288 requests a run.
         hour = newest.interval_end.replace(minute=0)
         over = sum(end <= hour for end in ends)
-        binding = read_hours_over(self.feed, store, store.location, keys[:over], hour) if over else []
+        read = self.named(read_hours_over)
+        binding = read(self.feed, store, store.location, keys[:over], hour) if over else []
         binding += _binding_in(self.feed, store, keys[over:])
         scope = self.feed.scope(self.settings.environment)
-        create_markdown_artifact(
-            key=f"coverage-{scope}",
-            markdown=coverage_markdown(
-                scope, day, zip(ends, binding, strict=True), can_be_quiet=self.feed.contract.quiet is not None
-            ),
-            description=f"Intervals collected of market day {day}",
+        markdown = coverage_markdown(
+            scope, day, zip(ends, binding, strict=True), can_be_quiet=self.feed.contract.quiet is not None
         )
+        with _ONE_AT_A_TIME:
+            create_markdown_artifact(
+                key=f"coverage-{scope}", markdown=markdown, description=f"Intervals collected of market day {day}"
+            )
 
 
 # What stands in an archive never changes: under the same keys the answer of an earlier run holds. Prefect keeps it with

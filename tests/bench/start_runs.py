@@ -19,6 +19,7 @@ import yaml
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
+from miso_archive.feeds.reserve import RESERVE
 from tests.bench.earlier import BenchError
 from tests.services.process import free_port, running, tail
 from tests.waiting import until
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from miso_archive.feeds.feed import Feed
     from miso_archive.simulate import SimulatedFeed
 
 BODIES: Final = "sourcing/"
@@ -101,23 +103,27 @@ class Side:
 
 
 def after_which_it_stands(
-    run: Callable[[], Cost], bodies: Callable[[], Mapping[str, bytes]], feed: SimulatedFeed
+    run: Callable[[], Cost],
+    bodies: Callable[[], Mapping[str, bytes]],
+    host: SimulatedFeed,
+    feeds: Sequence[Feed] = (RESERVE,),
 ) -> Callable[[], Cost]:
-    """Let the feed move on before each run, and count it only if the body that was served stands in the archive.
+    """Let the host move on before each run, and count it only if the bodies that were served stand in the archive.
 
     Args:
         run: Makes a run.
         bodies: Each object of the archive with its content, at present.
-        feed: Whose body is to stand there behind it.
+        host: Whose bodies are to stand there behind it.
+        feeds: Of which feeds one body each is to.
     """
 
     def counted() -> Cost:
         known = set(bodies())
-        feed.advance()
+        host.advance()
         cost = run()
         new = [gzip.decompress(data) for key, data in bodies().items() if key not in known]
-        if new != [feed.requests[-1].body]:
-            raise BenchError(f"a run put {len(new)} snapshots into the archive, and not the one that was served")
+        if sorted(new) != sorted(host.requests_for(feed)[-1].body for feed in feeds):
+            raise BenchError(f"a run put {len(new)} snapshots into the archive, and not the {len(feeds)} served")
         return cost
 
     return counted

@@ -147,7 +147,8 @@ def sides(tmp_path: Path) -> list[Side]:
 
 def test_starts_are_measured_in_turn(sides: list[Side]) -> None:
     """A tiny round runs what it names on both sides: the processors' time is at least an empty Python's."""
-    costs = bench_start.measured(sides, ["floor", "help", "validate", "collect-local"], 1)
+    costs = bench_start.measured(sides, ["floor", "help", "validate", "collect-local", "collect-all"], 1)
+    assert list(costs.pop("collect-all")) == ["now"]
     assert all(list(of_sides) == ["before", "now"] for of_sides in costs.values())
     for line in ("help", "validate", "collect-local"):
         for side in ("before", "now"):
@@ -179,6 +180,17 @@ def test_a_run_counts_only_if_its_snapshot_stands(tmp_path: Path) -> None:
         for body in (None, b"something else"):
             with pytest.raises(BenchError, match=f"put {int(body is not None)} snapshots"):
                 after_which_it_stands(partial(stores, body), partial(in_folder, tmp_path), feed)()
+
+
+@pytest.mark.parametrize(("all_feeds", "met"), [(0.45, True), (0.46, False)])
+def test_all_feeds_are_compared_with_one_of_the_same_side(*, all_feeds: float, met: bool) -> None:
+    """What the earlier commit does not have stands empty in its columns, and its goal is of this commit's own time."""
+    costs = {
+        "collect-local": {"before": [Cost(9, 3)], "now": [Cost(1, 0.3)]},
+        "collect-all": {"now": [Cost(1, all_feeds)]},
+    }
+    assert bench_start.goals_are_met(costs) is met
+    assert f"|  | 1.00 |  | {all_feeds:.2f} | {all_feeds / 0.3:.2f} |" in bench_start.table(costs)
 
 
 @pytest.mark.parametrize(("now", "met"), [(0.3, True), (0.36, False)])

@@ -39,6 +39,24 @@ def test_logs_can_be_read_by_machines(
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
+def test_lines_of_several_feeds_are_told_apart(
+    feed: SimulatedFeed, tmp_path: Path, redis_url: str, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    """Each line says whose it is: at the beginning of its message, or in a field of its own."""
+    where = ["--local", str(tmp_path), "--redis-url", redis_url, "--api-base", feed.base_url]
+    assert main(["collect", "--feed", "fuel_mix,snapshot", *where, "--log-format", form]) == 0
+    told = capsys.readouterr().err.splitlines()
+    if form == "json":
+        lines = [(line["feed"], line["message"]) for line in map(json.loads, told)]
+    else:
+        lines = [(feed_name, message) for _, feed_name, message in (line.split(": ", 2) for line in told)]
+    assert {name: message.split("/")[1] for name, message in lines} == {
+        "fuel_mix": "miso_fuel_mix",
+        "snapshot": "miso_snapshot",
+    }
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize(("level", "lines"), [("INFO", 1), ("ERROR", 0)])
 def test_no_more_is_logged_than_asked_for(  # noqa: PLR0913, PLR0917 - the parts of the whole
     feed: SimulatedFeed,

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miso_archive.cli.app import main
+from miso_archive.feeds import FEEDS
 from miso_archive.health.status import Status
 from miso_archive.simulate import snapshot_body
 from tests.health.collected import ends, keep
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from redis import Redis
 
 
 class TestCommand:
@@ -41,6 +44,37 @@ class TestCommand:
         found = json.loads(capsys.readouterr().out)
         assert found["last_interval_end"] == "2026-07-27T08:10:00-05:00"
         assert set(found) == set(Status.model_fields)
+
+    def test_several_feeds_on_one_screen(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A line a feed, and once what is so of all: here one is collected, and the others make the exit code 1."""
+        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
+        assert main(["status", "--local", str(tmp_path), "--feed", "all"]) == 1
+        screen = capsys.readouterr().out
+        lines = {line.split()[0]: line for line in screen.splitlines() if line}
+        assert [name for name in lines if name in FEEDS] == list(FEEDS)
+        assert "2026-07-27 08:10 EST" in lines["reserve"]
+        assert "nothing archived" in lines["fuel_mix"]
+        assert [screen.count(part) for part in (str(tmp_path), "not configured")] == [1, 1]
+
+    def test_json_of_several_feeds(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """One JSON object, in it the facts of each feed by its name; one feed's stand alone, as ever."""
+        keep(tmp_path, snapshot_body(ends("08:10")[0], seed=1))
+        assert main(["status", "--local", str(tmp_path), "--feed", "reserve,snapshot", "--json"]) == 1
+        found = json.loads(capsys.readouterr().out)
+        assert list(found) == ["feeds"]
+        assert [one["last_interval_end"] for one in found["feeds"].values()] == ["2026-07-27T08:10:00-05:00", None]
+        assert main(["status", "--local", str(tmp_path), "--feed", "snapshot", "--json"]) == 1
+        assert set(json.loads(capsys.readouterr().out)) == set(Status.model_fields)
+
+    def test_parts_of_several_feeds_are_asked_once(self, tmp_path: Path, redis: Redis, redis_url: str) -> None:
+        """Redis is that of all feeds: it is not asked for each."""
+
+        def connections() -> int:
+            return int(redis.info("stats")["total_connections_received"])
+
+        before = connections()
+        assert main(["status", "--local", str(tmp_path), "--feed", "all", "--redis-url", redis_url]) == 1
+        assert connections() == before + 1
 
     def test_json_of_a_folder_whose_name_is_no_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """A folder may be named by any bytes, JSON is UTF-8: such a name is escaped."""

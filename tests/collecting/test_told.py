@@ -8,13 +8,13 @@ import pytest
 
 from miso_archive.collecting.result import RunError, RunResult
 from miso_archive.collecting.told import (
-    DRIFT,
     DRIFTED,
     REFUSED,
     STORED,
     TOO_LATE,
     RunRecord,
     coverage_markdown,
+    drift_label,
     event_name,
     events_of,
     failure_message,
@@ -214,14 +214,13 @@ class TestEvents:
         )
         assert theirs.resource["prefect.resource.name"] == "MISO fuel mix, dev"
         assert (RESERVE.scope("dev"), sibling.scope("dev")) == ("dev", "fuel-mix-dev")
+        assert (drift_label(RESERVE), drift_label(sibling)) == ("miso-reserve.drift", "miso.drift")
 
     def drifts(self, one: bytes) -> dict[str, Any]:
         """The drift events of a body, payloads by kind."""
         events = events_of(RESERVE, "dev", RESERVE.examine(one))
         assert {event.name for event in events} <= {event_name(RESERVE, DRIFTED)}
-        assert [event.resource[event_name(RESERVE, DRIFT)] for event in events] == [
-            event.payload["kind"] for event in events
-        ]
+        assert [event.resource[drift_label(RESERVE)] for event in events] == [event.payload["kind"] for event in events]
         return {event.payload["kind"]: event.payload for event in events}
 
     def test_a_stored_snapshot_says_where_it_is(self) -> None:

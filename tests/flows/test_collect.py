@@ -115,7 +115,7 @@ def logs_of(state: State[Any]) -> list[str]:
 def events_of(state: State[Any], expected: int) -> list[ReceivedEvent]:
     """The project's own events of a flow run, oldest first, as soon as the server has as many as expected."""
     of_the_run = EventRelatedFilter(id=[f"prefect.flow-run.{state.state_details.flow_run_id}"])
-    wanted = EventFilter(event=EventNameFilter(prefix=["miso-reserve."]), related=of_the_run)
+    wanted = EventFilter(event=EventNameFilter(prefix=["miso-"]), related=of_the_run)
     events: list[ReceivedEvent] = []
 
     def arrived() -> bool:

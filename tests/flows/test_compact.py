@@ -21,11 +21,15 @@ import miso_archive as mr
 from flows.compact import compact, compact_one
 from flows.task_runner import VARIABLE, task_runner
 from miso_archive.contract.findings import FailureCode
+from miso_archive.feeds import FEEDS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.reading.compaction import compact_month
 from miso_archive.simulate.market import snapshot_body
+from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
+from miso_archive.store.put_once import store_snapshot
+from miso_archive.store.response import Response
 from miso_archive.store.store import ArchiveError
 from tests.healing.test_backfill import files_in
 from tests.s3_archives import block
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
+    from miso_archive.feeds.feed import Feed
     from tests.conftest import Bucket, Services
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -54,6 +59,14 @@ def write(folder: Path) -> None:
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+
+def put(folder: Path, feed: Feed) -> None:
+    """Put the recorded body of a feed into an archive in a folder."""
+    body = feed.recorded.read_bytes()
+    snapshot = feed.examine(body).snapshot
+    assert snapshot is not None
+    store_snapshot(Folder(folder), feed, snapshot, Response(body, FIRST, "http://feed.test/", "application/json"))
 
 
 def run_id_of(state: State[Any]) -> Any:  # noqa: ANN401 - Prefect's
@@ -91,6 +104,19 @@ def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
     assert len(before) == 6
     assert [month["written"] for month in compact(local=tmp_path)] == [False, False]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "curated").rglob("*.parquet")} == before
+
+
+def test_each_feed_that_the_archive_holds_is_compacted(tmp_path: Path) -> None:
+    """A sister's months have its name in task and result; those of reserve stay as they were without it."""
+    held = {"reserve": "2026-07", "asm_mcp": "2026-10", "fuel_mix": "2026-10"}
+    for name in held:
+        put(tmp_path, FEEDS[name])
+    state = compact(local=tmp_path, return_state=True)
+    assert [(month.get("feed", "reserve"), month["month"]) for month in state.result()] == list(held.items())
+    assert "feed" not in state.result()[0]
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id_of(state)])))
+    assert {run.name for run in runs} == {"compact 2026-07", "compact asm_mcp 2026-10", "compact fuel_mix 2026-10"}
 
 
 @pytest.mark.services

@@ -6,11 +6,13 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -18,17 +20,24 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.server.events.schemas.automations import Automation
+from prefect.server.events.schemas.events import ReceivedEvent, Resource
 from prefect.server.schemas.schedules import CronSchedule as ServersSchedule
 from prefect.settings import Settings
+from prefect.types._datetime import now
 
 from flows.serve import app as serving
 from flows.serve import deployments as served_deployments
 from flows.sweep import sweep
 from flows.up import server_settings
-from miso_archive.collecting.told import DRIFT, DRIFTED, STORED, event_name
+from miso_archive.collecting.told import DRIFTED, STORED, drift_label, event_name, events_of, stored_event
+from miso_archive.contract.findings import Finding, WarningCode
+from miso_archive.feeds import FEEDS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
+from miso_archive.intervals.polite import POLITE_GAP
 from miso_archive.settings.options import Settings as MisoSettings
+from miso_archive.store.put_once import Stored
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
@@ -68,10 +77,37 @@ def test_each_environment_collects_every_300_seconds(
 
 
 def test_one_deployment_alone_collects_unasked(deployments: dict[str, DeploymentResponse]) -> None:
-    """Of the environments' schedules one is active: deploying all asks MISO no more than once a minute."""
+    """Of all that collect one schedule is active: deploying all asks MISO no more than once a minute."""
     collecting = {name: one for name, one in deployments.items() if one.entrypoint == "flows/collect.py:collect"}
     assert {name for name, one in collecting.items() if one.schedules[0].active} == {"reserve"}
-    assert len(collecting) == 3
+    assert set(collecting) == {*(feed.tag for feed in FEEDS.values()), "reserve-staging", "reserve-prod", "all"}
+
+
+def test_each_feed_has_a_deployment_of_its_own(deployments: dict[str, DeploymentResponse]) -> None:
+    """Its runs are found by its tag, begin some seconds apart from the others', and poll as reserve's do."""
+    begun = set()
+    for name, feed in FEEDS.items():
+        deployment = deployments[feed.tag]
+        assert deployment.tags == ["miso", feed.tag]
+        assert {"feed": "reserve"} | deployment.parameters == {"environment": "dev", "polls": 5, "feed": name}
+        (schedule,) = deployment.schedules
+        assert isinstance(schedule.schedule, IntervalSchedule)
+        assert schedule.schedule.interval == timedelta(seconds=300)
+        begun.add(schedule.schedule.anchor_date.timestamp() % 300)
+    assert len(begun) == len(FEEDS)
+    # Each is there before the first poll, at twenty seconds past the minute.
+    assert max(begun) < POLITE_GAP / 3
+
+
+def test_one_deployment_collects_all_feeds_in_one_run(deployments: dict[str, DeploymentResponse]) -> None:
+    """It takes every feed's place: on the grid, with their polls, and it waits until somebody asks for it."""
+    deployment = deployments["all"]
+    assert deployment.parameters == {"environment": "dev", "polls": 5, "feed": "all"}
+    assert deployment.tags == ["miso", "all"]
+    (schedule,) = deployment.schedules
+    assert isinstance(schedule.schedule, IntervalSchedule)
+    assert (schedule.schedule.interval, schedule.active) == (timedelta(seconds=300), False)
+    assert schedule.schedule.anchor_date.timestamp() % 300 == 0
 
 
 @pytest.mark.parametrize(
@@ -187,10 +223,8 @@ def test_the_servers_settings_bound_its_database(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_automations_wait_for_the_events_that_are_sent() -> None:
-    """Both automations are such as Prefect takes, watch each environment apart, and name events that runs send."""
-    automations = yaml.safe_load((FLOWS / "automations.yaml").read_text())["automations"]
-    triggers = [AutomationCore.model_validate(automation).trigger for automation in automations]
-    stopped, drifted = (trigger for trigger in triggers if isinstance(trigger, EventTrigger))
+    """Reserve's automations are such as Prefect takes, watch each environment apart, and name events that runs send."""
+    stopped, drifted, *_ = (made for made in triggers(AutomationCore) if isinstance(made, EventTrigger))
     assert (stopped.posture.value, stopped.within) == ("Proactive", timedelta(minutes=15))
     assert stopped.after == stopped.expect == {event_name(RESERVE, STORED)}
     assert (drifted.posture.value, drifted.within, drifted.expect) == (
@@ -198,5 +232,41 @@ def test_the_automations_wait_for_the_events_that_are_sent() -> None:
         timedelta(days=1),
         {event_name(RESERVE, DRIFTED)},
     )
-    label = event_name(RESERVE, DRIFT)
+    label = drift_label(RESERVE)
     assert drifted.for_each == stopped.for_each | {label} == {"prefect.resource.id", label}
+
+
+def triggers(kind: Any) -> list[Any]:  # noqa: ANN401 - the client's automation, or the server's
+    """The triggers of the automations, in the file's order, as the client or the server reads them."""
+    automations = yaml.safe_load((FLOWS / "automations.yaml").read_text())["automations"]
+    return [kind.model_validate(automation).trigger for automation in automations]
+
+
+def test_each_feed_is_watched_by_itself() -> None:
+    """By the server's own reckoning each event is one automation's, counted by feed, environment and kind of drift."""
+    counted: dict[str, set[tuple[str, ...]]] = {}
+    for feed in FEEDS.values():
+        body = feed.recorded.read_bytes()
+        verdict = feed.examine(body)
+        assert verdict.snapshot is not None
+        drifting = replace(verdict, warnings=(Finding(WarningCode.UNKNOWN_FIELD, "New", "is new"),))
+        for environment in ("dev", "prod"):
+            stored = stored_event(feed, environment, verdict.snapshot, Stored("key", written=True))
+            [drift, *_] = events_of(feed, environment, drifting)
+            for event in (stored, drift):
+                received = ReceivedEvent(
+                    event=event.name,
+                    resource=Resource(event.resource),
+                    payload=event.payload,
+                    occurred=now("UTC"),
+                    received=now("UTC"),
+                    id=uuid4(),
+                )
+                what = event.name.split(".", 1)[1]
+                [watching] = [
+                    made for made in triggers(Automation) if made.covers(received) and made.expects(event.name)
+                ]
+                assert watching.starts_after(event.name) is (event is stored)
+                counted.setdefault(what, set()).add(watching.bucketing_key(received))
+    assert {what: len(buckets) for what, buckets in counted.items()} == dict.fromkeys((STORED, DRIFTED), 2 * len(FEEDS))
+    assert {kind for _, kind in map(sorted, counted[DRIFTED])} == {"unknown_field"}

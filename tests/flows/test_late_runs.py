@@ -11,6 +11,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import AwaitingRetry, Crashed, Failed, Pending, Running, Scheduled
 
 from flows.collect import collect
+from miso_archive.feeds import FEEDS
 from miso_archive.simulate import Reply, snapshot_body
 from miso_archive.simulate.server import DEFAULT_START
 from tests.scheduled import schedule
@@ -70,6 +71,21 @@ def test_a_late_run_is_skipped_and_asks_for_nothing(feed: SimulatedFeed, tmp_pat
     assert run.name.endswith(" EST: skipped, too late")
     assert feed.hits == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_late_run_of_all_feeds_asks_none_of_them(
+    feed: SimulatedFeed, tmp_path: Path, deployment: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends as that of one feed does; its result tells each feed's nothing."""
+    monkeypatch.setenv("MISO_API_BASE", feed.base_url)
+    run = run_due(deployment, LATE, feed="all", local=str(tmp_path))
+    assert run.state is not None
+    assert run.state.name == "Skipped"
+    result = run.state.result()
+    assert (result["total_candidates"], list(result["feeds"])) == (0, list(FEEDS))
+    assert run.name.startswith("collect all-dev due ")
+    assert run.name.endswith(" EST: skipped, too late")
+    assert [feed.requests_for(each) for each in FEEDS.values()] == [[]] * len(FEEDS)
 
 
 def test_a_run_just_before_the_next_one_runs(feed: SimulatedFeed, tmp_path: Path, deployment: UUID) -> None:

@@ -116,7 +116,7 @@ def test_what_trying_cannot_mend_is_not_tried_again(
 
 def test_every_parameter_reaches_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is set in the form is what the run goes by; Kafka and what else is secret comes from the environment."""
-    elsewhere = {"local", "s3_block", "spool"}
+    elsewhere = {"feed", "local", "s3_block", "spool"}
     names = set(inspect.signature(collect).parameters) - elsewhere
     given: dict[str, Any] = {FIELDS[row[0]]: row[4] for row in TABLE if FIELDS[row[0]] in names}
     assert set(given) == names

@@ -15,6 +15,7 @@ import pytest
 
 from miso_archive.cli.app import main
 from miso_archive.contract.body import MOST_BYTES
+from miso_archive.feeds import FEEDS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.healing.backfill import BackfillResult, backfill, days_to_backfill
 from miso_archive.reading.coverage import coverage
@@ -353,6 +354,19 @@ class TestCommand:
         """Values that cannot be are named, exit code 2."""
         assert main(["backfill", "--local", str(tmp_path), *options]) == 2
         assert options[0].strip("-") in capsys.readouterr().err
+
+    @pytest.mark.parametrize("options", [(), ("--day-ahead",)])
+    @pytest.mark.parametrize("name", FEEDS)
+    def test_who_asks_it_of_a_feed_without_reports_is_told(
+        self, name: str, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """It is wrong usage, with the feed that has a report; of that one nothing is asked where nothing is missing."""
+        Folder(tmp_path).put_if_absent("sourcing/x", b"", {})
+        nobody = ("--reports-url", "http://127.0.0.1:9/")
+        code = main(["backfill", "--local", str(tmp_path), "--feed", name, *nobody, *options])
+        assert code == (0 if FEEDS[name] is REAL_TIME.feed else 2)
+        told = f"--feed: no report is known that heals {name}: its gaps stay. reserve has one"
+        assert (told in capsys.readouterr().err) is (code == 2)
 
 
 def test_settings_come_from_options_environment_and_defaults() -> None:

@@ -6,15 +6,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from miso_archive.cli.on_archive import progress_bar, told_wrong_bounds
+from miso_archive.cli.on_feeds import OneFeed
 from miso_archive.cli.output import File, Format, Output
 from miso_archive.cli.streams import tell
 from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
-from miso_archive.settings.options import BackfillSettings, given_in
+from miso_archive.settings.options import BackfillSettings, UsageError, given_in
 
 
 def backfill(  # noqa: PLR0913 - all by keyword, all with a default
     *,
     settings: Annotated[BackfillSettings | None, Parameter(name="*")] = None,
+    feed: OneFeed = "reserve",
     start: str | None = None,
     end: str | None = None,
     day_ahead: bool = False,
@@ -25,6 +27,7 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
 
     Args:
         settings: Where the archive is, and where the reports are.
+        feed: Whose gaps; of reserve alone a report is known that heals them.
         start: The first market day, YYYY-MM-DD; the archive's first unless given.
         end: The market day after the last; today unless given.
         day_ahead: The day-ahead reports instead, of every day that has none.
@@ -37,6 +40,8 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
     to = Output.of(format, output)
     resolved = BackfillSettings.resolve(given_in(settings), os.environ)
     report = DAY_AHEAD if day_ahead else REAL_TIME
+    if feed != report.feed.name:
+        raise UsageError(f"--feed: no report is known that heals {feed}: its gaps stay. {report.feed.name} has one")
     with told_wrong_bounds(), progress_bar("days backfilled") as progress:
         result = backfilling.backfill(resolved, start=start, end=end, report=report, progress=progress)
     frame = result.frame()

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from miso_archive.cli.logs import log_to_stderr
 from miso_archive.cli.on_feeds import Feeds, named
 from miso_archive.cli.streams import put
-from miso_archive.settings.options import Settings, UsageError, given_in
+from miso_archive.settings.options import Settings, given_in
 
 _TERMINATED: Final = 128 + signal.SIGTERM
 
@@ -25,11 +25,11 @@ def collect(*, feed: Feeds = ("reserve",), settings: Annotated[Settings | None, 
     """
     resolved = Settings.resolve(given_in(settings), os.environ)
     feeds = named(feed)
-    if len(feeds) > 1 and resolved.api_url is not None:
-        raise UsageError("--api-url is the address of one feed: for several name --api-base")
-    log_to_stderr(resolved)
     from miso_archive.collecting.plain import run, run_all  # noqa: PLC0415 - its help does not need what fetches
+    from miso_archive.collecting.steps import refuse_wrong_address  # noqa: PLC0415 - likewise
 
+    refuse_wrong_address(resolved, feeds)
+    log_to_stderr(resolved, feed if len(feed) > 1 else ())
     # A stop by systemd or a container must close what the run opened, an embedded Valkey above all.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     result = run(resolved, feeds[0]) if len(feeds) == 1 else run_all(resolved, feeds)

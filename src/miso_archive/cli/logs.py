@@ -46,28 +46,48 @@ def own_stderr(arguments: Sequence[str], *, until_exit: bool) -> Iterator[None]:
             restore()
 
 
-def log_to_stderr(settings: Settings) -> None:
-    """Log what we have to say as the settings want it."""
+def log_to_stderr(settings: Settings, feeds: Sequence[str] = ()) -> None:
+    """Log what we have to say as the settings want it.
+
+    Of several feeds that are collected at once, each in a thread of its name, a line says whose it is.
+    """
     logger = logging.getLogger(_OURS)
     if settings.log_format == "json":
         handler = logging.StreamHandler(_beneath(sys.stderr))
-        handler.setFormatter(_JsonLines({"environment": settings.environment, "process": os.getpid()}))
+        handler.setFormatter(_JsonLines({"environment": settings.environment, "process": os.getpid()}, feeds))
         # The libraries' too, and what is written past all logs.
         logging.getLogger().handlers = [handler]
     else:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(_TextLines(feeds))
     logger.handlers = [handler]
     logger.setLevel(settings.log_level)
     logger.propagate = False
 
 
-class _JsonLines(logging.Formatter):
-    """One JSON object a line: ``time`` in UTC, ``level``, ``logger``, ``message``, and what tells runs apart."""
+class _TextLines(logging.Formatter):
+    """Lines for people; of several feeds each begins its message with the feed's name."""
 
-    def __init__(self, run: dict[str, object]) -> None:
+    def __init__(self, feeds: Sequence[str]) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._feeds = feeds
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """Put the feed before the message."""
+        if record.threadName in self._feeds:
+            record.message = f"{record.threadName}: {record.message}"
+        return super().formatMessage(record)
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line: ``time`` in UTC, ``level``, ``logger``, ``message``, and what tells runs apart.
+
+    Of several feeds also ``feed``.
+    """
+
+    def __init__(self, run: dict[str, object], feeds: Sequence[str] = ()) -> None:
         super().__init__()
-        self._run = run
+        self._run, self._feeds = run, feeds
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -77,6 +97,8 @@ class _JsonLines(logging.Formatter):
             "message": record.getMessage().rstrip("\n"),
             **self._run,
         }
+        if record.threadName in self._feeds:
+            line["feed"] = record.threadName
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter, Token
 
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import ALL, FEEDS
 from miso_archive.feeds.feed import Feed
 from miso_archive.text import shown
-
-ALL: Final = "all"
 
 if TYPE_CHECKING:
     import polars as pl

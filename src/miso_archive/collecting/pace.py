@@ -7,8 +7,11 @@ a minute apart. It stops as soon as nothing can be missed before the next run: s
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Final, Protocol
 
 from miso_archive.failures import CollectionError, Retries
@@ -39,14 +42,36 @@ class SystemClock:
     def __init__(self) -> None:
         self._started = datetime.now(UTC)
         self._counted_from = time.monotonic()
+        self._stopped = Event()
 
     def now(self) -> datetime:
         """Return the time of the start plus what has passed."""
         return self._started + timedelta(seconds=time.monotonic() - self._counted_from)
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
+        """Wait.
+
+        Raises:
+            SystemExit: The clock is stopped, before or meanwhile.
+        """
+        if self._stopped.wait(seconds):
+            raise SystemExit
+
+    def stop(self) -> None:
+        """Let all who wait by it go: a signal reaches the main thread alone."""
+        self._stopped.set()
+
+
+@contextmanager
+def stopping(clock: Clock) -> Iterator[None]:
+    """Stop the machine's clock when the process is told to end: its other threads are not to poll on for minutes."""
+    try:
+        yield
+    except BaseException as told:
+        # An error of one feed holds none of the others.
+        if not isinstance(told, Exception) and isinstance(clock, SystemClock):
+            clock.stop()
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import current_thread
 from typing import Any, TypeVar
 
-from miso_archive.collecting.pace import Clock, NextSlot, Pace
+from miso_archive.collecting.pace import Clock, NextSlot, Pace, SystemClock, stopping
 from miso_archive.collecting.parts import Parts, open_parts
 from miso_archive.collecting.result import ResultOfFeeds, RunResult, failed_before_start
 from miso_archive.collecting.run import collect
@@ -32,8 +33,14 @@ def run(settings: Settings, feed: Feed, clock: Clock | None = None) -> RunResult
 
 def run_all(settings: Settings, feeds: Sequence[Feed], clock: Clock | None = None) -> ResultOfFeeds:
     """Collect several feeds as the settings say, all at once: one that fails, or waits, holds none of the others."""
-    with ThreadPoolExecutor(len(feeds)) as threads:
-        results = threads.map(lambda feed: run(settings, feed, clock), feeds)
+    clock = clock or SystemClock()
+
+    def run_one(feed: Feed) -> RunResult:
+        current_thread().name = feed.name  # by which its lines are told from the others' in the log
+        return run(settings, feed, clock)
+
+    with ThreadPoolExecutor(len(feeds)) as threads, stopping(clock):
+        results = threads.map(run_one, feeds)
         return ResultOfFeeds({feed.name: result for feed, result in zip(feeds, results, strict=True)})
 
 

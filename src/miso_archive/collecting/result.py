@@ -28,6 +28,11 @@ class RunResult(BaseModel):
     errors: list[RunError] = Field(default_factory=list, description="Each with a code and a message.")
     objects: list[str] = Field(default_factory=list, description="The keys of the objects this run wrote.")
 
+    @property
+    def reasons(self) -> list[str]:
+        """Why candidates failed, each with its code first."""
+        return [f"{error.code}: {error.message}" for error in self.errors]
+
     def as_dict(self) -> dict[str, object]:
         """Return the result as plain JSON values."""
         return self.model_dump(exclude_none=True)
@@ -43,6 +48,11 @@ class ResultOfFeeds:
     def failed(self) -> int:
         """How many candidates failed, of all feeds."""
         return sum(result.failed for result in self.feeds.values())
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why candidates failed, each with its code first, then whose."""
+        return [f"{error.code}: {name}: {error.message}" for name, one in self.feeds.items() for error in one.errors]
 
     def as_dict(self) -> dict[str, object]:
         """Return the result as plain JSON values."""

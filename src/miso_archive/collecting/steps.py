@@ -1,15 +1,17 @@
 """What a run does to the world, step by step, as the order of a run knows it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from miso_archive.contract.findings import Finding
 from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.failures import CollectionError
+from miso_archive.feeds import FEEDS
 from miso_archive.feeds.feed import Feed
-from miso_archive.settings.options import Settings
+from miso_archive.settings.options import Settings, UsageError
 from miso_archive.store.put_once import Stored
 from miso_archive.store.response import Response
 
@@ -26,6 +28,23 @@ class Candidate:
     url: str
     timeout: float
     poll: int
+
+
+def refuse_wrong_address(settings: Settings, feeds: Sequence[Feed]) -> None:
+    """Refuse to ask several feeds, or one, under the address of another: two feeds that are quiet look alike.
+
+    Raises:
+        UsageError: An address is named, and it is not that of the one feed of a run.
+    """
+    if settings.api_url is None:
+        return
+    if len(feeds) > 1:
+        raise UsageError("--api-url (MISO_API_URL) is the address of one feed: for several give --api-base")
+    path = urlsplit(settings.api_url).path.rstrip("/")
+    for other in FEEDS.values():
+        if path.endswith(f"/{other.path}") and other is not feeds[0]:
+            message = f"is the address of {other.name}, not of {feeds[0].name}: give that, or --api-base"
+            raise UsageError(f"--api-url (MISO_API_URL) {message}")
 
 
 def generate_candidates(settings: Settings, feed: Feed) -> list[Candidate]:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from miso_archive.collecting.result import RunResult
+from miso_archive.collecting.result import ResultOfFeeds, RunResult
 from miso_archive.contract.rows import fields_of
 from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.feeds.constraint_name import parse_constraint_name
@@ -28,8 +28,7 @@ REFUSED: Final = "body.refused"
 DRIFTED: Final = "feed.drifted"
 """The event of a feed that says something unknown in a body that is accepted all the same."""
 
-DRIFT: Final = "drift"
-"""The label of a drift's kind on the event's resource: an automation tells the kinds apart by it."""
+_DRIFT: Final = "drift"
 
 TOO_LATE: Final = "skipped, too late"
 
@@ -67,8 +66,16 @@ class RunRecord:
 
 
 def event_name(feed: Feed, what: str) -> str:
-    """Return the name of an event of a feed, or of a label on it: ``miso-reserve.snapshot.stored``."""
-    return f"miso-{feed.name.replace('_', '-')}.{what}"
+    """Return the name of an event of a feed: ``miso-reserve.snapshot.stored``."""
+    return f"miso-{feed.tag}.{what}"
+
+
+def drift_label(feed: Feed) -> str:
+    """Return the label of a drift's kind on the event's resource: an automation tells the kinds apart by it.
+
+    One for all feeds, since an automation names labels in full; but that of the first had its name before.
+    """
+    return event_name(feed, _DRIFT) if feed.is_first else f"miso.{_DRIFT}"
 
 
 def name_at_start(scope: str, due: datetime) -> str:
@@ -97,9 +104,19 @@ def outcome_of(feed: Feed, result: RunResult, record: RunRecord) -> str:
     return f"{stored}, {counted_rows(feed, record.newest_stored)}"
 
 
-def failure_message(result: RunResult) -> str:
+def outcome_of_feeds(result: ResultOfFeeds, stored: int) -> str:
+    """Say in a few words what a run of several feeds came to: ``7 stored``, ``fuel_mix feed_status, 6 stored``.
+
+    Of several that failed it says how many.
+    """
+    failed = [f"{name} {one.errors[0].code}" for name, one in result.feeds.items() if one.errors]
+    told = failed if len(failed) == 1 else [f"{len(failed)} of {len(result.feeds)} feeds failed"] if failed else []
+    return ", ".join([*told, *([f"{stored} stored"] if stored else [])]) or "nothing new"
+
+
+def failure_message(result: RunResult | ResultOfFeeds) -> str:
     """Say why a run failed: the first reason on the first line, code first; the others below, as far as they fit."""
-    lines = [f"{error.code}: {error.message}" for error in result.errors]
+    lines = result.reasons
     unlisted = len(lines) - _MOST_REASONS
     return "\n".join(lines[:_MOST_REASONS] + ([f"and {unlisted} more: see the result"] if unlisted > 0 else []))
 
@@ -219,10 +236,10 @@ def coverage_markdown(
 
 def stored_event(feed: Feed, environment: str, snapshot: Snapshot, stored: Stored) -> Event:
     """Return the event of a snapshot that the archive holds, put there by this collector or by another one."""
+    rows = {table: len(rows) for table, rows in snapshot.tables.items()}
     payload = {
         "interval_end": snapshot.interval_end.isoformat(),
-        **({"binding": len(snapshot.rows)} if feed.contract.quiet else {}),
-        "rows": {table: len(rows) for table, rows in snapshot.tables.items()},
+        **({"binding": len(snapshot.rows)} if feed.contract.quiet else {"rows": rows}),
         "key": stored.key,
         "written": stored.written,
     }
@@ -240,7 +257,7 @@ def events_of(feed: Feed, environment: str, verdict: Verdict) -> list[Event]:
     return [
         Event(
             event_name(feed, DRIFTED),
-            _resource(feed, environment) | {event_name(feed, DRIFT): kind},
+            _resource(feed, environment) | {drift_label(feed): kind},
             {"kind": kind, "subjects": subjects[:_MOST_SUBJECTS], "count": len(subjects), "interval_end": interval_end},
         )
         for kind, subjects in drift_of(feed, verdict).items()

@@ -26,11 +26,14 @@ FEEDS: Final = {
 }
 """All feeds, by what people type."""
 
+ALL: Final = "all"
+"""What people type for every one of them."""
+
 if TYPE_CHECKING:
-    FeedName: TypeAlias = str
+    FeedChoice: TypeAlias = str
 else:
-    FeedName = Literal[tuple(FEEDS)]
-    """One of their names: a choice in a form."""
+    FeedChoice = Literal[(*FEEDS, ALL)]
+    """One of their names, or all: a choice in a form."""
 
 
 class WrongFeedError(ValueError):

@@ -8,9 +8,7 @@ from typing import Final
 from miso_archive.contract.examine import examine
 from miso_archive.contract.rows import Contract
 from miso_archive.contract.verdict import Verdict
-
-API_BASE: Final = "https://public-api.misoenergy.org/api"
-"""Where MISO serves its real-time feeds (seen 2026-07-27; addresses move)."""
+from miso_archive.host import API_BASE
 
 _EXAMPLES: Final = Path(__file__).with_name("examples")
 
@@ -49,10 +47,15 @@ class Feed:
         """The feed's address."""
         return f"{API_BASE}/{self.path}"
 
+    @property
+    def tag(self) -> str:
+        """Its name as runs, artifacts and events bear it: ``fuel-mix``."""
+        return self.name.replace("_", "-")
+
     def examine(self, body: bytes) -> Verdict:
         """Read one response body, and say what it is or why it is refused."""
         return examine(self.contract, body)
 
     def scope(self, environment: str) -> str:
         """Return what tells its runs and artifacts from those of other feeds and environments: ``fuel-mix-prod``."""
-        return environment if self.is_first else f"{self.name.replace('_', '-')}-{environment}"
+        return environment if self.is_first else f"{self.tag}-{environment}"

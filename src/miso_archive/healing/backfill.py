@@ -198,7 +198,8 @@ def days_to_backfill(store: Store, report: Report, *, start: Day | None, end: Da
     last = open_day(now) if asked.end is None else min(asked.end, open_day(now))
     if asked.start is not None and asked.start >= last:
         return []
-    counted = coverage(store, start=asked.start, end=last, now=now).filter(pl.col("market_day") < last)
+    days = coverage(store, start=asked.start, end=last, now=now, feed=report.feed.name)
+    counted = days.filter(pl.col("market_day") < last)
     wanted = counted.filter(pl.col("missing") > 0) if report is REAL_TIME else counted
     return wanted["market_day"].sort(descending=True).to_list()
 

@@ -1,7 +1,8 @@
 """The status of a collection: what its archive tells, what its parts answer, and all of it on one screen."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import inf
@@ -33,6 +34,8 @@ _Told = Annotated[str, AfterValidator(in_utf8)]
 _UNKNOWN: Final = "unknown"
 _UNITS: Final = (("min", 1, 120), ("hours", 60, 48 * 60), ("days", 24 * 60, inf))
 """Of an age: how many minutes each has, and until how many it is told in them."""
+
+_HEADS: Final = ("feed", "last interval", "today", "refused today", "drift today", "not announced", "in the spool")
 
 
 class Part(BaseModel):
@@ -87,8 +90,23 @@ def status(settings: PartsSettings, feed: Feed, *, stale_after: timedelta, now: 
 
     Reads each body of the present market day once. What cannot be looked at stays None.
     """
+    return statuses(settings, [feed], stale_after=stale_after, now=now)[feed.name]
+
+
+def statuses(
+    settings: PartsSettings, feeds: Sequence[Feed], *, stale_after: timedelta, now: datetime | None = None
+) -> dict[str, Status]:
+    """Look at an archive, at what it holds of each of these feeds, and once at the parts around it."""
     now = (now or datetime.now(UTC)).astimezone(EST)
-    parts = [_answer("redis", _redis, settings, feed), _answer("kafka", _kafka, settings, feed)]
+    parts = [_answer("redis", _redis, settings, feeds[0]), _answer("kafka", _kafka, settings, feeds[0])]
+    asked = [_Asked(feed, now, stale_after, settings.environment) for feed in feeds]
+    # At once: an archive that is away keeps all of them waiting no longer than one.
+    with ThreadPoolExecutor(len(asked)) as threads:
+        looked = threads.map(lambda each: _looked(settings, each, parts), asked)
+        return {each.feed.name: found for each, found in zip(asked, looked, strict=True)}
+
+
+def _looked(settings: PartsSettings, asked: "_Asked", parts: list[Part]) -> Status:
     found: dict[str, object] = {"archive": str(settings.local or settings.s3_bucket or settings.s3_block)}
     identity = None if settings.local is None else folder_identity(settings.local)
     try:
@@ -96,14 +114,14 @@ def status(settings: PartsSettings, feed: Feed, *, stale_after: timedelta, now: 
         identity = store.identity
         found["archive"] = store.location
         for look in (_last, _today, _refused, _unannounced, _written_by):
-            found |= look(store, _Asked(feed, now, stale_after, settings.environment))
+            found |= look(store, asked)
         archive = Part(name="archive", answers=True, detail=store.location)
     except CollectionError as error:
         archive = Part(name="archive", answers=False, detail=error.message)
     if identity is not None:
-        spool = Spool(settings.spool, identity, feed, settings.environment)
+        spool = Spool(settings.spool, identity, asked.feed, asked.environment)
         found |= {"spooled": spool.count(), "spooled_since": spool.oldest()}
-    return Status.model_validate({"at": now, **found, "parts": [archive, *parts]})
+    return Status.model_validate({"at": asked.now, **found, "parts": [archive, *parts]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +209,7 @@ def _kafka(settings: PartsSettings, feed: Feed) -> tuple[bool | None, str]:
 
 def told(found: Status) -> str:
     """Return the status as one screen, a line a fact; what could not be looked at is unknown."""
-    facts = [("archive", found.archive), ("last interval", _last_told(found))]
+    facts = [("last interval", _last_told(found))]
     if (day := found.today) is None:
         facts.append(("today", _UNKNOWN))
     else:
@@ -199,15 +217,21 @@ def told(found: Status) -> str:
         counts = f"{day.collected} of {day.expected} collected{of_those}"
         facts.append((f"today, {day.market_day}", f"{counts}, {day.missing} missing"))
     refused = f"{_known(found.refused_today)} today, {_known(found.refused_7_days)} in seven days"
-    drift = _UNKNOWN
-    if found.drift is not None:
-        drift = ", ".join(f"{code} {count}" for code, count in found.drift.items()) or "none"
     oldest = "" if found.spooled_since is None else f", oldest {as_est(found.spooled_since)}"
     facts += [
         ("refused", _UNKNOWN if found.refused_today is None else refused),
-        ("drift today", drift),
+        ("drift today", _drift_told(found)),
         ("not announced", _known(found.unannounced)),
         ("in the spool", _known(found.spooled) + oldest),
+    ]
+    first, *around = _around(found)
+    return "".join(f"{line}\n" for line in _lines([first, *facts, *around]))
+
+
+def _around(found: Status) -> list[tuple[str, str]]:
+    """Return what is so of all feeds of an archive: where it is, who writes there, and whether the parts answer."""
+    return [
+        ("archive", found.archive),
         *([("written by", f"{', '.join(found.written_by)}: one archive for several")] if found.written_by else []),
         *(
             (part.name, f"FAILS: {part.detail}" if part.answers is False else part.detail)
@@ -215,7 +239,39 @@ def told(found: Status) -> str:
             if part.name != "archive" or not part.answers
         ),
     ]
-    return "".join(f"{name:<18} {state}\n" for name, state in facts)
+
+
+def _lines(facts: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{name:<18} {state}" for name, state in facts]
+
+
+def _drift_told(found: Status) -> str:
+    if found.drift is None:
+        return _UNKNOWN
+    return ", ".join(f"{code} {count}" for code, count in found.drift.items()) or "none"
+
+
+def told_together(found: Mapping[str, Status]) -> str:
+    """Return the status of several feeds as one screen: a line a feed, then the archive and the parts around it."""
+    lines = [_HEADS, *(_line(name, each) for name, each in found.items())]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    table = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    shared = dict.fromkeys(line for each in found.values() for line in _lines(_around(each)))
+    return "".join(f"{line}\n" for line in (*table, "", *shared))
+
+
+def _line(feed: str, found: Status) -> tuple[str, ...]:
+    day = found.today
+    since = "" if found.spooled_since is None else f", oldest {as_est(found.spooled_since)}"
+    return (
+        feed,
+        _last_told(found),
+        _UNKNOWN if day is None else f"{day.collected} of {day.expected}",
+        _known(found.refused_today),
+        _drift_told(found),
+        _known(found.unannounced),
+        _known(found.spooled) + since,
+    )
 
 
 def _known(count: int | None) -> str:

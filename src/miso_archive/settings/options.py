@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -18,10 +18,13 @@ from pydantic import (
     field_validator,
 )
 
-from miso_archive.feeds.feed import API_BASE, Feed
+from miso_archive.host import API_BASE
 from miso_archive.intervals.polite import MOST_POLLS, POLITE_GAP
 from miso_archive.settings.kafka_address import KafkaAddress, parse_kafka_address
 from miso_archive.text import has_control_characters, is_address, is_utf8, stripped
+
+if TYPE_CHECKING:
+    from miso_archive.feeds.feed import Feed
 
 Environment = Literal["dev", "staging", "prod"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -225,7 +228,7 @@ class PartsSettings(ArchiveSettings):
         host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
         return f"redis://{host}:{self.redis_port}/{self.redis_db}"
 
-    def kafka(self, feed: Feed) -> KafkaAddress | None:
+    def kafka(self, feed: "Feed") -> KafkaAddress | None:
         """Return the Kafka to announce a feed in, or None; the topic, unless one is named, is called as the dataset."""
         if self.kafka_connection_string is None:
             return None
@@ -272,7 +275,7 @@ class Settings(PartsSettings):
         """Whether the feeds are taken for simulated ones."""
         return is_simulated(self.api_url or self.api_base)
 
-    def address(self, feed: Feed) -> str:
+    def address(self, feed: "Feed") -> str:
         """Return where a feed is asked for."""
         return self.api_url or f"{self.api_base.rstrip('/')}/{feed.path}"
 

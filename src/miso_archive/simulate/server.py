@@ -13,8 +13,9 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from miso_archive.feeds import FEEDS
-from miso_archive.feeds.feed import API_BASE, Feed
+from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
+from miso_archive.host import API_BASE
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.simulate.bodies import PUBLISHED_AFTER, body_of
 from miso_archive.simulate.faults import Reply, check_faults, fault_reply, pick_fault

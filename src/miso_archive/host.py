@@ -1,0 +1,6 @@
+"""The host of the feeds. Apart from them: who needs its address alone does not wait for their contracts. Pure."""
+
+from typing import Final
+
+API_BASE: Final = "https://public-api.misoenergy.org/api"
+"""Where MISO serves its real-time feeds (seen 2026-07-27; addresses move)."""

@@ -1,0 +1,196 @@
+"""Every recorded body through the whole way: command line, folder and S3, Redis, Kafka, and back as frames."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import redis
+
+import miso_archive as mr
+from miso_archive.cli.app import main
+from miso_archive.feeds import FEEDS
+from miso_archive.simulate import Reply
+from tests.collecting.recorded_host import RECORDED, RecordedHost, as_json, result_of_one
+from tests.services.kafka import mock_cluster, read_messages
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+    from redis import Redis
+
+    from miso_archive.feeds.feed import Feed
+    from tests.conftest import Bucket
+
+each_feed = pytest.mark.parametrize("feed", FEEDS.values(), ids=list(FEEDS))
+NAMES: Final = ",".join(FEEDS)
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[str]:
+    """A broker of this file's own: topics are called as the datasets."""
+    with mock_cluster() as broker:
+        yield broker
+
+
+@pytest.fixture
+def host() -> Iterator[RecordedHost]:
+    """The host of all feeds."""
+    with RecordedHost() as serving:
+        yield serving
+
+
+@pytest.fixture(params=["folder", "s3"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Bucket:
+    """An empty archive of either kind."""
+    if request.param == "folder":
+        return tmp_path / "data"
+    bucket: Bucket = request.getfixturevalue("bucket")
+    return bucket
+
+
+def collected(capsys: pytest.CaptureFixture[str], archive: Path | Bucket, *options: str) -> tuple[int, dict[str, Any]]:
+    """Collect by the command line; return the exit code and the result."""
+    to = ["--local", str(archive)] if isinstance(archive, Path) else ["--s3-bucket", archive.name]
+    code = main(["collect", *to, *options])
+    return code, as_json(capsys.readouterr().out)
+
+
+def kept(archive: Path | Bucket, key: str) -> tuple[bytes, dict[str, str]]:
+    """An object and its provenance."""
+    if not isinstance(archive, Path):
+        return archive.body(key), archive.metadata(key)
+    provenance = key.replace("sourcing/", "provenance/").replace(".json.gz", ".json")
+    return (archive / key).read_bytes(), json.loads((archive / provenance).read_bytes())
+
+
+@each_feed
+def test_a_recorded_body_is_archived_announced_registered_and_read(  # noqa: PLR0913, PLR0917 - the parts of the whole
+    feed: Feed,
+    archive: Path | Bucket,
+    host: RecordedHost,
+    redis: Redis,
+    redis_url: str,
+    kafka: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Byte for byte under its dataset's key, with where it comes from, its topic, rows and registration."""
+    expected, environment = RECORDED[feed.name], "prod"
+    topic = f"{kafka}/{feed.dataset}-{uuid.uuid4()}"
+    options = ["--feed", feed.name, "--api-base", host.base_url, "--redis-url", redis_url, "--environment", environment]
+    assert collected(capsys, archive, *options, "--kafka-connection-string", topic) == (0, result_of_one(feed.name))
+    sent = feed.recorded.read_bytes()
+    sha256 = hashlib.sha256(sent).hexdigest()
+    body, provenance = kept(archive, expected.key)
+    assert gzip.decompress(body) == sent
+    assert (provenance["sha256"], provenance["environment"]) == (sha256, environment)
+    assert provenance["source-url"] == f"{host.base_url}/{feed.path}"
+    assert [str(key) for key in redis.keys("*")] == [f"hash:{environment}:{feed.dataset}:{sha256}"]
+    (message,) = read_messages(kafka, topic.rpartition("/")[2], expected=1)
+    told = as_json(message.value())
+    assert (message.key() or b"").decode() == sha256 == told["sha256"]
+    assert (told["dataset"], told["key"], told["rows"]) == (feed.dataset, expected.key, expected.rows)
+    assert told.get("constraint_count") == (expected.rows["constraints"] if feed.contract.quiet else None)
+    where = archive if isinstance(archive, Path) else f"s3://{archive.name}"
+    read = {table.name: mr.scan(where, feed.name, table.name).collect().height for table in feed.contract.tables}
+    assert read == expected.rows
+    code, again = collected(capsys, archive, *options)
+    assert (code, again["skipped_duplicate"], again["objects"]) == (0, 1, [])
+
+
+def test_all_feeds_in_one_run_come_to_the_figures_that_were_published(
+    archive: Path | Bucket, host: RecordedHost, redis_url: str, kafka: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One process asks each link once; topics are the datasets; the frames have what stands in the bodies."""
+    options = ["--feed", "all", "--api-base", host.base_url, "--redis-url", redis_url]
+    code, result = collected(capsys, archive, *options, "--kafka-connection-string", kafka)
+    assert code == 0
+    assert result.pop("feeds") == {name: result_of_one(name) for name in FEEDS}
+    assert result == {"total_candidates": 7, "collected": 7, "skipped_duplicate": 0, "failed": 0}
+    assert host.asked == dict.fromkeys(FEEDS, 1)
+    for feed in FEEDS.values():
+        assert len({message.key() for message in read_messages(kafka, feed.dataset, expected=1)}) == 1
+    where = archive if isinstance(archive, Path) else f"s3://{archive.name}"
+
+    def read(feed: str, table: str | None = None) -> pl.DataFrame:
+        return mr.scan(where, feed, table).collect()
+
+    for market in ("real_time", "day_ahead"):
+        assert read("asm_mcp", market)["zone"].n_unique() == 8
+    assert mr.scan_snapshots(where, feed="fuel_mix").collect()["total"].to_list() == [82084]
+    assert read("fuel_mix")["output"].sum() == 82084
+    assert read("rt_exante_lmp")["energy"].round(2).to_list() == [32.74] * 9
+    constraints = read("transmission")
+    assert (constraints.height, constraints["curve_type"].null_count()) == (10, 7)
+    assert {36.32, -656.0} <= set(read("snapshot")["value"].to_list())
+
+
+def test_one_that_fails_holds_none_of_the_others(
+    archive: Path | Bucket, host: RecordedHost, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code is 1, the result says whose reason it was, and what the others came to is theirs."""
+    host.replies = {"fuel_mix": Reply(404), "snapshot": Reply(body=b'{"error":"no data"}')}
+    code, result = collected(capsys, archive, "--feed", NAMES, "--api-base", host.base_url, "--redis-url", redis_url)
+    assert (code, result["failed"], result["collected"]) == (1, 2, 5)
+    codes = {name: [error["code"] for error in one["errors"]] for name, one in result["feeds"].items()}
+    assert {name: found for name, found in codes.items() if found} == {
+        "fuel_mix": ["feed_status"],
+        "snapshot": ["error_payload"],
+    }
+    assert [one["objects"] for name, one in result["feeds"].items() if name not in host.replies] == [
+        [RECORDED[name].key] for name in FEEDS if name not in host.replies
+    ]
+
+
+def test_a_process_that_is_told_to_end_does_not_poll_on(host: RecordedHost, tmp_path: Path) -> None:
+    """While all feeds wait for their slots a stop by a container ends them at once, and what they opened."""
+    data = tmp_path / "data"
+    command = ["collect", "--feed", "all", "--local", str(data), "--api-base", host.base_url]
+    with subprocess.Popen(
+        [sys.executable, "-m", "miso_archive", *command, "--polls", "5", "--poll-gap", "3600"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert until((data / "environments" / "began.json").is_file)
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    with redis.Redis(port=int((data / ".valkey" / "port").read_text())) as client, pytest.raises(redis.ConnectionError):
+        client.ping()
+
+
+@pytest.mark.parametrize(
+    ("feed", "address", "told"),
+    [
+        ("all", "http://feed.test/", "is the address of one feed: for several give --api-base"),
+        ("transmission", FEEDS["reserve"].url, "is the address of reserve, not of transmission: give that"),
+        ("reserve", f"{FEEDS['fuel_mix'].url}/", "is the address of fuel_mix, not of reserve: give that"),
+    ],
+)
+@pytest.mark.parametrize("from_environment", [False, True])
+def test_no_feed_is_asked_under_the_address_of_another(  # noqa: PLR0913 - a case, and its surroundings
+    *,
+    feed: str,
+    address: str,
+    told: str,
+    from_environment: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is wrong usage, told with what to give instead, and nothing begins: quiet bodies of two feeds look alike."""
+    if from_environment:
+        monkeypatch.setenv("MISO_API_URL", address)
+    options = [] if from_environment else ["--api-url", address]
+    assert main(["collect", "--local", str(tmp_path / "data"), "--feed", feed, *options]) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
