@@ -247,6 +247,7 @@ class TestIntegration:
             "ref_id": "02-Jan-2001 - Interval 07:05 EST",
             "interval_end": "2001-01-02T07:05:00-05:00",
             "constraint_count": 0,
+            "rows": {"constraints": 0},
             "collector_version": __version__,
         }
 

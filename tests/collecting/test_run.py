@@ -360,6 +360,7 @@ class TestParts:
                 "ref_id": "27-Jul-2026 - Interval 08:10 EST",
                 "interval_end": "2026-07-27T08:10:00-05:00",
                 "constraint_count": 1,
+                "rows": {"constraints": 1},
                 "fetched_at": "2026-07-27T13:11:00Z",
                 "collector_version": __version__,
             }
