@@ -1,47 +1,64 @@
 """The deployments without a work pool: one process that serves them, and starts one for each run."""
 
 import os
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from cyclopts import App
 from prefect import serve
 from prefect.deployments.runner import RunnerDeployment
-from prefect.schedules import Cron, Interval
+from prefect.schedules import Cron, Interval, Schedule
 
 from flows.collect import collect
 from flows.compact import compact
 from flows.gaps import gaps
 from flows.sweep import sweep
+from miso_archive.feeds import ALL, FEEDS, FeedChoice
 from miso_archive.intervals.labels import EST, EST_NAME, INTERVAL
 from miso_archive.intervals.polite import MOST_POLLS, POLITE_GAP
 from miso_archive.settings.options import is_simulated
 from miso_archive.text import stripped
 
 ON_THE_GRID = datetime(2026, 1, 1, tzinfo=EST)
+_APART = timedelta(seconds=3)
 
 app = App(help="Serve the deployments until interrupted. What runs need comes from the environment, as for a worker.")
 
 
-def deployments(every: float, poll_gap: float, environment: str) -> list[RunnerDeployment]:
+def deployments(
+    every: float, poll_gap: float, environment: str, feed: FeedChoice = "reserve"
+) -> list[RunnerDeployment]:
     """Return what prefect.yaml deploys, with the seconds between runs and between polls.
 
-    A feed on this machine is simulated, and MISO's reports say nothing of its intervals: without reports of its own,
-    named by MISO_REPORTS_URL, its gaps stay.
+    Each feed has a deployment, a few seconds after the one before, and all of them have one together; that of ``feed``
+    is active. A feed on this machine is simulated, and MISO's reports say nothing of its intervals: without reports of
+    its own, named by MISO_REPORTS_URL, its gaps stay.
     """
-    pace: dict[str, Any] = {"environment": environment, "polls": MOST_POLLS, "poll_gap": poll_gap}
     interval = Interval(timedelta(seconds=every), anchor_date=ON_THE_GRID, timezone=EST_NAME)
-    reserve = "reserve" if environment == "dev" else f"reserve-{environment}"
-    made: list[Any] = [
-        collect.to_deployment(reserve, schedule=interval, parameters=pace, tags=["miso", "reserve"]),
+    pace: dict[str, Any] = {"environment": environment, "polls": MOST_POLLS, "poll_gap": poll_gap}
+    made: list[Any] = []
+    for number, (name, each) in enumerate(FEEDS.items()):
+        schedule = replace(interval, anchor_date=ON_THE_GRID + number * _APART, active=name == feed)
+        # The first runs with what it ran with before there was another.
+        parameters = pace if each.is_first else pace | {"feed": name}
+        made.append(_collecting(each.tag, environment, schedule, parameters))
+    made += [
+        _collecting(ALL, environment, replace(interval, active=feed == ALL), pace | {"feed": ALL}),
         compact.to_deployment("compact", schedule=Cron("30 1 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
         sweep.to_deployment("sweep", schedule=Cron("30 2 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
     ]
-    if _set("MISO_REPORTS_URL") or not is_simulated(_set("MISO_API_URL")):
+    if _set("MISO_REPORTS_URL") or not is_simulated(_set("MISO_API_URL") or _set("MISO_API_BASE")):
         # A day's report is out on the next day; the hour of 13:00 is inferred, not known.
         daily = Cron("0 13 * * *", timezone=EST_NAME)
         made.append(gaps.to_deployment("gaps", schedule=daily, tags=["miso", "reserve"]))
     return made
+
+
+def _collecting(tag: str, environment: str, schedule: Schedule, parameters: dict[str, Any]) -> RunnerDeployment:
+    called = tag if environment == "dev" else f"{tag}-{environment}"
+    made: Any = collect.to_deployment(called, schedule=schedule, parameters=parameters, tags=["miso", tag])
+    return made  # type: ignore[no-any-return]
 
 
 def _set(variable: str) -> str:
@@ -49,15 +66,22 @@ def _set(variable: str) -> str:
 
 
 @app.default
-def main(*, every: float = INTERVAL.total_seconds(), poll_gap: float = POLITE_GAP, environment: str = "dev") -> None:
+def main(
+    *,
+    every: float = INTERVAL.total_seconds(),
+    poll_gap: float = POLITE_GAP,
+    environment: str = "dev",
+    feed: FeedChoice = "reserve",
+) -> None:
     """Serve until interrupted.
 
     Args:
         every: Seconds from one run to the next.
         poll_gap: Seconds between the polls of a run.
         environment: The namespace: dev, staging or prod.
+        feed: Which deployment is active: a feed's, or all, which collects every feed in one run.
     """
-    serve(*deployments(every, poll_gap, stripped(environment)))
+    serve(*deployments(every, poll_gap, stripped(environment), feed))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ clock goes on while the system is down, as the real one does.
 
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,8 +26,10 @@ from flows.processes import MARK, STOP_SECONDS, Child, PartError, child_process,
 from flows.simulated_time import SimulatedTime
 from miso_archive.collecting.embedded_valkey import embedded_valkey
 from miso_archive.failures import CollectionError
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds import ALL, FEEDS
+from miso_archive.feeds.feed import Feed
 from miso_archive.health.glance import glance
+from miso_archive.host import API_BASE
 from miso_archive.intervals.labels import INTERVAL, as_est
 from miso_archive.intervals.polite import POLITE_GAP
 from miso_archive.settings.options import Settings, environment_variable
@@ -37,7 +40,7 @@ _START_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 0.1
 _LAST_PORT: Final = 65535
-_DEPLOYMENT: Final = "collect/reserve"
+_DEPLOYMENT: Final = f"collect/{ALL}"
 
 app = App(help=__doc__ or "")
 
@@ -136,13 +139,13 @@ class _Up:
         # The last to be called: whatever a stop did not end is killed.
         self._stack.callback(end_what_is_left, self._folder)
         redis_url = self._stack.enter_context(embedded_valkey(self._folder / ".valkey"))
-        clock, feed_url = None, RESERVE.url
+        clock, base_url = None, API_BASE
         if feed == "simulated":
             clock = SimulatedTime.kept_in(self._own / "simulated-time.json", self._speed, seed)
-            feed_url = self._stack.enter_context(clock.feed()).url
+            base_url = self._stack.enter_context(clock.feed()).base_url
         port = _free(self._port)
         address = f"http://127.0.0.1:{port}"
-        environment = _environment(self._folder, redis_url, feed_url, f"{address}/api")
+        environment = _environment(self._folder, redis_url, base_url, f"{address}/api")
         # Children are stopped in the reverse order: the runs first, then the server they report to.
         server = self._started(
             "server", ("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)), environment
@@ -151,11 +154,12 @@ class _Up:
         self._tell("begin", environment, server)
         self._stack.callback(self._tell_at_the_end, "end", environment, server)
         pace = ("--every", str(INTERVAL.total_seconds() / self._speed), "--poll-gap", str(POLITE_GAP / self._speed))
-        runs = self._started("runs", ("flows.serve", *pace), environment)
+        # One run of all feeds at a time: seven starts in five minutes are much for a small machine.
+        runs = self._started("runs", ("flows.serve", *pace, "--feed", ALL), environment)
         self._stack.callback(self._tell_at_the_end, "cancel", environment, server)
         lock.tell(address)
         say(f"Prefect   {address}")
-        say(f"feed      {feed_url}{'' if clock is None else ' (simulated, not MISO)'}")
+        say(f"feeds     {base_url}{'' if clock is None else ' (simulated, not MISO)'}")
         say(f"archive   {self._folder}")
         say(f"logs      {self._own}/*.log; stop with Ctrl-C")
         if clock is not None:
@@ -210,21 +214,21 @@ class _Up:
         self._signals.wait(is_made, _START_SECONDS)
 
     def _watch(self, archive: Folder, clock: SimulatedTime | None, children: list[Child]) -> None:
-        """Show a status line until something ends."""
-        shown = ""
+        """Show a status line for each feed until something ends."""
+        shown: list[str] = []
         while True:
             for child in children:
                 child.check()
                 child.bound_log()
             now = datetime.now(UTC)
-            line = _line(archive, now if clock is None else clock.at(now))
-            if line != shown:
-                _show(line)
-                shown = line
+            lines = [_line(archive, feed, now if clock is None else clock.at(now)) for feed in FEEDS.values()]
+            if lines != shown:
+                _show(lines, shown)
+                shown = lines
             self._signals.wait(lambda: False, _LOOK_SECONDS)
 
 
-def _environment(folder: Path, redis_url: str, feed_url: str, api_url: str) -> dict[str, str]:
+def _environment(folder: Path, redis_url: str, base_url: str, api_url: str) -> dict[str, str]:
     """Return what the children see: this system's own addresses, and nothing of the user's other collectors."""
     own = {environment_variable(field) for field in Settings.model_fields}
     return (
@@ -233,7 +237,7 @@ def _environment(folder: Path, redis_url: str, feed_url: str, api_url: str) -> d
         | {
             MARK: os.path.realpath(folder),
             "MISO_LOCAL": str(folder.absolute()),
-            "MISO_API_URL": feed_url,
+            "MISO_API_BASE": base_url,
             "REDIS_URL": redis_url,
             "PREFECT_HOME": str(folder.absolute() / ".prefect"),
             "PREFECT_API_URL": api_url,
@@ -262,34 +266,37 @@ def _free(port: int) -> int:
     raise UpError("this machine has no free port")
 
 
-def _line(archive: Folder, now: datetime) -> str:
+def _line(archive: Folder, feed: Feed, now: datetime) -> str:
     try:
-        found = glance(archive, RESERVE, stale_after=3 * INTERVAL, now=now)
+        found = glance(archive, feed, stale_after=3 * INTERVAL, now=now)
     except ArchiveError as error:
-        return error.message
+        return f"{feed.name:13} {error.message}"
     if found.last_interval_end is None:
-        return "nothing archived yet"
-    stale = ", STALE" if found.stale else ""
-    return (
-        f"last interval {as_est(found.last_interval_end)}{stale}; market day {found.market_day}: "
-        f"{found.collected} of {found.expected} collected; {found.refused_today} refused"
-    )
+        return f"{feed.name:13} nothing archived yet"
+    last = f"last {as_est(found.last_interval_end)}{', STALE' if found.stale else ''}"
+    counts = f"{found.collected} of {found.expected} today; {found.refused_today} refused"
+    return f"{feed.name:13} {last}; {counts}"
 
 
-def _show(line: str) -> None:
+def _show(lines: list[str], before: list[str]) -> None:
+    """Show the lines in place of those before, or, where nobody looks, those that have changed."""
     if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        up = f"\x1b[{len(before)}F" if before else ""
         with suppress(OSError):
-            sys.stdout.write(f"\r\x1b[K{line}")
+            sys.stdout.write(up + "".join(f"\x1b[K{line[:width]}\n" for line in lines))
             sys.stdout.flush()
     else:
-        say(line)
+        for line in lines:
+            if line not in before:
+                say(line)
 
 
 def say(text: str) -> None:
     """Print a line."""
     # The system does not depend on somebody who reads, and a terminal that is closed still has to be obeyed.
     with suppress(OSError):
-        sys.stdout.write(("\n" if sys.stdout.isatty() and text.startswith("stopped") else "") + text + "\n")
+        sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
 

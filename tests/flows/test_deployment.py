@@ -32,7 +32,7 @@ from flows.sweep import sweep
 from flows.up import server_settings
 from miso_archive.collecting.told import DRIFTED, STORED, drift_label, event_name, events_of, stored_event
 from miso_archive.contract.findings import Finding, WarningCode
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import ALL, FEEDS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.polite import POLITE_GAP
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 FLOWS = Path("flows")
 COLLECT = "flows/collect.py:collect"
+COLLECTING = {ALL, *(feed.tag for feed in FEEDS.values())}
+"""The deployments that collect: one a feed, and one of all."""
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def test_one_deployment_alone_collects_unasked(deployments: dict[str, Deployment
     """Of all that collect one schedule is active: deploying all asks MISO no more than once a minute."""
     collecting = {name: one for name, one in deployments.items() if one.entrypoint == "flows/collect.py:collect"}
     assert {name for name, one in collecting.items() if one.schedules[0].active} == {"reserve"}
-    assert set(collecting) == {*(feed.tag for feed in FEEDS.values()), "reserve-staging", "reserve-prod", "all"}
+    assert collecting.keys() == {*COLLECTING, "reserve-staging", "reserve-prod"}
 
 
 def test_each_feed_has_a_deployment_of_its_own(deployments: dict[str, DeploymentResponse]) -> None:
@@ -141,10 +143,16 @@ def test_what_is_served_is_what_is_deployed(
     served: list[RunnerDeployment] = []
     monkeypatch.setattr("flows.serve.serve", lambda *made: served.extend(made))
     serving(["--environment", environment], result_action="return_value")
-    others = [one for one in deployments.values() if one.entrypoint != COLLECT]
-    assert sorted(map(promised, served)) == sorted(map(promised, [deployments[f"reserve{name}"], *others]))
-    # Whatever is served is asked for: of the environments that are deployed one alone is active.
-    assert all(schedule.active for one in served for schedule in one.schedules or ())
+    collecting = {one.name: one for one in served if one.entrypoint == COLLECT}
+    assert collecting.keys() == {f"{served_name}{name}" for served_name in COLLECTING}
+    assert [called for called, one in collecting.items() if any(made.active for made in one.schedules or ())] == [
+        f"reserve{name}"
+    ]
+    # Of other environments reserve's alone is deployed.
+    names = COLLECTING if environment == "dev" else {f"reserve{name}"}
+    others = {called for called, one in deployments.items() if one.entrypoint != COLLECT}
+    compared = [one for one in served if one.name in names | others]
+    assert sorted(map(promised, compared)) == sorted(promised(deployments[called]) for called in names | others)
 
 
 def test_deployments_are_described_in_sentences(deployments: dict[str, DeploymentResponse]) -> None:
@@ -157,13 +165,14 @@ def test_deployments_are_described_in_sentences(deployments: dict[str, Deploymen
         assert "s3_bucket" not in one.description
 
 
-def test_a_simulated_feed_may_be_served_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The seconds between runs and between polls are those asked for; that many polls a run are as ever."""
+@pytest.mark.parametrize("feed", ["fuel_mix", "all"])
+def test_a_simulated_feed_may_be_served_faster(monkeypatch: pytest.MonkeyPatch, feed: str) -> None:
+    """The seconds between runs and between polls, and the feed that is active, are those asked for."""
     served: list[RunnerDeployment] = []
     monkeypatch.setattr("flows.serve.serve", lambda *made: served.extend(made))
-    serving(["--every", "30", "--poll-gap", "6"], result_action="return_value")
-    (collecting,) = [one for one in served if one.entrypoint == COLLECT]
-    assert collecting.parameters == {"environment": "dev", "polls": 5, "poll_gap": 6.0}
+    serving(["--every", "30", "--poll-gap", "6", "--feed", feed], result_action="return_value")
+    (collecting,) = [one for one in served if one.entrypoint == COLLECT and (one.schedules or [])[0].active]
+    assert collecting.parameters == {"environment": "dev", "polls": 5, "poll_gap": 6.0, "feed": feed}
     (schedule,) = [created.schedule for created in collecting.schedules or ()]
     assert isinstance(schedule, IntervalSchedule)
     assert schedule.interval == timedelta(seconds=30)
@@ -173,7 +182,8 @@ def promised(deployment: DeploymentResponse | RunnerDeployment) -> tuple[str, ..
     """What a deployment runs, when, under which tags, and with which settings, defaults included."""
     entrypoint, parameters = str(deployment.entrypoint), dict(deployment.parameters)
     if entrypoint == COLLECT:
-        settled = repr(MisoSettings.resolve({**parameters, "local": "place"}, {}))
+        feed = parameters.pop("feed", "reserve")
+        settled = f"{feed} {MisoSettings.resolve({**parameters, 'local': 'place'}, {})!r}"
     else:
         path, _, function = entrypoint.partition(":")
         flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
@@ -181,18 +191,6 @@ def promised(deployment: DeploymentResponse | RunnerDeployment) -> tuple[str, ..
     schedules = [schedule.schedule for schedule in deployment.schedules or ()]
     times = sorted(schedule.model_dump_json() for schedule in schedules if schedule is not None)
     return str(deployment.name), entrypoint, *times, *sorted(deployment.tags or ()), settled
-
-
-def test_what_is_served_keeps_the_pace_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A system at another speed runs as much oftener, and its runs poll so."""
-    served: list[RunnerDeployment] = []
-    monkeypatch.setattr("flows.serve.serve", lambda *made: served.extend(made))
-    serving(["--every", "30", "--poll-gap", "6"], result_action="return_value")
-    (collecting,) = (one for one in served if one.entrypoint == COLLECT)
-    [schedule] = collecting.schedules or []
-    assert isinstance(schedule.schedule, IntervalSchedule)
-    assert schedule.schedule.interval == timedelta(seconds=30)
-    assert (collecting.parameters or {})["poll_gap"] == 6.0
 
 
 def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:
@@ -213,13 +211,17 @@ def test_old_results_are_swept(prefect_server: dict[str, str]) -> None:
 
 
 def test_the_servers_settings_bound_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What flows/server.env sets is read by Prefect: runs go after as long as their results, and events go too."""
+    """What flows/server.env sets is read by Prefect: runs go after as long as their results, and events go too.
+
+    Some runs of all feeds at once, a thread a feed, leave it connections.
+    """
     for name, value in server_settings().items():
         monkeypatch.setenv(name, value)
     server = Settings().server
     assert {"flow_runs", "orphans", "events"} <= server.services.db_vacuum.enabled_vacuum_types
     assert server.services.db_vacuum.retention_period == timedelta(days=14)
     assert server.events.retention_period == timedelta(days=3)
+    assert (server.database.sqlalchemy.pool_size or 0) > 5 * len(FEEDS)
 
 
 def test_the_automations_wait_for_the_events_that_are_sent() -> None:

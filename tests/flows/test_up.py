@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -21,8 +22,11 @@ import requests
 from flows.folder_lock import folder_lock
 from flows.processes import MARK, Child, PartError, child_process
 from flows.simulated_time import SimulatedTime
-from flows.up import _line, app, server_settings
+from flows.up import _line, _show, app, server_settings
+from miso_archive.feeds import ALL, FEEDS
 from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.snapshot import SNAPSHOT
+from miso_archive.host import API_BASE
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.reading.coverage import coverage, missing_intervals
 from miso_archive.reading.scan import scan_constraints, scan_snapshots
@@ -103,9 +107,10 @@ def test_killed_and_started_again_it_has_all_but_the_time_it_was_down(tmp_path: 
     """After kill -9 the next start ends what is left, goes on, and misses only intervals of the time it was down."""
     folder = tmp_path / "simulated"
     with up(folder) as first:
-        told = until(first.stdout, "market day", " 1 of ")
+        told = until(first.stdout, "reserve ", " 1 of ")
         assert len(scan_constraints(folder).collect()) > 0
-        told += until(first.stdout, "market day", " 2 of ")
+        told += until(first.stdout, "reserve ", " 2 of ")
+        told += until(first.stdout, "snapshot ", " of ")
         assert "archive   simulated\n" in told
         ui = next(line.split()[1] for line in told if line.startswith("Prefect"))
         assert "<title>" in requests.get(ui, timeout=10).text
@@ -114,15 +119,17 @@ def test_killed_and_started_again_it_has_all_but_the_time_it_was_down(tmp_path: 
         down = datetime.now(UTC)
         last_before = newest(folder)
     with up(folder) as second:
-        until(second.stdout, "last interval")
+        until(second.stdout, "reserve ", "last ")
         while newest(folder) <= last_before + INTERVAL:
-            until(second.stdout, "last interval")
+            until(second.stdout, "reserve ", "last ")
         assert wait_until(lambda: bool(names(folder, "flow_run", "state_name = 'Running'")), timeout=60)
         second.send_signal(signal.SIGINT)
         until(second.stdout, "stopped; start it again")
         assert second.wait(60) == 0
         assert members(folder) == []
-    assert names(folder, "deployment") == ["compact", "reserve", "sweep"]
+    collecting = [ALL, *(feed.tag for feed in FEEDS.values())]
+    assert names(folder, "deployment") == sorted([*collecting, "compact", "sweep"])
+    assert {name for name in FEEDS if coverage(folder, feed=name)["collected"].sum() < 2} == set()
     assert names(folder, "automation") == ["miso-reserve feed drifts", "miso-reserve nothing stored"]
     killed = "its process was killed with the whole system"
     states = names(folder, "flow_run f JOIN flow_run_state s ON s.id = f.state_id", column="s.name || ' ' || s.message")
@@ -246,7 +253,7 @@ def test_what_makes_no_system_is_refused(
     ("options", "feed", "pace"),
     [
         ("--speed 10", "http://127.0.0.1:", ("--every", "30.0", "--poll-gap", "6.0")),
-        ("--feed live", RESERVE.url, ("--every", "300.0", "--poll-gap", "60.0")),
+        ("--feed live", API_BASE, ("--every", "300.0", "--poll-gap", "60.0")),
     ],
 )
 def test_its_runs_know_of_its_own_parts_alone(
@@ -266,17 +273,23 @@ def test_its_runs_know_of_its_own_parts_alone(
         server = ("http.server", "--bind", "127.0.0.1", "--directory", str(tmp_path / "web"), module[-1])
         return child_process(name, server if name == "server" else ("this",), os.environ, log)
 
-    others = {"KAFKA_CONNECTION_STRING": "real:9092", "S3_BUCKET": "real", "REDIS_HOST": "real", "AWS_PROFILE": "real"}
+    others = {
+        "MISO_API_URL": "https://real/",
+        "KAFKA_CONNECTION_STRING": "real:9092",
+        "S3_BUCKET": "real",
+        "REDIS_HOST": "real",
+        "AWS_PROFILE": "real",
+    }
     for name, value in others.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("flows.up.child_process", stand_in)
     folder = tmp_path / "system"
     assert app([str(folder), "--port", "0", *options.split()], result_action="return_value") == 1
     module, environment = started["runs"]
-    assert module == ("flows.serve", *pace)
+    assert module == ("flows.serve", *pace, "--feed", "all")
     assert not others.keys() & environment.keys()
     assert (environment["MISO_LOCAL"], environment["PREFECT_HOME"]) == (str(folder), str(folder / ".prefect"))
-    assert environment["MISO_API_URL"].startswith(feed)
+    assert environment["MISO_API_BASE"].startswith(feed)
     assert environment["REDIS_URL"].startswith("redis://127.0.0.1:")
     port = started["server"][0][-1]
     assert environment["PREFECT_API_URL"] == f"http://127.0.0.1:{port}/api"
@@ -284,23 +297,45 @@ def test_its_runs_know_of_its_own_parts_alone(
     assert started["begin"][0] == ("flows.server_side", "begin")
 
 
-def test_its_line_is_made_of_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_lines_are_made_of_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked at every five seconds reads no object, and tells of an archive that cannot be looked at."""
     folder = tmp_path / "day"
     now = datetime(2001, 1, 1, 23, 59, tzinfo=EST)
-    write_archive(folder, days=1, seed=1)
-    day = coverage(folder, now=now).row(0, named=True)
-    assert day["collected"] > 200
+    write_archive(folder, days=1, seed=1, feeds=[RESERVE, SNAPSHOT])
+    days = [coverage(folder, feed=feed, now=now).row(0, named=True) for feed in (RESERVE, SNAPSHOT)]
     read: list[str] = []
     monkeypatch.setattr(Folder, "read", lambda _self, keys: read.extend(keys))
-    counts = f"{day['collected']} of {day['expected']} collected; {day['refused']} refused"
-    assert _line(Folder(folder), now) == f"last interval 2001-01-02 00:00 EST; market day 2001-01-01: {counts}"
+    for feed, day in zip((RESERVE, SNAPSHOT), days, strict=True):
+        assert day["collected"] > 200
+        counts = f"{day['collected']} of {day['expected']} today; {day['refused']} refused"
+        assert _line(Folder(folder), feed, now) == f"{feed.name:13} last 2001-01-02 00:00 EST; {counts}"
     assert read == []
-    assert _line(Folder(tmp_path), now) == "nothing archived yet"
+    assert _line(Folder(tmp_path), RESERVE, now) == "reserve       nothing archived yet"
     refused = tmp_path / quarantine_folder(RESERVE, now.date())
     refused.parent.mkdir(parents=True)
     refused.symlink_to(refused.name)
-    assert _line(Folder(tmp_path), now).startswith(f"{refused} cannot be listed")
+    assert _line(Folder(tmp_path), RESERVE, now).startswith(f"reserve       {refused} cannot be listed")
+
+
+class Terminal(io.StringIO):
+    """A terminal of eighty columns."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_its_lines_stay_in_place(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal lines take the place of those before, cut to its width; elsewhere those that changed are said."""
+    monkeypatch.setenv("COLUMNS", "80")
+    before, now = ["one 1", "two 1"], ["one 1", "two " + "2" * 80]
+    _show(now, before)
+    assert capsys.readouterr().out == f"{now[1]}\n"
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    _show(before, [])
+    assert terminal.getvalue() == "\x1b[Kone 1\n\x1b[Ktwo 1\n"
+    _show(now, before)
+    assert terminal.getvalue().endswith("\x1b[2F\x1b[Kone 1\n\x1b[Ktwo " + "2" * 75 + "\n")
 
 
 @pytest.mark.usefixtures("_signals_as_before")
@@ -337,7 +372,7 @@ def test_a_folder_that_is_moved_ends_the_system(tmp_path: Path) -> None:
         assert process.wait(60) == 1
         assert members(folder) == []
     with up(moved) as again:
-        until(again.stdout, "last interval")
+        until(again.stdout, "reserve ", "last ")
         again.send_signal(signal.SIGINT)
         until(again.stdout, "stopped; start it again")
         port = int((moved / ".valkey" / "port").read_text())

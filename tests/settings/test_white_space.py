@@ -131,9 +131,10 @@ class TestDoors:
         assert main(["validate", str(path)]) == 1
         assert "missing_field" in capsys.readouterr().out
 
-    def test_a_served_feed_on_this_machine_is_known(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("variable", ["MISO_API_URL", "MISO_API_BASE"])
+    def test_a_served_feed_on_this_machine_is_known(self, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
         """flows.serve reads the addresses of the environment as the flows do."""
-        monkeypatch.setenv("MISO_API_URL", " http://127.0.0.1:1/feed\r\n")
+        monkeypatch.setenv(variable, " http://127.0.0.1:1/feed\r\n")
         monkeypatch.setenv("MISO_REPORTS_URL", "\r\n")
         assert "gaps" not in {made.flow_name for made in deployments(300, 60, "dev")}
         monkeypatch.setenv("MISO_REPORTS_URL", "http://127.0.0.1:1/\n")
