@@ -229,7 +229,7 @@ class Demo:
         command = "$ .venv/bin/miso-archive"
         return (
             f"```console\n$ make demo\n{self.printed}\n{command} validate {VALIDATED}\n{self.validated}"
-            f"\n{command} coverage --local data\n{self.covered}```\n"
+            f"\n{command} coverage --feed all --local data\n{self.covered}```\n"
         )
 
     def beginning(self) -> str:
@@ -249,7 +249,7 @@ def demo(folder: Path) -> Demo:
     return Demo(
         printed,
         validated=_output([*command, "validate", *files], folder, environment),
-        covered=_output([*command, "coverage", "--local", "data"], folder, environment),
+        covered=_output([*command, "coverage", "--feed", "all", "--local", "data"], folder, environment),
         read=_output([*command, "read", "--local", "data"], folder, environment),
     )
 
