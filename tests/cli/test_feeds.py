@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from miso_archive.feeds.feed import Feed
 
-ONE = ("read", "status", "replay", "validate")
-SEVERAL = ("collect", "coverage", "compact", "simulate")
+ONE = ("read", "replay", "validate", "backfill")
+SEVERAL = ("collect", "coverage", "compact", "simulate", "status")
 BY_FEED = (*ONE, *SEVERAL)
 
 
