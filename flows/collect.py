@@ -3,6 +3,8 @@
 import inspect
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,9 +15,7 @@ from prefect.cache_policies import INPUTS, NO_CACHE, RUN_ID, TASK_SOURCE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.context import FlowRunContext
-from prefect.futures import wait
 from prefect.states import Completed, Failed
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.described import in_sentences
 from flows.failures import tell_in_one_line
@@ -154,19 +154,10 @@ def _scope(feed: str, environment: str) -> str:
     return FEEDS[feed].scope(environment) if feed in FEEDS else f"{feed}-{environment}"
 
 
-# None of several feeds waits for another.
-_TASK_RUNNER: Any = ThreadPoolTaskRunner(max_workers=len(FEEDS))
-
-
 # The settings' options but the secrets: these come from the worker's environment (REDIS_URL,
 # KAFKA_CONNECTION_STRING) or stand in the S3Bucket block, never in a parameter, which Prefect stores in clear.
 @in_sentences
-@flow(
-    name="collect",
-    flow_run_name=_run_name,
-    task_runner=_TASK_RUNNER,
-    persist_result=True,
-)
+@flow(name="collect", flow_run_name=_run_name, persist_result=True)
 @_described_by_settings
 def collect(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
     *,
@@ -218,13 +209,16 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
 
 
 def _collected(shows: Sequence[Show], settings: Settings, pace: Pace, clock: Clock) -> dict[str, RunResult]:
-    """Collect one feed in this run's own tasks, several at once in a task each: one that fails holds none of them."""
+    """Collect one feed, or several at once, each in a thread: one that fails, or waits, holds none of the others.
+
+    Not in a task each: what a task within a task results in is kept only where all of that succeeds, and a retry would
+    ask the feed again.
+    """
     if len(shows) == 1:
         return {show.feed.name: run(settings, pace, clock, show) for show in shows}
-    futures = [show.named(collect_one).submit(settings, pace, clock, show) for show in shows]
-    with stopping(clock):
-        wait(futures)
-    return {show.feed.name: future.result() for show, future in zip(shows, futures, strict=True)}
+    with ThreadPoolExecutor(len(shows)) as threads, stopping(clock):
+        results = [threads.submit(copy_context().run, run, settings, pace, clock, show) for show in shows]
+        return {show.feed.name: result.result() for show, result in zip(shows, results, strict=True)}
 
 
 def _as_one(results: dict[str, RunResult]) -> RunResult | ResultOfFeeds:
@@ -287,13 +281,6 @@ def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
         result = _wrong_parameters(error)
     show.end()
     return result
-
-
-# No retries: its tasks try again where that helps.
-@task(name="collect feed", task_run_name="collect", cache_policy=NO_CACHE)
-def collect_one(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
-    """Collect one feed of several; what fails is in the result."""
-    return run(settings, pace, clock, show)
 
 
 class _AsTasks:

@@ -100,7 +100,7 @@ def test_all_feeds_are_collected_in_one_run(host: RecordedHost, tmp_path: Path) 
     assert host.asked == dict.fromkeys(FEEDS, 1)
     assert archived(tmp_path) == sorted(expected.key for expected in RECORDED.values())
     assert flow_run_of(state).name == "collect all-prod 2026-10-02 16:50 EST: 7 stored"
-    steps = ("collect", "fetch snapshot, poll 1", "look up in Redis", "archive snapshot", "register in Redis")
+    steps = ("fetch snapshot, poll 1", "look up in Redis", "archive snapshot", "register in Redis")
     assert set(task_runs_of(state)) == {f"{name}: {step}" for name in FEEDS for step in steps}
     told = {event.resource.id: event.event for event in events_of(state, expected=len(FEEDS))}
     assert told == {f"miso-{feed.tag}.prod": f"miso-{feed.tag}.snapshot.stored" for feed in FEEDS.values()}
