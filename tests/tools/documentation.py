@@ -39,6 +39,7 @@ from tests.bench.start import RECORD as STARTS
 from tests.soak.outcome import RECORD, Outcome
 from tests.tools.adding_a_feed import deployment_of_the_fuel_mix, file_of_the_fuel_mix, kinds
 from tests.tools.feed_pages import every_frame, feeds, sections
+from tests.tools.jitter import RECORD as MONTHS
 from tests.tools.markdown import columns, table
 
 if TYPE_CHECKING:
@@ -287,6 +288,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/codes.md", "warnings"): lambda: codes(WarningCode),
     ("docs/codes.md", "failures"): lambda: codes(FailureCode),
     ("docs/measured.md", "soak"): lambda: outcome().as_markdown(),
+    ("docs/measured.md", "jitter"): lambda: f"```\n{MONTHS.read_text(encoding='utf-8')}```\n",
     ("docs/measured.md", "starts"): lambda: (PROJECT / STARTS).read_text(encoding="utf-8"),
     ("docs/measured.md", "reading"): lambda: documented((PROJECT / READING).read_text(encoding="utf-8")),
     ("docs/adding-a-feed.md", "fuel-mix-file"): file_of_the_fuel_mix,
