@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from miso_archive.analysis.gridstatus import to_gridstatus
+from miso_archive.analysis.gridstatus import to_gridstatus as to_gridstatus  # noqa: PLC0414 - people import it from here
 from miso_archive.analysis.observation import (
     PRICE,
     Frame,
@@ -27,17 +27,6 @@ from miso_archive.analysis.observation import (
     observe,
     source_column,
 )
-
-# to_gridstatus was here while there was one feed: notebooks import it from here.
-__all__ = [
-    "RPE_DEMAND_VALUE",
-    "binding_summary",
-    "compare_periods",
-    "drift",
-    "price_duration_curve",
-    "severity",
-    "to_gridstatus",
-]
 
 RPE_DEMAND_VALUE: Final = 200.0
 """$/MWh, the one demand value of Reserve Procurement Enhancement constraints by a public statement about RPE. That
