@@ -79,8 +79,10 @@ def roll_call(collectors: tuple[Collector, ...]) -> list[Interval]:
         if first
         else []
     )
+    # What every feed has stored by then, only its marks can bring to Kafka.
+    in_vain = () if first else (ServiceFault("kafka-down", 0.0, _UNTIL_THE_END),)
     return [
-        _closed((*_unregistered(collectors, REFUSED[0]), *_own(collectors)), collectors, REFUSED[:1]),
+        _closed((*_unregistered(collectors, REFUSED[0]), *_own(collectors)), collectors, REFUSED[:1], in_vain),
         *away,
         _closed((*services, *unserved), collectors, refused),
     ]
@@ -97,12 +99,17 @@ def _elsewhere(collectors: tuple[Collector, ...]) -> set[str]:
     return {S3_AWAY, "s3-answer-lost", "kafka-answer-lost"} | kafka
 
 
-def _closed(troubled: tuple[Step, ...], collectors: tuple[Collector, ...], refused: tuple[str, ...]) -> Interval:
+def _closed(
+    troubled: tuple[Step, ...],
+    collectors: tuple[Collector, ...],
+    refused: tuple[str, ...],
+    services: tuple[ServiceFault, ...] = (),
+) -> Interval:
     """Let a healthy run see whatever was served."""
     seen = {feed for step in troubled for run in step.runs for feed in run.feeds}
     feeds = tuple(feed for feed in ALL if feed in seen)
     closing = [Step((Run(collectors[0], feeds),), (reply,), feeds, closing=True) for reply in refused]
-    last = Step((Run(collectors[-1], feeds),), closing=True)
+    last = Step((Run(collectors[-1], feeds),), services=services, closing=True)
     return Interval(documented=False, outage=False, steps=(*troubled, *closing, last))
 
 
@@ -127,7 +134,7 @@ def _unregistered(collectors: tuple[Collector, ...], refused: str) -> list[Step]
 def _own(collectors: tuple[Collector, ...]) -> list[Step]:
     """What befalls a run's own process at other times."""
     if collectors == FOLDER:
-        return [Step((Run(collectors[0], clock=ClockStep(CLOCK_STEPS[0], None)),))]
+        return [Step((Run(collectors[0], polls=MOST_POLLS, clock=ClockStep(CLOCK_STEPS[0], None)),))]
     return [
         Step((Run(collectors[0], killed_after=0.1),)),
         Step((Run(collectors[-1], clock=ClockStep(CLOCK_STEPS[-1], Point("fetch", "before"))),)),

@@ -65,6 +65,14 @@ def soak(work: Path, runs: int, seed: int, *, mounts: bool, disturbing: bool) ->
         for site, host, lane in zip((bucket, folder), hosts, lanes, strict=True):
             for name, part in _judged(site, host, lane, problems).items():
                 of_feeds[name] += part
+    problems += wrong_polls(
+        [
+            host.ledgers[feed].asked[run]
+            for host, lane in zip(hosts, lanes, strict=True)
+            for run in lane.of_five_polls
+            for feed in lane.feeds[run]
+        ]
+    )
     problems += [
         f"a password stands in the log {name}"
         for name in told(SECRET, {path.name: path.read_bytes() for path in logs.iterdir()})
@@ -97,8 +105,6 @@ def _judged(site: Site, host: SoakHost, lane: Lane, problems: list[str]) -> dict
     problems += [f"{name} is left in the spool" for name in site.spooled()]
     places = {**found.objects, "topic": b"\n".join(messages), "metadata": str(found.provenance).encode()}
     problems += [f"a password stands in {place}" for place in told(SECRET, places)]
-    polls = [host.ledgers[feed].asked[run] for run in lane.of_five_polls for feed in lane.feeds[run]]
-    problems += wrong_polls(polls)
     parts = {}
     for name, ledger in host.ledgers.items():
         verdict = judge(FEEDS[name], ledger, lane.clocks, found, messages)
