@@ -39,8 +39,9 @@ def held(feed: Feed, bodies: Sequence[bytes], label: datetime | None) -> Decoded
     figures = [column.name for column in figure_columns(feed.contract)]
     expected: dict[str, list[tuple[Any, ...]]] = {table: [] for table in tables_of(feed)}
     skipped = []
+    judged = {body: feed.examine(body).snapshot for body in set(bodies)}
     for number, body in enumerate(bodies):
-        snapshot = feed.examine(body).snapshot
+        snapshot = judged[body]
         if snapshot is None or snapshot.interval_end != label:
             skipped.append(f"{number:04}")
             continue

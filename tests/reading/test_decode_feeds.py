@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miso_archive.feeds import FEEDS
@@ -42,6 +42,7 @@ def test_the_recorded_body_needs_no_contract(feed: Feed, monkeypatch: pytest.Mon
 
 @pytest.mark.slow("tries many bodies")
 @each_feed
+@settings(max_examples=40)
 @given(data=st.data())
 def test_odd_bodies_are_read_as_the_contract_reads_them(feed: Feed, data: st.DataObject) -> None:
     """Whatever a body says, alone, repeated or among usual ones, it is read or skipped as the contract has it."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from miso_archive.feeds.reserve import RESERVE
+from miso_archive.host import API_BASE
 from miso_archive.settings.kafka_address import KafkaAddress
 from miso_archive.settings.options import DESTINATIONS, Settings, UsageError, environment_variable, option_name
 
@@ -30,7 +31,8 @@ TABLE: list[tuple[str, str | None, object, str, object]] = [
     ("--redis-db", "REDIS_DB", 0, "3", 3),
     ("--log-level", None, "INFO", "DEBUG", "DEBUG"),
     ("--kafka-connection-string", "KAFKA_CONNECTION_STRING", None, "broker:9092", SecretStr("broker:9092")),
-    ("--api-url", "MISO_API_URL", RESERVE.url, "http://127.0.0.1:8000/feed", "http://127.0.0.1:8000/feed"),
+    ("--api-base", "MISO_API_BASE", API_BASE, "http://127.0.0.1:8000/api", "http://127.0.0.1:8000/api"),
+    ("--api-url", "MISO_API_URL", None, "http://127.0.0.1:8000/feed", "http://127.0.0.1:8000/feed"),
     ("--timeout", "MISO_TIMEOUT", 30.0, "2.5", 2.5),
     ("--s3-block", "MISO_S3_BLOCK", None, "block", "block"),
     ("--redis-url", "REDIS_URL", None, "rediss://cache:6390/2", SecretStr("rediss://cache:6390/2")),
