@@ -18,6 +18,7 @@ from miso_archive.intervals.labels import EST, EST_NAME
 from miso_archive.reading import one_pass
 from miso_archive.store.folder import Folder
 from tests.feeds.archived import put
+from tests.reading.compaction.archives import state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,18 +152,35 @@ def test_days_add_up_to_the_whole(
 
 
 def test_a_month_knows_of_rows_that_come_later(tmp_path: Path) -> None:
-    """A body of the day after a month, with a row of its last day, is in the month after the next compaction."""
+    """What a body of the day after a month has of it is in the month once that day is closed; till then none writes."""
     fill(tmp_path)
-    end_of_july = datetime(2026, 8, 1, 2, tzinfo=EST)
-    assert mr.compact_month(tmp_path, DAYS[0], now=end_of_july, feed="fuel_mix") is not None
-    again = mr.compact_month(tmp_path, DAYS[0], now=end_of_july, feed="fuel_mix")
+    before = fuels(tmp_path)
+    became = [mr.compact_month(tmp_path, DAYS[0], now=at("08-01 02:00"), feed="fuel_mix")]
+    assert_frame_equal(fuels(tmp_path), before)
+    put(Folder(tmp_path), FUEL_MIX, body("08-01 15:00", row("07-31 23:55", "Gas", 7)))
+    became += [
+        mr.compact_month(tmp_path, DAYS[0], now=at(now), feed="fuel_mix") for now in ("08-01 16:00", "08-02 00:59")
+    ]
+    assert ("Gas", 7.0, True) not in outputs(fuels(tmp_path), "07-31 23:55")
+    became += [
+        mr.compact_month(tmp_path, DAYS[0], now=at(now), feed="fuel_mix") for now in ("08-02 01:00", "08-03 02:00")
+    ]
+    assert ("Gas", 7.0, True) in outputs(fuels(tmp_path), "07-31 23:55")
+    assert [one and one.written for one in became] == [True, False, False, True, False]
+
+
+def test_the_open_day_does_not_write_the_month_anew(tmp_path: Path) -> None:
+    """A body of the day that is not over leaves the files of its month as they are, to the time of writing."""
+    fill(tmp_path)
+    assert mr.compact_month(tmp_path, DAYS[2], now=at("08-02 02:00"), feed="fuel_mix") is not None
+    before = state(tmp_path)
+    put(Folder(tmp_path), FUEL_MIX, body("08-02 02:05", row("08-01 23:55", "Gas", 7)))
+    again = mr.compact_month(tmp_path, DAYS[2], now=at("08-02 02:10"), feed="fuel_mix")
     assert again is not None
     assert not again.written
-    put(Folder(tmp_path), FUEL_MIX, body("08-01 15:00", row("07-31 23:55", "Gas", 7)))
-    again = mr.compact_month(tmp_path, DAYS[0], now=end_of_july, feed="fuel_mix")
-    assert again is not None
-    assert again.written
-    assert ("Gas", 7.0, True) in outputs(fuels(tmp_path), "07-31 23:55")
+    assert state(tmp_path) == before
+    assert mr.compact_month(tmp_path, DAYS[2], now=at("08-03 02:00"), feed="fuel_mix") is not None
+    assert ("Gas", 7.0, True) in outputs(fuels(tmp_path), "08-01 23:55")
 
 
 def test_a_month_may_have_rows_and_no_snapshot(tmp_path: Path) -> None:

@@ -100,8 +100,8 @@ def compact_month(
     itself which days it covers, so that a reader answers right whatever stands at the moment.
 
     Returns:
-        What became of the month; None when it has no closed day with a snapshot, or with one beside it that may have
-        rows of the month.
+        What became of the month; None when it has no closed day with a snapshot, nor is there one beside it, closed
+        too, that may have rows of the month.
 
     Raises:
         ArchiveError: The archive fails; or raw objects are gone, or damaged, that the month was compacted from.
@@ -132,7 +132,8 @@ class _Month:
         # A clock that went back must not take days out again.
         covered = [standing.through for standing in self._standing.values() if standing is not None]
         self._days = days_between(month, min(month_end(month), max([last_closed, *covered])))
-        self._beside = days_beside(feed.contract.tables, self._days)
+        # Of a day that is still open each new body would have the month written anew: it counts once it is closed.
+        self._beside = [day for day in days_beside(feed.contract.tables, self._days) if day <= last_closed]
 
     def compact(self, progress: Progress | None) -> CompactedMonth | None:
         if not self._days:
@@ -225,7 +226,7 @@ class _Month:
 
 
 def _digest(listing: Listing, beside: Listing) -> str:
-    """Digest the names of all that a month is made from; what is foreign beside its days is not told there."""
+    """Digest the names of what a month is made from, as far as days are closed; what is foreign beside is not told."""
     foreign = (found.object_key for found in listing.foreign)
     keys = [*listing.snapshots["object_key"], *foreign, *beside.snapshots["object_key"]]
     return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
