@@ -22,7 +22,7 @@ from flows.failures import tell_in_one_line
 from flows.show import Show, name_run
 from miso_archive.collecting.pace import Clock, Pace, SystemClock, stopping
 from miso_archive.collecting.parts import Parts, fetch_in_slot, open_parts
-from miso_archive.collecting.plain import feed_retries
+from miso_archive.collecting.plain import feed_retries, one_of_several
 from miso_archive.collecting.result import ResultOfFeeds, RunResult, failed_before_start
 from miso_archive.collecting.run import collect as collect_candidates
 from miso_archive.collecting.steps import Candidate, generate_candidates, refuse_wrong_address
@@ -217,7 +217,10 @@ def _collected(shows: Sequence[Show], settings: Settings, pace: Pace, clock: Clo
     if len(shows) == 1:
         return {show.feed.name: run(settings, pace, clock, show) for show in shows}
     with ThreadPoolExecutor(len(shows)) as threads, stopping(clock):
-        results = [threads.submit(copy_context().run, run, settings, pace, clock, show) for show in shows]
+        results = [
+            threads.submit(copy_context().run, one_of_several, partial(run, settings, pace, clock, show))
+            for show in shows
+        ]
         return {show.feed.name: result.result() for show, result in zip(shows, results, strict=True)}
 
 

@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import uuid
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 import redis
@@ -24,11 +25,13 @@ from tests.services.kafka import mock_cluster, read_messages
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import polars as pl
     from redis import Redis
 
+    from miso_archive.contract.rows import Doubt
+    from miso_archive.contract.verdict import Snapshot
     from miso_archive.feeds.feed import Feed
     from tests.conftest import Bucket
 
@@ -150,6 +153,33 @@ def test_one_that_fails_holds_none_of_the_others(
     assert [one["objects"] for name, one in result["feeds"].items() if name not in host.replies] == [
         [RECORDED[name].key] for name in FEEDS if name not in host.replies
     ]
+
+
+def test_an_error_that_nobody_foresaw_costs_the_others_nothing(
+    host: RecordedHost,
+    tmp_path: Path,
+    redis_url: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log has its traceback and whose it is, the result says so by a code, and the exit code is 1."""
+
+    def breaks(_snapshot: Snapshot) -> Iterable[Doubt]:
+        raise ZeroDivisionError("a secret")
+
+    contract = replace(FEEDS["fuel_mix"].contract, checks=(breaks,))
+    monkeypatch.setitem(FEEDS, "fuel_mix", replace(FEEDS["fuel_mix"], contract=contract))
+    options = ["--feed", "fuel_mix,snapshot", "--api-base", host.base_url, "--redis-url", redis_url]
+    code = main(["collect", "--local", str(tmp_path / "data"), *options])
+    printed = capsys.readouterr()
+    result = as_json(printed.out)
+    assert (code, result["failed"]) == (1, 1)
+    feeds = cast("dict[str, Any]", result["feeds"])
+    assert feeds["snapshot"] == result_of_one("snapshot")
+    (error,) = feeds["fuel_mix"]["errors"]
+    assert (error["code"], "ZeroDivisionError" in error["message"]) == ("unforeseen", True)
+    assert "secret" not in printed.out
+    assert "fuel_mix: an error that nobody foresaw\nTraceback " in printed.err
 
 
 def test_a_process_that_is_told_to_end_does_not_poll_on(host: RecordedHost, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from miso_archive.collecting.parts import Parts
 from miso_archive.collecting.result import RunResult
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import ARCHIVE_RETRIES, CollectionError
+from miso_archive.feeds import FEEDS
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import Reply
 from miso_archive.store.put_once import store_snapshot
@@ -30,6 +31,8 @@ from tests.services.valkey import embedded_valkey
 from tests.settings.test_options import FIELDS, TABLE
 
 if TYPE_CHECKING:
+    from flows.show import Show
+    from miso_archive.collecting.pace import Clock, Pace
     from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket
 
@@ -131,6 +134,23 @@ def test_every_parameter_reaches_the_settings(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("flows.collect.run", noted)
     assert collect(**given, return_state=True).is_completed()
     assert reached == [Settings.resolve(given, {"KAFKA_CONNECTION_STRING": "broker:9092"})]
+
+
+def test_an_error_that_nobody_foresaw_costs_other_feeds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run is Failed and keeps what the others came to; the log has the traceback."""
+
+    def breaks(_settings: Settings, _pace: Pace, _clock: Clock, show: Show) -> RunResult:
+        if show.feed.name == "fuel_mix":
+            raise ZeroDivisionError
+        return RunResult(total_candidates=1, collected=1)
+
+    monkeypatch.setattr("flows.collect.run", breaks)
+    state = collect(feed="all", local=tmp_path, return_state=True)
+    assert (state.is_failed(), (state.message or "").partition(": an ")[0]) == (True, "unforeseen: fuel_mix")
+    assert (result_of(state)["failed"], result_of(state)["collected"]) == (1, len(FEEDS) - 1)
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
 
 
 def test_no_secret_of_a_run_that_succeeds_is_published(

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from miso_archive.collecting.pace import Clock, NextSlot, Pace, SystemClock, stopping
 from miso_archive.collecting.parts import Parts, open_parts
-from miso_archive.collecting.result import ResultOfFeeds, RunResult, failed_before_start
+from miso_archive.collecting.result import ResultOfFeeds, RunResult, broken_off, failed_before_start
 from miso_archive.collecting.run import collect
 from miso_archive.collecting.steps import generate_candidates
+from miso_archive.extras import MissingExtraError
 from miso_archive.failures import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, Retries
 from miso_archive.feeds.feed import Feed
 from miso_archive.settings.options import Settings
@@ -37,11 +38,22 @@ def run_all(settings: Settings, feeds: Sequence[Feed], clock: Clock | None = Non
 
     def run_one(feed: Feed) -> RunResult:
         current_thread().name = feed.name  # by which its lines are told from the others' in the log
-        return run(settings, feed, clock)
+        return one_of_several(lambda: run(settings, feed, clock))
 
     with ThreadPoolExecutor(len(feeds)) as threads, stopping(clock):
         results = threads.map(run_one, feeds)
         return ResultOfFeeds({feed.name: result for feed, result in zip(feeds, results, strict=True)})
+
+
+def one_of_several(run: Callable[[], RunResult]) -> RunResult:
+    """Collect one feed of several: an error that nobody foresaw is told in the log, and costs no other its result."""
+    try:
+        return run()
+    except MissingExtraError:  # foreseen, of all feeds alike, and told by the command
+        raise
+    except Exception as error:
+        logger.exception("an error that nobody foresaw")
+        return broken_off(error)
 
 
 def feed_retries(pace: Pace, clock: Clock) -> Retries:
