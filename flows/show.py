@@ -112,7 +112,9 @@ class Show:
 
     def _show_coverage(self, store: Store, newest: Snapshot) -> None:
         day = market_day(newest.interval_end)
-        snapshots, _ = find_snapshots(store, self.feed, [day])
+        # Which body of an interval is the last tells a quiet one: on S3 that asks for each of several, hundreds a day.
+        can_be_quiet = self.feed.contract.quiet is not None
+        snapshots, _ = find_snapshots(store, self.feed, [day], ordered=can_be_quiet)
         keys, ends = snapshots.keys, snapshots.ends
         # The hours that are over are read once and not by each run: on S3 that would be up to 288 requests a run.
         hour = newest.interval_end.replace(minute=0)
@@ -121,9 +123,7 @@ class Show:
         binding = read(self.feed, store, store.location, keys[:over], hour) if over else []
         binding += _binding_in(self.feed, store, keys[over:])
         scope = self.feed.scope(self.settings.environment)
-        markdown = coverage_markdown(
-            scope, day, zip(ends, binding, strict=True), can_be_quiet=self.feed.contract.quiet is not None
-        )
+        markdown = coverage_markdown(scope, day, zip(ends, binding, strict=True), can_be_quiet=can_be_quiet)
         with _ONE_AT_A_TIME:
             create_markdown_artifact(
                 key=f"coverage-{scope}", markdown=markdown, description=f"Intervals collected of market day {day}"
