@@ -27,11 +27,15 @@ from miso_archive.collecting.told import (
     snapshot_markdown,
     stored_event,
 )
+from miso_archive.feeds import FEEDS
+from miso_archive.feeds.columns import value_columns
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.store.put_once import Stored
 from tests.bodies import body as spelled
 from tests.bodies import ref_id
+from tests.feeds.recorded import spelled as spelled_json
+from tests.feeds.recorded import text_of, with_row
 
 END = datetime(2026, 7, 27, 8, 10, tzinfo=EST)
 DUE = datetime(2026, 7, 27, 13, 15, tzinfo=UTC)
@@ -116,6 +120,34 @@ def test_rows_say_zone_direction_and_terms() -> None:
     parts = {"Zone": 1, "Direction": "South_North", "Terms": "STR+Lost_Gen"}
     assert known == {"Constraint": NAME, **parts, "Shadow price ($/MW)": -2}
     assert unknown == {"Constraint": "no such shape", **dict.fromkeys(parts), "Shadow price ($/MW)": -1}
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("rt_exante_lmp", {"Location": "ARKANSAS.HUB", "Energy ($/MWh)": 32.74, "Congestion ($/MWh)": 2}),
+        ("fuel_mix", {"Fuel": "Coal", "Output (MW)": 25287}),
+        ("subregional", {"Element": "RDT_SO_MW", "Flow direction": "South_North", "Shadow price ($/MWh)": -7.56}),
+    ],
+)
+def test_rows_of_a_sister_have_every_column(name: str, row: dict[str, object]) -> None:
+    """Of what is published, parsed and computed each column of the frame stands under its name and unit, in order."""
+    feed = FEEDS[name]
+    snapshot = feed.examine(text_of(feed).encode()).snapshot
+    assert snapshot is not None
+    shown = rows_shown(feed, snapshot)
+    columns = [column.name for column in value_columns(feed.contract.tables[0])]
+    assert [title.partition(" (")[0].replace(" ", "_").lower() for title in shown[0]] == columns
+    assert row.items() <= shown[0].items()
+
+
+def test_what_is_computed_of_a_part_that_is_absent_is_none() -> None:
+    """A price without its loss has no energy component."""
+    feed = FEEDS["rt_exante_lmp"]
+    payload = with_row(feed, feed.contract.tables[0], 0, {"name": "A", "LMP": "1", "congestion": "0", "loss": ""})
+    snapshot = feed.examine(spelled_json(payload)).snapshot
+    assert snapshot is not None
+    assert rows_shown(feed, snapshot)[0]["Energy ($/MWh)"] is None
 
 
 @pytest.mark.parametrize("location", ["s3://bucket/folder", "file:///folder"])

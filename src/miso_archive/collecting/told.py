@@ -9,12 +9,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from miso_archive.collecting.result import ResultOfFeeds, RunResult
-from miso_archive.contract.rows import fields_of
+from miso_archive.contract.rows import Row, Table, fields_of
 from miso_archive.contract.verdict import Snapshot, Verdict
-from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.feeds.drift import drift_of
 from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.reserve import RESERVE, BindingConstraint, ranked
 from miso_archive.intervals.labels import EST, INTERVAL, as_est, is_on_grid
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, market_day
 from miso_archive.store.put_once import Stored
@@ -32,6 +30,7 @@ _DRIFT: Final = "drift"
 
 TOO_LATE: Final = "skipped, too late"
 
+_DIGITS: Final = 6
 _MOST_REASONS: Final = 10
 _MOST_SUBJECTS: Final = 10
 _MOST_RANGES: Final = 20
@@ -122,31 +121,35 @@ def failure_message(result: RunResult | ResultOfFeeds) -> str:
 
 
 def rows_shown(feed: Feed, snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return the rows of a snapshot's first table as a person reads them, each field under its name and unit.
+    """Return the rows of a snapshot's first table as a person reads them: each column under its name and unit.
 
-    Binding constraints of reserve come by the magnitude of their shadow price, with zone, direction and terms as
-    ``parse_constraint_name`` has them: None where the name is of another shape.
+    A feed may have a way of its own.
     """
-    if feed.contract == RESERVE.contract:
-        return [_constraint_shown(row) for row in ranked(snapshot)]
-    fields = fields_of(feed.contract.tables[0].row)
+    if feed.shown is not None:
+        return feed.shown(snapshot)
+    table = feed.contract.tables[0]
+    units = {name: field.unit for name, field in fields_of(table.row).items() if field.kept}
+    units |= {made.name: made.unit for parsed in table.parsed for made in parsed.columns}
+    units |= {computed.column.name: computed.column.unit for computed in table.computed}
     titles = {
-        name: f"{name.replace('_', ' ').capitalize()}{f' ({field.unit})' if field.unit else ''}"
-        for name, field in fields.items()
-        if field.kept
+        name: f"{name.replace('_', ' ').capitalize()}{f' ({units[name]})' if units[name] else ''}"
+        for name in dict.fromkeys((*table.order, *units))
     }
-    return [{title: _plain(getattr(row, name)) for name, title in titles.items()} for row in snapshot.rows]
+    rows = [_values(table, row) for row in snapshot.rows]
+    return [{title: values[name] for name, title in titles.items()} for values in rows]
 
 
-def _constraint_shown(row: BindingConstraint) -> dict[str, Any]:
-    name = parse_constraint_name(row.constraint_name)
-    return {
-        "Constraint": row.constraint_name,
-        "Zone": name.zone,
-        "Direction": name.flow_direction,
-        "Terms": None if name.terms is None else "+".join(name.terms),
-        "Shadow price ($/MW)": row.shadow_price,
-    }
+def _values(table: Table, row: Row) -> dict[str, Any]:
+    """Return what a row says, and what is parsed and computed from it, by the names of the columns."""
+    values = {name: _plain(getattr(row, name)) for name, field in fields_of(table.row).items() if field.kept}
+    for parsed in table.parsed:
+        parts = parsed.parse(getattr(row, parsed.of))
+        values |= {made.name: part for made, part in zip(parsed.columns, parts, strict=True)}
+    for computed in table.computed:
+        numbers = [getattr(row, name) for name in computed.of]
+        # To the digits that MISO publishes: 32.74, where arithmetic comes to 32.740000000000002.
+        values[computed.column.name] = None if None in numbers else round(computed.compute(*numbers), _DIGITS)
+    return values
 
 
 def _plain(value: object) -> object:
