@@ -42,7 +42,7 @@ def test_the_recorded_body_needs_no_contract(feed: Feed, monkeypatch: pytest.Mon
 
 @pytest.mark.slow("tries many bodies")
 @each_feed
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_odd_bodies_are_read_as_the_contract_reads_them(feed: Feed, data: st.DataObject) -> None:
     """Whatever a body says, alone, repeated or among usual ones, it is read or skipped as the contract has it."""
@@ -57,14 +57,16 @@ def test_odd_bodies_are_read_as_the_contract_reads_them(feed: Feed, data: st.Dat
 @each_feed
 def test_each_odd_value_is_read_as_the_contract_reads_it(feed: Feed, value: str) -> None:
     """In every field of every table, of one row and of all, a value means together what it means alone."""
-    usual = [spelled(payload_of(feed))] * AROUND
+    made = [spelled(payload_of(feed))] * AROUND
     for table in feed.contract.tables:
         for key in rows_in(payload_of(feed), table)[0]:
             one, every = payload_of(feed), payload_of(feed)
             rows_in(one, table)[0][key] = value
             for row in rows_in(every, table):
                 row[key] = value
-            hold(feed, [*usual, spelled(one), spelled(every)])
+            made += [spelled(one), spelled(every)]
+    # Every value is text: none of these bodies keeps the others from being parsed with it.
+    hold(feed, made)
 
 
 class TestHours:
