@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -9,10 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from miso_archive.contract.kinds import AMOUNT, MARKET_DAY, NAME, TEXT, optional
+from miso_archive.contract.rows import Contract, Row, Table, published
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.columns import OBJECTS, table_given
+from miso_archive.intervals.market_days import is_market_day_of
 from miso_archive.reading.decode import Decoder
 from miso_archive.reading.shared import Shared
+from tests.feeds.made_up import REGIONAL_DEMAND
 from tests.feeds.near import VALUES, bodies
 from tests.feeds.recorded import payload_of, rows_in, spelled
 from tests.reading.held import held
@@ -67,6 +73,52 @@ def test_each_odd_value_is_read_as_the_contract_reads_it(feed: Feed, value: str)
             made += [spelled(one), spelled(every)]
     # Every value is text: none of these bodies keeps the others from being parsed with it.
     hold(feed, made)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share(Row):
+    """A row with a kind of value of its feed's own, and with a day that says the label's again and is kept."""
+
+    region: str = published("Name", NAME)
+    share: float = published(
+        "Share",
+        replace(AMOUNT, name="percent", read=lambda value: float(str(AMOUNT.read(value))) / 100),
+    )
+    day: date = published("Day", MARKET_DAY, agrees=is_market_day_of)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark(Row):
+    """What a body says beside its rows: a day that is kept, and what may be absent."""
+
+    day: date | None = published("Day", optional(MARKET_DAY), agrees=is_market_day_of, required=False)
+    remark: str | None = published("Remark", optional(TEXT), required=False)
+
+
+SHARES = replace(
+    REGIONAL_DEMAND,
+    contract=Contract(label="RefId", tables=(Table(name="shares", at="Region", row=Share),), figures=Remark),
+)
+
+
+@pytest.mark.parametrize("any_case", [False, True])
+@pytest.mark.parametrize(
+    "other",
+    [{}, {"Share": "1,050"}, {"Day": "2-10-2026"}, {"New": 1}],
+    ids=["as usual", "another number", "another day", "a new field"],
+)
+@pytest.mark.parametrize("remark", [{"Remark": "x"}, {"remark": "x"}, {"remark": "x", "New": 1}], ids=str)
+def test_what_no_feed_has_yet_is_read_as_the_contract_reads_it(
+    remark: dict[str, object], other: dict[str, object], *, any_case: bool
+) -> None:
+    """A kind of a feed's own, a day that is kept, a name in another case: together they mean what they mean alone."""
+    feed = replace(SHARES, contract=replace(SHARES.contract, any_case=any_case))
+    row = {"Name": "North", "Share": "50", "Day": "10-02-2026"}
+    body = spelled(
+        {"RefId": "03-Oct-2026 - Interval 00:00 EST", "Day": "10-02-2026", "Region": [row, row | other]} | remark
+    )
+    shares = held(feed, [body] * AROUND, feed.examine(body).interval_end).frames["shares"]
+    assert shares.select("share", "day").row(0) == (0.5, date(2026, 10, 2))
 
 
 class TestHours:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from enum import Enum, auto
+from functools import cache
 from typing import Final, TypeVar
 
 from miso_archive.contract.findings import RefusalCode
@@ -193,8 +194,9 @@ def _money(value: object) -> float:
     return _amount(value)
 
 
+@cache
 def optional(kind: Kind) -> Kind:
-    """Return the kind of what may be absent: null, ``""`` and ``"None"`` give None."""
+    """Return the kind of what may be absent: null, ``""`` and ``"None"`` give None. Of one kind it is one."""
 
     def read(value: object) -> object:
         is_absent = value is None or (isinstance(value, str) and value.strip().lower() in _ABSENT)

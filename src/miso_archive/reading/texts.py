@@ -2,7 +2,7 @@
 
 Each kind of value is read here as ``contract.kinds`` reads it, column by column: numbers by a cast, what names the
 interval again by the text that is expected, all else text by text, each once. Where one is not read so it is handed to
-the kind itself.
+the kind itself, and so is every text of a kind that is not known here, whatever it holds.
 """
 
 import math
@@ -19,19 +19,22 @@ from miso_archive.contract.kinds import (
     EST_CLOCK,
     MARKET_DAY,
     MONEY,
+    NUMBER,
+    NUMBER_OR_NULL,
     PERIOD,
     TEXT_OR_NULL,
     Kind,
     WrongValueError,
+    optional,
 )
-from miso_archive.feeds.columns import TIME
+from miso_archive.feeds.columns import TIME, TYPES
 from miso_archive.intervals.labels import INTERVAL
 
 _GROUPS: Final = r"[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?"
 # How numbers are spelled that no cast takes, as far as it is usual.
 _SEPARATED: Final = {
-    AMOUNT.name: f"^[+-]?{_GROUPS}$",
-    MONEY.name: rf"^([+-]?{_GROUPS}|\$([0-9]+(\.[0-9]+)?|{_GROUPS}))$",
+    AMOUNT: f"^[+-]?{_GROUPS}$",
+    MONEY: rf"^([+-]?{_GROUPS}|\$([0-9]+(\.[0-9]+)?|{_GROUPS}))$",
 }
 _AT_MIDNIGHT: Final = " 12:00:00 AM"
 _ON_A_DAY: Final = "01/01/2001 "
@@ -47,17 +50,16 @@ class Labels:
 
     def __init__(self, ends: pl.Series) -> None:
         self.ends = ends
-        self._spelled: dict[str, pl.Series] = {}
+        self._spelled: dict[Kind, pl.Series] = {}
 
     def spelled(self, kind: Kind) -> pl.Series | None:
         """Return the labels as values of this kind are spelled; None for a kind that names no time."""
-        name = kind.name.removeprefix("optional ")
-        if name not in self._spelled:
-            spell = _SPELLINGS.get(name)
+        if kind not in self._spelled:
+            spell = _SPELLINGS.get(kind)
             if spell is None:
                 return None
-            self._spelled[name] = spell(self)
-        return self._spelled[name]
+            self._spelled[kind] = spell(self)
+        return self._spelled[kind]
 
     def ref_ids(self) -> pl.Series:
         """Return the labels as a RefId is spelled."""
@@ -79,12 +81,15 @@ def _joined(*parts: pl.Series | str) -> pl.Series:
     return pl.select(pl.concat_str(*(pl.lit(part) for part in parts))).to_series()
 
 
-_SPELLINGS: Final[dict[str, Callable[[Labels], pl.Series]]] = {
-    PERIOD.name: lambda labels: _joined(labels.day("%Y-%m-%d"), "T", labels.clock(_CLOCK), ":00"),
-    EST_CLOCK.name: lambda labels: _joined(labels.day("%Y-%m-%d"), " ", labels.clock(_TWELVE_HOURS)),
-    CLOCK.name: lambda labels: labels.clock(_CLOCK),
-    MARKET_DAY.name: lambda labels: labels.day("%m-%d-%Y", market=True),
+_NEVER_ABSENT: Final[dict[Kind, Callable[[Labels], pl.Series]]] = {
+    PERIOD: lambda labels: _joined(labels.day("%Y-%m-%d"), "T", labels.clock(_CLOCK), ":00"),
+    EST_CLOCK: lambda labels: _joined(labels.day("%Y-%m-%d"), " ", labels.clock(_TWELVE_HOURS)),
+    CLOCK: lambda labels: labels.clock(_CLOCK),
+    MARKET_DAY: lambda labels: labels.day("%m-%d-%Y", market=True),
 }
+_SPELLINGS: Final = _NEVER_ABSENT | {optional(kind): spell for kind, spell in _NEVER_ABSENT.items()}
+_NUMBERS: Final = {NUMBER, NUMBER_OR_NULL, AMOUNT, MONEY}
+_CAST: Final = _NUMBERS | {optional(kind) for kind in _NUMBERS}
 
 
 class Read(NamedTuple):
@@ -94,10 +99,19 @@ class Read(NamedTuple):
     values: pl.Series
 
 
+def read_texts(kind: Kind, texts: pl.Series) -> Read:
+    """Read values of any kind, each column in the quickest way that its kind is known to allow."""
+    if kind in _CAST:
+        return read_numbers(kind, texts)
+    if kind is EST_CLOCK:
+        return read_clocks(kind, texts)
+    return read_each(kind, texts, TYPES.get(kind.holds, pl.Null()))
+
+
 def read_numbers(kind: Kind, texts: pl.Series) -> Read:
     """Read numbers: by a cast, and what that does not take by the kind itself. Null stays null, and is not right."""
     values = texts.cast(pl.Float64, strict=False)
-    separated = _SEPARATED.get(kind.name)
+    separated = _SEPARATED.get(kind)
     if separated is not None and values.null_count() > texts.null_count():
         is_separated = values.is_null() & texts.str.contains(separated)
         plain = texts.filter(is_separated).str.replace_all("[$,]", "").cast(pl.Float64)

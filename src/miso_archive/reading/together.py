@@ -24,6 +24,8 @@ class Together:
 
     def __init__(self, contract: Contract) -> None:
         self._is_list = contract.is_list
+        # A field that Arrow does not know may be one of the contract's, in another case.
+        self._may_skip = not contract.any_case
         self._schema = _schema_of(contract)
         unusual = [
             field.key
@@ -58,7 +60,7 @@ class Together:
         if not lines:
             return None
         table = self._table(lines, "error")
-        if table is None and not _naming(bodies, self._unusual) and all(map(self._is_plain, bodies)):
+        if table is None and self._may_skip and not _naming(bodies, self._unusual) and all(map(self._is_plain, bodies)):
             table = self._table(lines, "ignore")
         return None if table is None or table.num_rows != len(bodies) else table
 

@@ -1,16 +1,17 @@
 """Bodies in which all is as the feed sends it: from parsed texts to what the contract makes of them. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from miso_archive.contract.kinds import EST_CLOCK, Kind
+from miso_archive.contract.kinds import Kind
 from miso_archive.contract.rows import Contract, Placeholder, Published, RowLabel, Table, fields_of
 from miso_archive.feeds.columns import TIME, TYPES, figure_columns, value_columns
-from miso_archive.reading.texts import Labels, Read, read_again, read_clocks, read_each, read_numbers
+from miso_archive.reading.texts import Labels, Read, read_again, read_texts
 from miso_archive.reading.together import ROWS
 
 OWN_LABEL: Final = "own_label"
@@ -156,15 +157,10 @@ def _nothing(texts: Mapping[str, pl.Series], quiet: Placeholder) -> Read | None:
 
 
 def _read_field(field: Published, texts: pl.Series, labels: Labels, *, may_lack: bool) -> Read:
-    expected = labels.spelled(field.kind) if field.agrees else None
-    if expected is not None:
-        found = read_again(field.kind, texts, expected, labels.ends)
-    elif field.kind.holds is float:
-        found = read_numbers(field.kind, texts)
-    elif field.kind is EST_CLOCK:
-        found = read_clocks(field.kind, texts)
-    else:
-        found = read_each(field.kind, texts, TYPES.get(field.kind.holds, pl.Null()))
+    # The label may stand for a value that is a time, or that nobody keeps; never for a day or an hour.
+    is_label = field.agrees is not None and (field.kind.holds is datetime or not field.kept)
+    expected = labels.spelled(field.kind) if is_label else None
+    found = read_texts(field.kind, texts) if expected is None else read_again(field.kind, texts, expected, labels.ends)
     # Null stands for what is absent too: only where both say the same is either taken.
     is_absent = may_lack and field.kind.is_optional and texts.null_count() > 0
     return Read(found.is_right | texts.is_null(), found.values) if is_absent else found
