@@ -143,16 +143,16 @@ def test_what_is_served_is_what_is_deployed(
     served: list[RunnerDeployment] = []
     monkeypatch.setattr("flows.serve.serve", lambda *made: served.extend(made))
     serving(["--environment", environment], result_action="return_value")
-    collecting = {one.name: one for one in served if one.entrypoint == COLLECT}
-    assert collecting.keys() == {f"{served_name}{name}" for served_name in COLLECTING}
-    assert [called for called, one in collecting.items() if any(made.active for made in one.schedules or ())] == [
-        f"reserve{name}"
-    ]
-    # Of other environments reserve's alone is deployed.
-    names = COLLECTING if environment == "dev" else {f"reserve{name}"}
-    others = {called for called, one in deployments.items() if one.entrypoint != COLLECT}
-    compared = [one for one in served if one.name in names | others]
-    assert sorted(map(promised, compared)) == sorted(promised(deployments[called]) for called in names | others)
+    collecting = {f"{called}{name}": deployments[called] for called in COLLECTING}
+    # Of other environments reserve's alone is deployed: a sister's is dev's under another name.
+    expected = {
+        called: deployments.get(called)
+        or of_dev.model_copy(update={"name": called, "parameters": of_dev.parameters | {"environment": environment}})
+        for called, of_dev in collecting.items()
+    } | {called: one for called, one in deployments.items() if one.entrypoint != COLLECT}
+    assert sorted(map(promised, served)) == sorted(map(promised, expected.values()))
+    active = {str(one.name): [schedule.active for schedule in one.schedules or ()] for one in served}
+    assert active == {called: [called == f"reserve{name}" or called not in collecting] for called in expected}
 
 
 def test_deployments_are_described_in_sentences(deployments: dict[str, DeploymentResponse]) -> None:
