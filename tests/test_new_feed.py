@@ -133,7 +133,8 @@ def test_it_goes_the_whole_way(host: SimulatedFeed, command: Callable[..., str],
     ]
 
     assert table("compact").select("snapshots", "regions", "written").rows() == [(len(keys), len(rows), True)]
-    assert {path.name for path in (tmp_path / "curated/miso_regional_demand").iterdir()} >= {"regions", "snapshots"}
+    compacted = {path.name for path in (tmp_path / "curated/miso_regional_demand").iterdir()}
+    assert compacted == {"regions", "snapshots", "fetch_times"}
     assert (table("read").equals(rows), table("read", "--snapshots").equals(snapshots)) == (True, True)
 
     assert said("replay")["reasons"] == {"empty_ref_id": 1, "missing_field": 1}
