@@ -18,7 +18,9 @@ import miso_archive as mr
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.columns import schema_of, tables_of
 from miso_archive.simulate.archive import write_archive
+from miso_archive.store.folder import Folder
 from miso_archive.store.store import ArchiveError
+from tests.feeds.archived import put_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,16 +166,27 @@ class TestFeeds:
             mr.scan(archive, "fuel_mix", table)
 
     @pytest.mark.parametrize("name", FEEDS)
-    def test_its_name_and_itself_are_one(self, name: str, archive: Path) -> None:
-        """Everything public takes a feed by name; of one that the archive does not hold it gives no rows."""
+    def test_its_name_and_itself_are_one(self, name: str, tmp_path: Path) -> None:
+        """Everything public takes a feed by name, and reads the rows of its own body from an archive of all."""
+        put_recorded(Folder(tmp_path))
         feed = FEEDS[name]
         for table in tables_of(feed):
-            assert mr.scan(archive, name, table).collect_schema() == schema_of(feed, table)
-        assert mr.scan(archive, name).collect().equals(mr.scan(archive, feed, feed.contract.tables[0].name).collect())
-        snapshots = mr.scan_snapshots(archive, feed=name, latest_only=False).collect()
-        assert len(snapshots) == len(mr.fetch_times(archive, feed=name))
-        assert snapshots["interval_end"].n_unique() == mr.coverage(archive, feed=name)["collected"].sum()
-        assert (len(snapshots) > 0) == (archive / "sourcing" / feed.dataset).is_dir()
+            rows = mr.scan(tmp_path, name, table).collect()
+            assert rows.schema == schema_of(feed, table)
+            assert rows["object_key"].n_unique() == 1
+        first = feed.contract.tables[0].name
+        assert mr.scan(tmp_path, name).collect().equals(mr.scan(tmp_path, feed, first).collect())
+        snapshots = mr.scan_snapshots(tmp_path, feed=name, latest_only=False).collect()
+        assert snapshots["object_key"].str.starts_with(f"sourcing/{feed.dataset}/").to_list() == [True]
+        assert len(mr.fetch_times(tmp_path, feed=name)) == 1
+        assert mr.coverage(tmp_path, feed=name)["collected"].to_list() == [1]
+
+    @pytest.mark.parametrize("name", [name for name in FEEDS if name != "reserve"])
+    def test_of_a_feed_that_it_does_not_hold_there_are_no_rows(self, name: str, archive: Path) -> None:
+        """An archive of another feed alone is read like any: nothing of this one, in the columns that it has."""
+        for table in tables_of(FEEDS[name]):
+            assert mr.scan(archive, name, table).collect().equals(pl.DataFrame(schema=schema_of(FEEDS[name], table)))
+        assert (len(mr.fetch_times(archive, feed=name)), len(mr.coverage(archive, feed=name))) == (0, 0)
 
 
 @pytest.mark.parametrize("name", OF_ARCHIVES)
