@@ -62,11 +62,11 @@ def nothing_published() -> Iterator[str]:
 
 
 def answer(command: str, bucket: Bucket, reports: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, set[str]]:
-    """What a command ends with, prints and warns of; but for what the time of day says."""
+    """What a command ends with, prints and warns of; but for how long ago something was."""
     more = ["--start", "2026-07-30", "--end", "2026-07-31", "--reports-url", reports] if command == "backfill" else []
     code = main([command, "--s3-bucket", bucket.name, *more])
     printed = capsys.readouterr()
-    lines = [line for line in printed.out.splitlines() if not line.startswith(("last interval", "today", "redis"))]
+    lines = [line for line in printed.out.splitlines() if not line.startswith(("last interval", "redis"))]
     told = printed.err.splitlines()
     assert len(set(told)) == len(told)
     return code, "\n".join(lines), set(told)
