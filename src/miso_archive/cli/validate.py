@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from miso_archive.cli.on_feeds import OneFeed
 from miso_archive.cli.streams import put
+from miso_archive.collecting.told import counted_rows
 from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.content_encoding import gunzipped
 from miso_archive.contract.findings import Finding, RefusalCode
@@ -140,6 +141,5 @@ def _print_verdict(feed: Feed, name: str, verdict: Verdict) -> None:
 
 
 def _counted(feed: Feed, snapshot: Snapshot) -> str:
-    if not feed.contract.quiet:
-        return ", ".join(f"{len(rows)} {table.replace('_', ' ')}" for table, rows in snapshot.tables.items())
-    return "quiet" if snapshot.quiet else counted(len(snapshot.rows), "binding constraint")
+    binds = feed.contract.quiet and not snapshot.quiet
+    return counted(len(snapshot.rows), "binding constraint") if binds else counted_rows(feed, snapshot)
