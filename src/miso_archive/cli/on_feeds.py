@@ -1,12 +1,12 @@
 """The option by which commands are told of which feeds: ``--feed``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter, Token
 
-from miso_archive.feeds import ALL, FEEDS
+from miso_archive.feeds import ALL, FEEDS, FeedChoice
 from miso_archive.feeds.feed import Feed
 from miso_archive.text import shown
 
@@ -14,11 +14,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     _Name: TypeAlias = str
-    _NameOrAll: TypeAlias = str
 else:
     # What --help shows as choices.
     _Name = Literal[tuple(FEEDS)]
-    _NameOrAll = Literal[(*FEEDS, ALL)]
 
 
 def _one(_kind: object, tokens: Sequence[Token]) -> str:
@@ -29,12 +27,18 @@ def _one(_kind: object, tokens: Sequence[Token]) -> str:
     return name
 
 
-def _several(_kind: object, tokens: Sequence[Token]) -> tuple[str, ...]:
-    """Read feeds that are listed with commas, with blanks, or one by one; ``all`` is every one."""
+def listed(tokens: Sequence[Token], known: Collection[str], wrong: str) -> list[str]:
+    """Read names that are listed with commas, with blanks, or one by one; ``wrong`` is what is said of others."""
     names = [name for token in tokens for part in token.value.split(",") if (name := part.strip())]
     for name in names:
-        if name not in {*FEEDS, ALL}:
-            raise ValueError(f"{shown(name)} is no feed: it is one of {', '.join(FEEDS)}, or {ALL}")
+        if name not in known:
+            raise ValueError(f"{shown(name)} {wrong}")
+    return names
+
+
+def _several(_kind: object, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """Read feeds; ``all`` is every one."""
+    names = listed(tokens, {*FEEDS, ALL}, f"is no feed: it is one of {', '.join(FEEDS)}, or {ALL}")
     return tuple(name for name in FEEDS if name in names or ALL in names)
 
 
@@ -50,7 +54,7 @@ def _typed(names: tuple[str, ...] | None) -> str | None:
 
 OneFeed = Annotated[_Name, Parameter(name="--feed", converter=_one)]
 Feeds = Annotated[
-    tuple[_NameOrAll, ...],
+    tuple[FeedChoice, ...],
     Parameter(
         name="--feed",
         consume_multiple=True,

@@ -9,13 +9,12 @@ import polars as pl
 from cyclopts import Parameter, Token
 
 from miso_archive.cli.on_archive import Where, opened, progress_bar, told_wrong_bounds
-from miso_archive.cli.on_feeds import OneFeed
+from miso_archive.cli.on_feeds import OneFeed, listed
 from miso_archive.cli.output import File, Format, Output
 from miso_archive.cli.streams import tell
 from miso_archive.feeds.columns import SNAPSHOTS_TABLE
 from miso_archive.reading.scan import scan
 from miso_archive.settings.options import UsageError
-from miso_archive.text import shown
 
 Source = Literal["live", "next_day_report", "day_ahead_report"]
 
@@ -28,14 +27,10 @@ _NOT_SHOWN: Final = frozenset(
 
 
 def _sources_named(_kind: object, tokens: Sequence[Token]) -> tuple[Source, ...]:
-    """Read sources that are listed with commas, with blanks, or one by one."""
     known = get_args(Source)
-    names = [name for token in tokens for part in token.value.split(",") if (name := part.strip())]
+    names = listed(tokens, known, f"is none of {', '.join(known)}")
     if not names:
         raise ValueError(f"it names none of {', '.join(known)}")
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{shown(name)} is none of {', '.join(known)}")
     return tuple(name for name in known if name in names)
 
 
