@@ -15,10 +15,11 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_day, given_now
 from miso_archive.intervals.market_days import ONE_DAY, days_between, month_end, open_day
-from miso_archive.reading.fetch_times import fetch_times_of_raw
+from miso_archive.reading.fetch_times import FETCH_TIMES, fetch_times_of_raw, known_of
 from miso_archive.reading.one_pass import Progress, Reading
 from miso_archive.reading.shared import days_beside
 from miso_archive.store.address import ArchiveAddress, open_to_read
+from miso_archive.store.fetched import Fetched
 from miso_archive.store.layout import curated_key
 from miso_archive.store.listing import Listing, list_snapshots, market_days
 from miso_archive.store.months import VERSION, Compacted, months_of
@@ -145,7 +146,7 @@ class _Month:
         if not has_bodies and not any(self._standing.values()):
             return None
         digest = _digest(listing, beside)
-        [standing, *others] = self._standing.values()
+        [standing, *others, times] = self._standing.values()
         if (
             standing is not None
             and all(other == standing for other in others)
@@ -154,19 +155,22 @@ class _Month:
             and not standing.skipped
             and (standing.objects, standing.through) == (digest, self._days[-1])
         ):
-            return self._result(standing, written=False)
+            if times != standing:  # as in a month compacted before there were any: no body is read for them
+                self._replace(FETCH_TIMES_TABLE, standing, self._fetch_times(self._fetched()))
+            return self._result(standing, written=times != standing)
         return self._write(digest, progress)
 
     def _write(self, digest: str, progress: Progress | None) -> CompactedMonth:
+        fetched = self._fetched()
         reading = Reading(self._store, SNAPSHOTS_TABLE, feed=self._feed, progress=progress)
         tables = tables_of(self._feed)
-        read = list(reading.tables(self._days, tables))
+        read = list(reading.tables(self._days, tables, fetched=fetched))
         frames = {
             table: pl.concat([schema_of(self._feed, table).to_frame(), *(batch[table] for batch in read)])
             for table in tables
         }
         self._refuse_to_shrink(frames)
-        frames[FETCH_TIMES_TABLE] = self._fetch_times()
+        frames[FETCH_TIMES_TABLE] = self._fetch_times(fetched)
         compacted = Compacted(
             version=VERSION,
             first=self._days[0],
@@ -178,8 +182,11 @@ class _Month:
         )
         stale = [table for table, standing in self._standing.items() if standing != compacted]
         for table in stale:
-            self._store.replace(self._keys[table], compacted.as_parquet(self._feed, table, frames[table]))
+            self._replace(table, compacted, frames[table])
         return self._result(compacted, written=bool(stale))
+
+    def _replace(self, table: str, compacted: Compacted, rows: pl.DataFrame) -> None:
+        self._store.replace(self._keys[table], compacted.as_parquet(self._feed, table, rows))
 
     def _refuse_what_cannot_be_read(self) -> None:
         """Refuse to put anything in place of a file that may be whole, as one in an archive storage class is."""
@@ -191,11 +198,14 @@ class _Month:
                 )
                 raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 
-    def _fetch_times(self) -> pl.DataFrame:
-        """Return when each snapshot was fetched; what stands compacted is not asked again."""
+    def _fetched(self) -> Fetched:
+        """Return who tells when bodies were fetched: what stands compacted is not asked again."""
         file, standing = self._files[FETCH_TIMES_TABLE], self._standing[FETCH_TIMES_TABLE]
-        known = pl.read_parquet(file) if isinstance(file, bytes) and standing is not None else None
-        return fetch_times_of_raw(self._store, self._feed, self._days, known)
+        known = pl.read_parquet(file) if isinstance(file, bytes) and standing is not None else FETCH_TIMES.to_frame()
+        return Fetched(self._store, known_of(known))
+
+    def _fetch_times(self, fetched: Fetched) -> pl.DataFrame:
+        return fetch_times_of_raw(self._store, self._feed, self._days, fetched)
 
     def _refuse_to_shrink(self, frames: Mapping[str, pl.DataFrame]) -> None:
         """Refuse to put less in place of more: what raw objects no longer give, the compacted month still does."""

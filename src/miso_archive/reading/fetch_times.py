@@ -13,12 +13,14 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days
 from miso_archive.reading.one_pass import Reading
 from miso_archive.store.address import ArchiveAddress, open_to_read
+from miso_archive.store.fetched import Fetched
 from miso_archive.store.listing import list_snapshots
 from miso_archive.store.store import Store
 
 FETCH_TIMES: Final = schema_of(RESERVE, FETCH_TIMES_TABLE)
 """The same of every feed."""
 
+_PROVENANCE: Final = "%Y-%m-%dT%H:%M:%SZ"
 _LAG: Final = ((pl.col("fetched_at") - pl.col("interval_end")).dt.total_seconds() / 60).alias("lag_minutes")
 
 
@@ -47,23 +49,23 @@ def fetch_times(
     days, found = Days.of(start, end), feed_given(feed)
     store = open_to_read(archive)
     frames = [
-        fetch_times_of_raw(store, found, asked) if compacted is None else compacted.collect()
+        fetch_times_of_raw(store, found, asked, Fetched(store)) if compacted is None else compacted.collect()
         for asked, compacted in Reading(store, FETCH_TIMES_TABLE, feed=found).stretches(days)
     ]
     return pl.concat([FETCH_TIMES.to_frame(), *frames])
 
 
-def fetch_times_of_raw(
-    store: Store, feed: Feed, days: Sequence[date], known: pl.DataFrame | None = None
-) -> pl.DataFrame:
-    """Ask of each raw object of some market days when it was fetched; what is ``known`` is not asked again."""
-    listed = list_snapshots(store, feed, days).snapshots
-    told = (FETCH_TIMES.to_frame() if known is None else known).select("object_key", "fetched_at")
-    rows = listed.join(told, on="object_key", how="left", maintain_order="left")
-    unknown = rows["fetched_at"].is_null()
-    asked = pl.Series(store.fetched_at(rows["object_key"].filter(unknown).to_list()), dtype=pl.String)
-    times = asked.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False, time_zone="UTC").cast(TIME)
-    fetched_at = rows["fetched_at"].scatter(unknown.arg_true(), times)
+def known_of(times: pl.DataFrame) -> dict[str, str]:
+    """Return of a frame of fetch times what each object's provenance said, as far as it was read."""
+    fetched_at = pl.col("fetched_at").dt.convert_time_zone("UTC").dt.to_string(_PROVENANCE)
+    return dict(times.drop_nulls("fetched_at").select("object_key", fetched_at).iter_rows())
+
+
+def fetch_times_of_raw(store: Store, feed: Feed, days: Sequence[date], fetched: Fetched) -> pl.DataFrame:
+    """Tell of each raw object of some market days when it was fetched."""
+    rows = list_snapshots(store, feed, days, fetched=fetched).snapshots
+    told = pl.Series("fetched_at", fetched.at(rows["object_key"].to_list()), pl.String)
+    fetched_at = told.str.to_datetime(_PROVENANCE, strict=False, time_zone="UTC").cast(TIME)
     return (
         rows.with_columns(fetched_at, MARKET_DAY, INTERVAL_START)
         .with_columns(_LAG)

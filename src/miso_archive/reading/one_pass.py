@@ -18,6 +18,7 @@ from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import ONE_DAY, days_between, market_day, month_end
 from miso_archive.reading.decode import Decoded, Decoder
 from miso_archive.reading.shared import Shared, days_beside
+from miso_archive.store.fetched import Fetched
 from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import curated_key
 from miso_archive.store.listing import list_snapshots, market_days
@@ -92,7 +93,9 @@ class Reading:
             found = list(dict.fromkeys(month_of[day] for day in asked)) if is_compacted else []
             yield asked, self._from_compacted(found, asked) if is_compacted else None
 
-    def tables(self, days: Sequence[date], names: Collection[str]) -> Iterator[dict[str, pl.DataFrame]]:
+    def tables(
+        self, days: Sequence[date], names: Collection[str], *, fetched: Fetched | None = None
+    ) -> Iterator[dict[str, pl.DataFrame]]:
         """Yield tables of some market days as their raw objects have them, batch after batch.
 
         Rows that name an interval of their own are of its market day, whatever day their body is of.
@@ -105,7 +108,7 @@ class Reading:
             asked = pl.col("market_day").is_in(days)
             return {name: frame.filter(asked) for name, frame in frames.items()} if beside else frames
 
-        for decoded in self.raw(days, names, beside=beside):
+        for decoded in self.raw(days, names, beside=beside, fetched=fetched):
             yield of_days(
                 {name: shared[name].settle(decoded) if name in shared else decoded.frames[name] for name in names}
             )
@@ -124,7 +127,13 @@ class Reading:
         )
 
     def raw(
-        self, days: Sequence[date], names: Collection[str], *, seen: Seen | None = None, beside: Sequence[date] = ()
+        self,
+        days: Sequence[date],
+        names: Collection[str],
+        *,
+        seen: Seen | None = None,
+        beside: Sequence[date] = (),
+        fetched: Fetched | None = None,
     ) -> Iterator[Decoded]:
         """Yield what the raw objects of some market days hold, batch after batch; a body that can be read is seen.
 
@@ -135,7 +144,8 @@ class Reading:
         with ThreadPoolExecutor(1) as thread:
             decoder, pending = Decoder(self.feed, names), deque[Future[Decoded]]()
             for start in range(0, len(days), _DAYS_LISTED_TOGETHER):
-                listing = list_snapshots(self.store, self.feed, days[start : start + _DAYS_LISTED_TOGETHER])
+                together = days[start : start + _DAYS_LISTED_TOGETHER]
+                listing = list_snapshots(self.store, self.feed, together, fetched=fetched)
                 self._skip(listing.foreign, told)
                 for objects, bodies in self._batches(listing.snapshots, seen, told):
                     pending.append(thread.submit(decoder.decode, objects, bodies))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import ONE_DAY, day_named
+from miso_archive.store.fetched import Fetched
 from miso_archive.store.layout import (
     is_refused_body,
     is_revision,
@@ -70,18 +71,20 @@ def count_refused(store: Store, feed: Feed, days: Sequence[date]) -> list[int]:
     return [sum(map(is_refused_body, names)) for names in folders]
 
 
-def list_snapshots(store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True) -> Listing:
+def list_snapshots(
+    store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True, fetched: Fetched | None = None
+) -> Listing:
     """List the snapshots of these market days: their own folders, and the 00:00 of the folders after.
 
-    When each body was fetched is asked of the archive where an interval has several; not unless ``ordered``, which
-    leaves them, and their revisions, in the order of their names.
+    When each body was fetched is asked of the archive, or of what ``fetched`` knows, where an interval has several; not
+    unless ``ordered``, which leaves them, and their revisions, in the order of their names.
     """
-    snapshots, foreign = find_snapshots(store, feed, days, ordered=ordered)
+    snapshots, foreign = find_snapshots(store, feed, days, ordered=ordered, fetched=fetched)
     return Listing(snapshots.frame(), foreign)
 
 
 def find_snapshots(
-    store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True
+    store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True, fetched: Fetched | None = None
 ) -> "tuple[Snapshots, list[Unreadable]]":
     """Do as ``list_snapshots`` does, without a frame."""
     wanted = set(days)
@@ -100,7 +103,7 @@ def find_snapshots(
         if day - ONE_DAY not in wanted:
             found = [snapshot for snapshot in found if snapshot[0] > 0]
         listed.append(_Folder(day, f"{path}/{prefix}", found))
-    came = _came(store, listed) if ordered else {}
+    came = _came(fetched or Fetched(store), listed) if ordered else {}
     snapshots = Snapshots()
     for folder in listed:
         snapshots.add(folder, came)
@@ -166,7 +169,7 @@ def _is_single(folder: _Folder) -> bool:
     return len(dict(folder.found)) == len(folder.found)
 
 
-def _came(store: Store, listed: list[_Folder]) -> dict[str, str]:
+def _came(fetched: Fetched, listed: list[_Folder]) -> dict[str, str]:
     """Return when each body was fetched of the intervals that have several: all asked for at once."""
     keys: list[str] = []
     for folder in listed:
@@ -174,7 +177,7 @@ def _came(store: Store, listed: list[_Folder]) -> dict[str, str]:
             continue
         several = Counter(minute for minute, _ in folder.found)
         keys += [folder.stem + ending for minute, ending in folder.found if several[minute] > 1]
-    return dict(zip(keys, store.fetched_at(keys), strict=True)) if keys else {}
+    return dict(zip(keys, fetched.at(keys), strict=True))
 
 
 def _in_order(folder: _Folder, came: Mapping[str, str]) -> list[_Found]:
