@@ -8,15 +8,16 @@ by the constraints that bind; short-term reserve is dear in a zone whose reserve
 import math
 import random
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import orjson
 
+from miso_archive.contract.kinds import EST_CLOCK, MARKET_DAY, Kind
 from miso_archive.intervals.labels import EST, as_clock, as_period, as_ref_id, as_twelve_hours
-from miso_archive.intervals.market_days import INTERVALS_A_DAY, market_day
+from miso_archive.intervals.market_days import INTERVALS_A_DAY, hour_ending_of
 from miso_archive.simulate.market import interval_number, zone_cents
 
 HUBS: Final = (
@@ -88,15 +89,13 @@ def lmp_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
 def asm_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
     """Give the prices of ancillary services: of the interval, and day ahead of its hour."""
     number = interval_number(interval_end)
-    day = market_day(interval_end)
-    hour = number % INTERVALS_A_DAY // _AN_HOUR + 1
     binding = zone_cents(number, seed)
     real_time = _zones(seed, number, {zone: binding.get(zone, 0) + revision for zone in _ZONES})
     ahead = _zones(seed + 1, number // _AN_HOUR, dict.fromkeys(_ZONES, 20))
-    times = {"RefId": as_ref_id(interval_end), "MktDay": f"{day:%m-%d-%Y}"}
+    times = {"RefId": as_ref_id(interval_end), "MktDay": _spelled(MARKET_DAY, interval_end)}
     markets = {
         "RealTimeMCP": {"HourAndMin": as_clock(interval_end), "Zone": real_time},
-        "DayAheadMCP": {"HourEnding": str(hour), "Zone": ahead},
+        "DayAheadMCP": {"HourEnding": str(hour_ending_of(interval_end)), "Zone": ahead},
     }
     return orjson.dumps({"MCPData": times | markets})
 
@@ -104,8 +103,7 @@ def asm_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
 def fuel_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
     """Give the fuels of an interval; with imports they add up to the demand."""
     fuels = fuels_of(interval_number(interval_end), seed, revision)
-    local = interval_end.astimezone(EST)
-    stamp = f"{local:%Y-%m-%d} {as_twelve_hours(local)}"
+    stamp = _spelled(EST_CLOCK, interval_end)
     rows = [
         {"INTERVALEST": stamp, "CATEGORY": fuel, "ACT": str(output), "FUEL_CATEGORY": f"{fuel}  ({output:,} MW)"}
         for fuel, output in fuels.items()
@@ -227,6 +225,11 @@ def _zones(seed: int, number: int, short_term_cents: Mapping[int, int]) -> list[
     return [
         {"number": str(zone)} | prices | {"StrMcp": _money(short_term)} for zone, short_term in short_term_cents.items()
     ]
+
+
+def _spelled(kind: Kind, time: datetime) -> str:
+    """Spell a time as a kind of value that tells of one does."""
+    return cast("Callable[[datetime], str]", kind.spell)(time)
 
 
 def _money(cents: int) -> str:
