@@ -75,7 +75,7 @@ class Show:
                     _emit(event)
 
     def shown(self, verdict: Verdict, stored: Stored) -> None:
-        """Publish a stored snapshot: the event, its binding constraints as a table, and a link to its object."""
+        """Publish a stored snapshot: the event, its rows as a table, and a link to its object."""
         snapshot = verdict.snapshot
         if snapshot is None or self.archive is None:
             return
@@ -85,7 +85,7 @@ class Show:
         scope = self.feed.scope(self.settings.environment)
         with harmless("event of the stored snapshot"):
             _emit(stored_event(self.feed, self.settings.environment, snapshot, stored))
-        with harmless("table of binding constraints"), _ONE_AT_A_TIME:
+        with harmless("table of rows"), _ONE_AT_A_TIME:
             create_table_artifact(
                 key=rows_key(self.feed, scope),
                 table=rows_shown(self.feed, snapshot),
@@ -120,10 +120,10 @@ class Show:
         hour = newest.interval_end.replace(minute=0)
         over = sum(end <= hour for end in ends)
         read = self.named(read_hours_over)
-        binding = read(self.feed, store, store.location, keys[:over], hour) if over else []
-        binding += _binding_in(self.feed, store, keys[over:])
+        counts = read(self.feed, store, store.location, keys[:over], hour) if over else []
+        counts += _counts_in(self.feed, store, keys[over:])
         scope = self.feed.scope(self.settings.environment)
-        markdown = coverage_markdown(scope, day, zip(ends, binding, strict=True), can_be_quiet=can_be_quiet)
+        markdown = coverage_markdown(scope, day, zip(ends, counts, strict=True), can_be_quiet=can_be_quiet)
         with _ONE_AT_A_TIME:
             create_markdown_artifact(
                 key=f"coverage-{scope}", markdown=markdown, description=f"Intervals collected of market day {day}"
@@ -145,15 +145,15 @@ def read_hours_over(
     keys: list[str],
     until: datetime,  # noqa: ARG001 - for the name
 ) -> list[int | None]:
-    """Return how many constraints bind in each archived body; None where it cannot be read."""
-    return _binding_in(feed, store, keys)
+    """Return how many rows each archived body has; None where it cannot be read."""
+    return _counts_in(feed, store, keys)
 
 
-def _binding_in(feed: Feed, store: Store, keys: list[str]) -> list[int | None]:
-    return [_binding(feed, data) for data in store.read(keys)]
+def _counts_in(feed: Feed, store: Store, keys: list[str]) -> list[int | None]:
+    return [_count(feed, data) for data in store.read(keys)]
 
 
-def _binding(feed: Feed, data: bytes | OSError) -> int | None:
+def _count(feed: Feed, data: bytes | OSError) -> int | None:
     try:
         snapshot = feed.examine(unzipped(data)).snapshot
     except (zlib.error, OSError):

@@ -1,4 +1,4 @@
-"""What a person sees of a run: its name, why it failed, what binds, the day's coverage, what alerts are told. Pure."""
+"""What a person sees of a run: its name, why it failed, its rows, the day's coverage, what alerts are told. Pure."""
 
 import re
 import shlex
@@ -206,28 +206,28 @@ def coverage_markdown(
     Args:
         scope: The environment that collects, and the feed.
         day: The market day (EST).
-        bodies: The archived bodies: the end of the interval, aware, and how many constraints bind; None where the body
+        bodies: The archived bodies: the end of the interval, aware, and how many rows there are; None where the body
             cannot be read. Of several of one interval the last readable one counts; those of other days and those off
             the five-minute grid count for nothing.
         can_be_quiet: Whether the feed can.
     """
-    binding = {
+    counts = {
         _number(end): count
         for end, count in bodies
         if count is not None and market_day(end) == day and is_on_grid(end.astimezone(EST))
     }
-    so_far = max(binding, default=0)
-    missing = _ranges(sorted(set(range(1, so_far + 1)) - set(binding)))
-    until = f"until {_label(so_far)}" if binding else "yet"
-    quiet = sum(count == 0 for count in binding.values())
+    so_far = max(counts, default=0)
+    missing = _ranges(sorted(set(range(1, so_far + 1)) - set(counts)))
+    until = f"until {_label(so_far)}" if counts else "yet"
+    quiet = sum(count == 0 for count in counts.values())
     lines = [
         f"## Market day {day} ({scope})",
         "",
-        f"**{len(binding)} of {so_far}** intervals collected {until}, {so_far - len(binding)} missing.",
+        f"**{len(counts)} of {so_far}** intervals collected {until}, {so_far - len(counts)} missing.",
         "",
     ]
     if can_be_quiet:
-        lines += [f"Of those collected **{quiet}** are quiet, and in **{len(binding) - quiet}** something binds.", ""]
+        lines += [f"Of those collected **{quiet}** are quiet, and in **{len(counts) - quiet}** something binds.", ""]
     if missing:
         lines += ["| Missing intervals, by their ends (EST) | How many |", "|---|---:|"]
         lines += [f"| {_told_range(first, last)} | {last - first + 1} |" for first, last in missing[-_MOST_RANGES:]]
