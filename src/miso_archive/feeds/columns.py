@@ -76,6 +76,8 @@ _OF_AN_HOUR: Final = {
     "market_day": "The market day (EST) of the hour.",
     "interval_start": "Where the hour begins.",
     "interval_end": "Where the hour ends: hour 17 at 17:00, as labels name ends **[inferred]**.",
+    "ref_id": "The label of the row's body: of five minutes, not of the hour.",
+    "revision": "Among the bodies of its body's label, not of the hour: 0 for the one fetched first, 1 for the next.",
     "is_latest": "Whether no later readable body is archived of the hour: its last one counts.",
 }
 """What columns mean in a table whose rows are of an hour of the market day."""
@@ -83,6 +85,8 @@ _OF_AN_HOUR: Final = {
 _OF_THEIR_OWN: Final = {
     "interval_end": "Where they end, as the row says: a body's rows may be of several intervals, up to a market day"
     " from its label.",
+    "ref_id": "The label of the row's body, which may be of another interval than the row.",
+    "revision": "Among the bodies of its body's label, not of the row's interval: 0 for the one fetched first.",
     "is_latest": "Whether no later readable body has the row of the interval: the last one that has it counts.",
 }
 """What columns mean in a table whose rows name intervals of their own."""
@@ -188,14 +192,11 @@ def table_given(feed: Feed, table: str | None) -> Table:
     raise WrongTableError(f"the tables of {feed.name} are {names}, not {shown(str(table))}")
 
 
-CONSTRAINT_COLUMNS: Final = columns_of(RESERVE, "constraints")
+CONSTRAINTS: Final = schema_of(RESERVE, "constraints")
 """One row a binding constraint. A live row has four fields: what it does not carry is null."""
 
-SNAPSHOT_COLUMNS: Final = columns_of(RESERVE, SNAPSHOTS_TABLE)
-"""One row a snapshot, quiet ones included."""
-
-CONSTRAINTS: Final = schema_of(RESERVE, "constraints")
 SNAPSHOTS: Final = schema_of(RESERVE, SNAPSHOTS_TABLE)
+"""One row a snapshot, quiet ones included."""
 
 COVERAGE_COLUMNS: Final = (
     Column("market_day", pl.Date(), "", "The market day (EST)."),

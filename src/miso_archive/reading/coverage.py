@@ -47,7 +47,7 @@ def coverage(  # noqa: PLR0913 - all but the archive by keyword, with a default
         feed: The feed's name.
 
     Returns:
-        A frame with the columns of ``feeds.columns.COVERAGE``. A market day has 288 intervals, also on the
+        A frame with the columns of ``feeds.columns.coverage_of(feed)``. A market day has 288 intervals, also on the
         days on which US clocks change.
 
     Raises:
