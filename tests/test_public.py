@@ -16,7 +16,8 @@ import pytest
 
 import miso_archive as mr
 from miso_archive.feeds import FEEDS
-from miso_archive.feeds.columns import schema_of, tables_of
+from miso_archive.feeds.columns import WrongTableError, schema_of, table_given, tables_of
+from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.simulate.archive import write_archive
 from miso_archive.store.folder import Folder
 from miso_archive.store.store import ArchiveError
@@ -162,8 +163,10 @@ class TestFeeds:
     def test_what_is_no_table_is_told(self, given: object, archive: Path) -> None:
         """A table is one of the feed's, or its snapshots."""
         table: Any = given
-        with pytest.raises(ValueError, match=r"^the tables of fuel_mix are fuels, snapshots, not "):
+        with pytest.raises(WrongTableError, match=r"^the tables of fuel_mix are fuels, snapshots, not "):
             mr.scan(archive, "fuel_mix", table)
+        with pytest.raises(WrongTableError, match=r"^the tables of fuel_mix are fuels, not "):
+            table_given(FUEL_MIX, table)
 
     @pytest.mark.parametrize("name", FEEDS)
     def test_its_name_and_itself_are_one(self, name: str, tmp_path: Path) -> None:

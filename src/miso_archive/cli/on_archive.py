@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from miso_archive.feeds.columns import WrongTableError
 from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.reading.scan import WrongSourcesError
@@ -30,12 +31,12 @@ def opened(settings: ArchiveSettings | None, start: str | None, end: str | None)
 
 @contextmanager
 def told_wrong_bounds() -> Iterator[None]:
-    """Say of wrong market days or sources that they are wrong usage."""
+    """Say of wrong market days, sources or tables that they are wrong usage."""
     try:
         yield
     except WrongDaysError as error:
         raise UsageError(error.as_option) from error
-    except WrongSourcesError as error:
+    except (WrongSourcesError, WrongTableError) as error:
         raise UsageError(str(error)) from error
 
 

@@ -1,6 +1,6 @@
 """The columns of the reader's frames: names, types, units, meaning. Raw and compacted archives give the same."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
@@ -185,11 +185,23 @@ def table_given(feed: Feed, table: str | None) -> Table:
     Raises:
         WrongTableError: There is none of this name.
     """
-    for found in feed.contract.tables:
-        if table in {None, found.name}:
-            return found
-    names = ", ".join(one.name for one in feed.contract.tables)
-    raise WrongTableError(f"the tables of {feed.name} are {names}, not {shown(str(table))}")
+    tables = {found.name: found for found in feed.contract.tables}
+    return tables[_given(feed, table, tuple(tables))]
+
+
+def frame_given(feed: Feed, table: str | None) -> str:
+    """Return the name of one of a feed's frames, ``snapshots`` included; the first when none is given.
+
+    Raises:
+        WrongTableError: There is none of this name.
+    """
+    return _given(feed, table, tables_of(feed))
+
+
+def _given(feed: Feed, table: str | None, known: Sequence[str]) -> str:
+    if table is not None and table not in known:
+        raise WrongTableError(f"the tables of {feed.name} are {', '.join(known)}, not {shown(str(table))}")
+    return known[0] if table is None else table
 
 
 CONSTRAINTS: Final = schema_of(RESERVE, "constraints")

@@ -9,7 +9,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from miso_archive.feeds import feed_given
-from miso_archive.feeds.columns import DAY_AHEAD_REPORT, LIVE, NEXT_DAY_REPORT, schema_of, tables_of
+from miso_archive.feeds.columns import DAY_AHEAD_REPORT, LIVE, NEXT_DAY_REPORT, frame_given, schema_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Day, Days
 from miso_archive.reading.one_pass import Progress, Reading
@@ -31,7 +31,7 @@ warnings.simplefilter("always", SkippedObjectsWarning, append=True)
 
 
 class WrongSourcesError(ValueError):
-    """The sources or the table to scan are not known, or do not go together."""
+    """The sources to scan are not known, or do not go together."""
 
 
 def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a default
@@ -143,16 +143,9 @@ def scan(  # noqa: PLR0913 - likewise
     """
     found = feed_given(feed)
     asked = _Asked(
-        _table_given(found, table), Days.of(start, end), _known(sources), latest_only=latest_only, strict=strict
+        frame_given(found, table), Days.of(start, end), _known(sources), latest_only=latest_only, strict=strict
     )
     return _scan(archive, found, asked, progress)
-
-
-def _table_given(feed: Feed, table: str | None) -> str:
-    known = tables_of(feed)
-    if table is not None and table not in known:
-        raise WrongSourcesError(f"the tables of {feed.name} are {', '.join(known)}, not {shown(table)}")
-    return table or known[0]
 
 
 def warn_of_skipped(skipped: list[Unreadable], location: str) -> None:
