@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miso_archive.contract.findings import MOST_FINDINGS
@@ -145,6 +145,7 @@ class TestRows:
 
 @pytest.mark.slow("tries many bodies")
 @each_feed
+@settings(max_examples=25)
 @given(data=st.data())
 def test_any_body_gets_a_verdict(feed: Feed, data: st.DataObject) -> None:
     """Whatever is changed in a recorded body, or lost of its bytes, is accepted or refused in plain words."""

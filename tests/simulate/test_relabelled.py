@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miso_archive.contract.kinds import Kind
@@ -66,6 +66,7 @@ def recorded_as(folder: Path, change: Callable[[Any], None], feed: Feed) -> Feed
 
 
 @pytest.mark.parametrize("field", telling().values(), ids=list(telling()))
+@settings(max_examples=25)
 @given(end=ends)
 def test_what_says_the_interval_again_can_be_written(field: Published, end: datetime) -> None:
     """A time that a kind spells is read as the same interval."""
@@ -76,6 +77,7 @@ def test_what_says_the_interval_again_can_be_written(field: Published, end: date
 
 
 @each_feed
+@settings(max_examples=25)
 @given(end=ends, seed=st.integers(0, 2**31), revision=st.integers(0, 9))
 def test_a_recorded_body_is_moved_to_any_interval(feed: Feed, end: datetime, seed: int, revision: int) -> None:
     """It is taken without a warning, under the label asked for, with as many rows; its times have moved with it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miso_archive.feeds import FEEDS
@@ -43,6 +43,7 @@ def figures(end: datetime, seed: int) -> dict[str, float]:
 
 
 @each_feed
+@settings(max_examples=25)
 @given(end=ends, seed=seeds, revision=st.integers(0, 9))
 def test_every_body_is_accepted(feed: Feed, end: datetime, seed: int, revision: int) -> None:
     """No body has a reason or a warning, and its label is that of the interval, ahead by the feed's lead."""
@@ -52,6 +53,7 @@ def test_every_body_is_accepted(feed: Feed, end: datetime, seed: int, revision: 
 
 
 @each_feed
+@settings(max_examples=10)
 @given(end=ends, seed=seeds)
 def test_the_same_seed_gives_the_same_bytes(feed: Feed, end: datetime, seed: int) -> None:
     """A body depends on its interval, the seed and the revision alone; each revision is another body."""
