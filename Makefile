@@ -7,6 +7,7 @@ LOWEST_TESTS := $(addprefix tests/,contract/test_examine.py contract/test_findin
 	settings/test_options.py settings/test_kafka_address.py store/test_listing.py store/test_archive.py \
 	store/test_s3_configuration.py store/test_storage_class.py reading/test_decode.py reading/test_scan.py \
 	reading/test_scans_meet.py reading/compaction/test_same_rows.py reports analysis/test_shadow_prices.py \
+	feeds/test_contracts.py reading/test_feeds.py::test_the_recorded_bodies_give_their_figures \
 	collecting/test_announce.py::TestMessage collecting/test_registry.py)
 DATA ?= data
 SIMULATED ?= simulated
