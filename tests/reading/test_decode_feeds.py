@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
@@ -19,11 +19,13 @@ from miso_archive.intervals.market_days import is_market_day_of
 from miso_archive.reading.decode import Decoder
 from miso_archive.reading.shared import Shared
 from tests.feeds.made_up import REGIONAL_DEMAND
-from tests.feeds.near import VALUES, bodies
+from tests.feeds.near import VALUES, bodies, within
 from tests.feeds.recorded import payload_of, rows_in, spelled
 from tests.reading.held import held
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from miso_archive.feeds.feed import Feed
     from miso_archive.reading.decode import Decoded
 
@@ -119,6 +121,31 @@ def test_what_no_feed_has_yet_is_read_as_the_contract_reads_it(
     )
     shares = held(feed, [body] * AROUND, feed.examine(body).interval_end).frames["shares"]
     assert shares.select("share", "day").row(0) == (0.5, date(2026, 10, 2))
+
+
+CHANGES: dict[str, tuple[type[dict[str, Any] | list[Any]], Callable[[Any, Any], object]]] = {
+    "a field gone": (dict, lambda row, key: row.pop(key)),
+    "a field null": (dict, lambda row, key: row.update({key: None})),
+    "a field in lower case": (dict, lambda row, key: row.update({key.lower(): row.pop(key)})),
+    "a row gone": (list, lambda rows, number: rows.pop(number)),
+    "a row null": (list, lambda rows, number: rows.insert(number, None)),
+    "a row twice": (list, lambda rows, number: rows.append(rows[number])),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@each_feed
+def test_each_change_is_read_as_the_contract_reads_it(feed: Feed, change: str) -> None:
+    """Whatever is gone, null, twice or spelled otherwise in one place of a body, it is read as it is alone."""
+    kind, made = CHANGES[change]
+    found = [spelled(payload_of(feed))] * AROUND
+    for place, part in enumerate(within(payload_of(feed))):
+        for at in (part if isinstance(part, dict) else range(len(part))) if isinstance(part, kind) else ():
+            payload = payload_of(feed)
+            made(list(within(payload))[place], at)
+            found.append(spelled(payload))
+    assert len(found) > AROUND
+    hold(feed, found)
 
 
 class TestHours:
