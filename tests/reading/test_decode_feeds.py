@@ -127,7 +127,7 @@ CHANGES: dict[str, tuple[type[dict[str, Any] | list[Any]], Callable[[Any, Any], 
     "a field gone": (dict, lambda row, key: row.pop(key)),
     "a field null": (dict, lambda row, key: row.update({key: None})),
     "a field in lower case": (dict, lambda row, key: row.update({key.lower(): row.pop(key)})),
-    "a row gone": (list, lambda rows, number: rows.pop(number)),
+    "rows gone": (list, lambda rows, number: rows.__delitem__(slice(number, None))),
     "a row null": (list, lambda rows, number: rows.insert(number, None)),
     "a row twice": (list, lambda rows, number: rows.append(rows[number])),
 }
