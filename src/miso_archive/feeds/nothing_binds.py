@@ -3,13 +3,13 @@
 import operator
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from miso_archive.contract.findings import RefusalCode, WarningCode
 from miso_archive.contract.kinds import PERIOD
-from miso_archive.contract.rows import Placeholder, Row, published
+from miso_archive.contract.rows import Placeholder, Row, fields_of, published
 
 PLACEHOLDER_NAMES: Final = frozenset({"none", "none - none"})
 """What the placeholder is named, in lower case."""
@@ -51,3 +51,9 @@ NOTHING_BINDS: Final = Placeholder(
     beside_rows=WarningCode.PLACEHOLDER_BESIDE_CONSTRAINTS,
     beside_message="says that nothing binds, beside binding constraints",
 )
+
+
+def nothing_binds(row: type[Row]) -> Placeholder:
+    """Return the same row for a feed of which too few were seen to say what else it has: it may lack all but these."""
+    keys = {field.key for field in fields_of(row).values()}
+    return replace(NOTHING_BINDS, may_lack=frozenset(keys - {"Name", "Period", "Price"}))

@@ -1,33 +1,29 @@
 """MISO's binding subregional constraints, real time (quiet bodies seen 2026-10-02; a binding one is unseen).
 
 What a binding row holds is **[inferred]** from MISO's reports of these constraints. Reserve may bind on the same
-element where this feed says that nothing binds: they are different constraints.
+element where this feed says that nothing binds: they are different constraints. Of the row that says so no more is
+asked than name, period and price, whatever else the seen ones have.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from miso_archive.contract.findings import RefusalCode
-from miso_archive.contract.kinds import AMOUNT, TEXT, optional
+from miso_archive.contract.kinds import TEXT, optional
 from miso_archive.contract.rows import Contract, Parsed, Table, published
 from miso_archive.feeds.constraint_name import ELEMENT_PARTS, parse_element
 from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.nothing_binds import NOTHING_BINDS
-from miso_archive.feeds.transmission import TransmissionConstraint
+from miso_archive.feeds.nothing_binds import nothing_binds
+from miso_archive.feeds.transmission import TransmissionConstraint, break_point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubregionalConstraint(TransmissionConstraint):
     """One binding constraint, its curve of up to four break points, and the operator's reason, free text."""
 
-    bp3: float | None = published(
-        "BP3", optional(AMOUNT), "The third break point, likewise.", bad=RefusalCode.BAD_BREAK_POINT
-    )
-    pc3: float | None = published("PC3", optional(AMOUNT), "Its price.", unit="$/MWh", bad=RefusalCode.BAD_BREAK_POINT)
-    bp4: float | None = published(
-        "BP4", optional(AMOUNT), "The fourth break point, likewise.", bad=RefusalCode.BAD_BREAK_POINT
-    )
-    pc4: float | None = published("PC4", optional(AMOUNT), "Its price.", unit="$/MWh", bad=RefusalCode.BAD_BREAK_POINT)
+    bp3: float | None = break_point("BP3", "The third break point, likewise.")
+    pc3: float | None = break_point("PC3", "Its price.", "$/MWh")
+    bp4: float | None = break_point("BP4", "The fourth break point, likewise.")
+    pc4: float | None = break_point("PC4", "Its price.", "$/MWh")
     reason: str | None = published("REASON", optional(TEXT), "Why it is overridden, free text.")
 
 
@@ -47,6 +43,6 @@ SUBREGIONAL: Final = Feed(
                 parsed=(Parsed(of="constraint_name", parse=parse_element, columns=ELEMENT_PARTS),),
             ),
         ),
-        quiet=NOTHING_BINDS,
+        quiet=nothing_binds(SubregionalConstraint),
     ),
 )

@@ -2,7 +2,8 @@
 
 Names are cut at 48 characters **[computed]**: MISO's reports have longer ones, join them by what they begin with. What
 a constraint without a curve of its own leaves empty is absent. That nothing binds is said by the row by which the other
-feeds of constraints say it **[inferred]**: such a body is unseen here.
+feeds of constraints say it **[inferred]**: such a body is unseen here, so no more is asked of it than name, period and
+price.
 """
 
 import operator
@@ -14,10 +15,11 @@ from miso_archive.contract.findings import RefusalCode
 from miso_archive.contract.kinds import AMOUNT, FLAG, PERIOD, TEXT, optional
 from miso_archive.contract.rows import Contract, Row, Table, published
 from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.nothing_binds import NOTHING_BINDS
+from miso_archive.feeds.nothing_binds import nothing_binds
 
 
-def _break_point(key: str, meaning: str, unit: str = "") -> Any:  # noqa: ANN401 - stands where the field's own type is declared
+def break_point(key: str, meaning: str, unit: str = "") -> Any:  # noqa: ANN401 - stands where the field's own type is declared
+    """Declare a break point of a constraint's curve, or its price."""
     return published(key, optional(AMOUNT), meaning, unit=unit, bad=RefusalCode.BAD_BREAK_POINT)
 
 
@@ -39,10 +41,10 @@ class TransmissionConstraint(Row):
     )
     override: bool | None = published("OVERRIDE", optional(FLAG), "`OVERRIDE`, 0 or 1.", bad=RefusalCode.BAD_OVERRIDE)
     curve_type: str | None = published("CURVETYPE", optional(TEXT), "`MW` or `PERCENT`, as published.")
-    bp1: float | None = _break_point("BP1", "The first break point, in MW or percent by `curve_type`.")
-    pc1: float | None = _break_point("PC1", "Its price.", "$/MWh")
-    bp2: float | None = _break_point("BP2", "The second break point, likewise.")
-    pc2: float | None = _break_point("PC2", "Its price.", "$/MWh")
+    bp1: float | None = break_point("BP1", "The first break point, in MW or percent by `curve_type`.")
+    pc1: float | None = break_point("PC1", "Its price.", "$/MWh")
+    bp2: float | None = break_point("BP2", "The second break point, likewise.")
+    pc2: float | None = break_point("PC2", "Its price.", "$/MWh")
 
 
 TRANSMISSION: Final = Feed(
@@ -54,6 +56,6 @@ TRANSMISSION: Final = Feed(
     contract=Contract(
         label="RefId",
         tables=(Table(name="constraints", at="Constraint", row=TransmissionConstraint),),
-        quiet=NOTHING_BINDS,
+        quiet=nothing_binds(TransmissionConstraint),
     ),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.feeds.odd.body import Change, Odd, json_of, put, whole
 from tests.feeds.recorded import QUIET_SUBREGIONAL
 
+_CURVE = ("BP1", "PC1", "BP2", "PC2", "BP3", "PC3", "BP4", "PC4")
+
 
 def _nothing(**fields: object) -> Change:
     def change(_: object) -> object:
@@ -94,7 +96,14 @@ BODIES = (
     Odd("in reserve's words", _nothing(Name="None - None", Price="0"), gives={"snapshots[0].quiet": True}),
     Odd("with a null for a price", _nothing(Price=None), gives={"snapshots[0].quiet": True}),
     Odd("with nulls for break points", _nothing(BP3=None, PC3=None), gives={"snapshots[0].quiet": True}),
-    Odd("without a break point", _nothing(BP3="absent"), ("missing_field Constraint[0].BP3",)),
+    Odd("without a break point", _nothing(BP3="absent"), gives={"snapshots[0].quiet": True}),
+    Odd(
+        "as reserve says it",
+        _nothing(**dict.fromkeys((*_CURVE, "OVERRIDE", "CURVETYPE", "REASON"), "absent")),
+        gives={"snapshots[0].quiet": True, "constraints": 0},
+    ),
+    Odd("with a break point of a word", _nothing(BP3="x"), gives={"snapshots[0].quiet": True}),
+    Odd("without its period", _nothing(Period="absent"), ("missing_field Constraint[0].Period",)),
     Odd(
         "of the interval before",
         _nothing(Period="2026-10-02T16:25:00"),

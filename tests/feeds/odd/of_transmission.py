@@ -167,7 +167,18 @@ BODIES = (
     Odd(
         "nothing binds, in reserve's words", _nothing(Name="None - None", Price=""), gives={"snapshots[0].quiet": True}
     ),
-    Odd("nothing binds, half a row", _nothing(OVERRIDE=None), ("missing_field Constraint[0].OVERRIDE",)),
+    Odd("nothing binds, half a row", _nothing(OVERRIDE=None), gives={"snapshots[0].quiet": True}),
+    Odd(
+        "nothing binds, and no more is said",
+        _nothing(**dict.fromkeys(_NOTHING.keys() - {"Name", "Period", "Price"})),
+        gives={"snapshots[0].quiet": True, "constraints": 0},
+    ),
+    Odd("nothing binds, without a period", _nothing(Period=None), ("missing_field Constraint[0].Period",)),
+    Odd(
+        "nothing binds, without a price",
+        _nothing(Price=None),
+        ("missing_field Constraint[0].Price",),
+    ),
     Odd("nothing binds at any time", _nothing(Period=""), ("empty_period Constraint[0].Period",)),
     Odd(
         "nothing binds, at a price",
