@@ -6,6 +6,7 @@ label bodies differ as the minute of the interchange moves: revisions are the ru
 unseen; ``-$1.20``, ``$-1.20`` and ``($1.20)`` are read **[inferred]**.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,15 +24,17 @@ _FIGURES: Final = {
     "scheduledimports(-)": "net_scheduled_interchange",
 }
 
+# Behind the beginning stands a unit; a further word, as in "Current Demand Response", makes another figure.
+_UNIT: Final = re.compile(r"(?:mwh?)?(?![^\W\d_])")
+
 
 def _figure(value: object) -> object:
     text = NAME.read(value)
     letters = "".join(str(text).split()).lower()
-    # Behind the beginning stands a unit; a further word, as in "Current Demand Response", makes another figure.
     known = (
         name
         for begins, name in _FIGURES.items()
-        if letters.startswith(begins) and not letters[len(begins) :][:1].isalpha()
+        if letters.startswith(begins) and _UNIT.match(letters, len(begins)) is not None
     )
     return next(known, text)
 

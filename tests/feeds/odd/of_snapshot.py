@@ -59,6 +59,24 @@ BODIES = (
         },
     ),
     Odd(
+        "units without parentheses",
+        put(
+            ("Peak Demand (MW)", "Peak Demand - MW"),
+            ("Current Demand (MW)", "Current Demand MW"),
+            ("Cost ($/MWh)", "Cost $/MWh"),
+            ("(\\u002B) (MW)", "(+) MW"),
+        ),
+        gives={
+            "figures[0].figure": "forecast_peak_demand",
+            "figures[1].figure": "current_demand",
+            "figures[2].figure": "marginal_energy_cost",
+            "figures[3].figure": "net_scheduled_interchange",
+        },
+    ),
+    Odd("a unit at once", put(("Current Demand (MW)", "CurrentDemandMWh")), gives={"figures[1].value": 83808.0}),
+    Odd("a demand in response", put(("Current Demand (MW)", "Current Demand Response MW")), ("no_label_row body",)),
+    Odd("a demand that begins as its unit", put(("Current Demand (MW)", "Current Demand MWe")), ("no_label_row body",)),
+    Odd(
         "a figure that nobody knows",
         put(("[{", '[{"t":"Wind (MW)","v":"4,254","d":"10/02/2026 4:45:00 PM EST","id":"4"},{')),
         gives={"figures[0].figure": "Wind (MW)", "figures[0].value": 4254.0, "snapshots[0].figures": 5},
