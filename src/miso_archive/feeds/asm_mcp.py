@@ -2,9 +2,9 @@
 
 Two markets on two time grids in one body: the interval of five minutes that the label names, and the hour that
 ``HourEnding`` names; that the label 17:00 lies in hour 17 is **[inferred]**. Whether the day-ahead prices are ex ante
-or ex post is not said. An hour half a day from the label is of another market day, whose own bodies speak of it: such
-rows are left out **[inferred]**. The prices of demand were those of generation in every body seen; they are kept all
-the same.
+or ex post is not said. Where that market lists no zone the real-time prices count all the same: such a body is unseen.
+An hour half a day from the label is of another market day, whose own bodies speak of it: such rows are left out
+**[inferred]**. The prices of demand were those of generation in every body seen; they are kept all the same.
 """
 
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ ASM_MCP: Final = Feed(
         label="MCPData.RefId",
         tables=(
             Table(name="real_time", at="MCPData.RealTimeMCP.Zone", row=ZonePrices, fewest=1),
-            Table(name="day_ahead", at="MCPData.DayAheadMCP.Zone", row=ZonePrices, fewest=1, hour="hour_ending"),
+            Table(name="day_ahead", at="MCPData.DayAheadMCP.Zone", row=ZonePrices, hour="hour_ending"),
         ),
         figures=Times,
         any_case=True,

@@ -30,6 +30,10 @@ def _price(spelled: str) -> Change:
     return put(('"GenSpinMCP":"0.32"', f'"GenSpinMCP":{spelled}'))
 
 
+def _day_ahead(**zones: object) -> Change:
+    return json_of(lambda body: {"MCPData": body["MCPData"] | {"DayAheadMCP": {"HourEnding": "17", **zones}}})
+
+
 def _midnight(hour: str, day: str) -> Change:
     return put(
         ("02-Oct-2026 - Interval 16:45", "03-Oct-2026 - Interval 00:00"),
@@ -104,6 +108,15 @@ BODIES = (
     Odd("a zone of None", put(('"number":"1"', '"number":"None"')), (f"empty_value {_REAL_TIME}[0].number",)),
     Odd("a zone of 1.5", put(('"number":"1"', '"number":1.5')), (f"not_text {_REAL_TIME}[0].number",)),
     Odd("no zones", lambda body: re.sub(r"\[.*?\]", "[]", body, count=1), (f"too_few_rows {_REAL_TIME}",)),
+    # A market without prices is no reason to lose those of the other.
+    Odd(
+        "no zones day ahead",
+        _day_ahead(Zone=[]),
+        gives={"day_ahead": 0, "real_time[7].regulation": 17.53, "snapshots[0].day_ahead": 0},
+    ),
+    Odd("null for the zones day ahead", _day_ahead(Zone=None), (f"not_a_list {_DAY_AHEAD}",)),
+    Odd("an object for them", _day_ahead(Zone={}), (f"not_a_list {_DAY_AHEAD}",)),
+    Odd("without the field day ahead", _day_ahead(), (f"missing_field {_DAY_AHEAD}",)),
     Odd("an object for the zones", lambda body: re.sub(r"\[.*?\]", "{}", body, count=1), (f"not_a_list {_REAL_TIME}",)),
     # Prices.
     Odd("no price", _price('""'), gives={"real_time[0].spin": None, "real_time[0].supplemental": 0.17}),
