@@ -13,6 +13,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import miso_archive as mr
+from miso_archive.feeds.asm_mcp import ASM_MCP
 from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.intervals.labels import EST, EST_NAME
 from miso_archive.reading import one_pass
@@ -181,6 +182,23 @@ def test_the_open_day_does_not_write_the_month_anew(tmp_path: Path) -> None:
     assert state(tmp_path) == before
     assert mr.compact_month(tmp_path, DAYS[2], now=at("08-03 02:00"), feed="fuel_mix") is not None
     assert ("Gas", 7.0, True) in outputs(fuels(tmp_path), "08-01 23:55")
+
+
+@pytest.mark.parametrize(
+    ("label", "hour", "end"),
+    [
+        *(("10-02 16:00", 5, "10-02 05:00"), ("10-02 16:00", 4, None)),
+        *(("10-02 05:00", 16, "10-02 16:00"), ("10-02 05:00", 17, None)),
+        *(("10-02 00:00", 24, "10-02 00:00"), ("10-02 00:00", 1, None)),
+    ],
+)
+def test_an_hour_half_a_day_off_is_none_of_the_day(tmp_path: Path, label: str, hour: int, end: str | None) -> None:
+    """Less than twelve hours from a body's label its hour is that of the market day; from twelve on it has no rows."""
+    said = ASM_MCP.recorded.read_text().replace('"HourEnding":"17"', f'"HourEnding":"{hour}"')
+    put(Folder(tmp_path), ASM_MCP, said.replace("Interval 16:45", f"Interval {at(label):%H:%M}").encode())
+    rows = mr.scan(tmp_path, "asm_mcp", "day_ahead", strict=True).collect()
+    assert rows.select("interval_end", "hour_ending").unique().rows() == ([] if end is None else [(at(end), hour)])
+    assert len(mr.scan(tmp_path, "asm_mcp", "real_time", strict=True).collect()) == 8
 
 
 def test_a_month_may_have_rows_and_no_snapshot(tmp_path: Path) -> None:
