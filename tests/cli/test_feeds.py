@@ -4,48 +4,26 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 
 from miso_archive.cli.app import app, main
 from miso_archive.feeds import FEEDS
-from miso_archive.feeds.columns import FETCH_TIMES_TABLE, SNAPSHOTS_TABLE, schema_of, tables_of
-from miso_archive.store.layout import quarantine_key, snapshot_key
+from miso_archive.store.folder import Folder
+from miso_archive.store.layout import quarantine_key
 from miso_archive.store.response import Response
 from tests.cli.small_archive import NOON, printed
 from tests.cli.test_app import wrong_usage
+from tests.feeds.archived import put_recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from miso_archive.feeds.feed import Feed
-
 ONE = ("read", "replay", "validate", "backfill")
 SEVERAL = ("collect", "coverage", "compact", "simulate", "status")
 BY_FEED = (*ONE, *SEVERAL)
-
-
-@pytest.fixture
-def of_all(tmp_path: Path) -> Path:
-    """An archive with the recorded body of each feed."""
-    for feed in FEEDS.values():
-        body = feed.recorded.read_bytes()
-        snapshot = feed.examine(body).snapshot
-        assert snapshot is not None
-        path = tmp_path / snapshot_key(feed, snapshot.interval_end)
-        path.parent.mkdir(parents=True)
-        path.write_bytes(gzip.compress(body))
-    return tmp_path
-
-
-def day_of(feed: Feed) -> date:
-    """The market day of a feed's recorded body."""
-    end = feed.examine(feed.recorded.read_bytes()).interval_end
-    assert end is not None
-    return end.date()
 
 
 class TestList:
@@ -102,70 +80,20 @@ class TestNames:
         assert not (tmp_path / "none").exists()
 
 
-class TestRows:
-    @pytest.mark.parametrize("name", FEEDS)
-    def test_each_is_read(self, name: str, of_all: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """`read` gives the rows of each table of each feed, with all columns, and its snapshots."""
-        feed = FEEDS[name]
-        snapshot = feed.examine(feed.recorded.read_bytes()).snapshot
-        assert snapshot is not None
-        words = ("read", "--local", str(of_all), "--feed", name)
-        for table in (one.name for one in feed.contract.tables):
-            file = of_all / f"{table}.parquet"
-            printed(capsys, *words, "--table", table, "--output", str(file))
-            found = pl.read_parquet(file)
-            assert found.schema == schema_of(feed, table)
-            assert len(found) == len(snapshot.tables[table])
-        (row,) = json.loads(printed(capsys, *words, "--snapshots", "--format", "json"))
-        assert list(row) == list(schema_of(feed, SNAPSHOTS_TABLE))
-
-    def test_a_wrong_table_is_told(self, of_all: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """With those that the feed has."""
-        told = wrong_usage(capsys, "read", "--local", str(of_all), "--feed", "asm_mcp", "--table", "prices")
-        assert "real_time, day_ahead, snapshots" in told
-
-    def test_coverage_of_all_has_a_row_a_feed_and_day(self, of_all: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """`coverage --feed all` tells the feeds apart; what cannot be quiet counts neither quiet nor binding."""
-        words = ("coverage", "--local", str(of_all), "--feed", "all", "--format", "json")
-        rows = json.loads(printed(capsys, *words))
-        assert [(row["feed"], row["market_day"], row["collected"]) for row in rows] == [
-            (name, str(day_of(feed)), 1) for name, feed in FEEDS.items()
-        ]
-        assert [row["feed"] for row in rows if row["quiet"] is None] == [
-            name for name, feed in FEEDS.items() if not feed.contract.quiet
-        ]
-
-    def test_one_of_them_has_no_column_feed(self, of_all: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """A single feed's rows are what they were."""
-        words = ("coverage", "--local", str(of_all), "--feed", "fuel_mix", "--format", "json")
-        (row,) = json.loads(printed(capsys, *words))
-        assert next(iter(row)) == "market_day"
-
-    def test_all_are_compacted(self, of_all: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """`compact --feed all` writes a file a table, and says so by feed."""
-        words = ("compact", "--local", str(of_all), "--feed", "all", "--format", "json")
-        rows = json.loads(printed(capsys, *words))
-        assert [(row["feed"], row["snapshots"], row["written"]) for row in rows] == [(name, 1, True) for name in FEEDS]
-        assert list(rows[0])[:4] == ["feed", "month", "through", "snapshots"]
-        assert list(rows[0])[-2:] == ["unreadable", "written"]
-        for feed in FEEDS.values():
-            folders = {path.parent.name for path in (of_all / "curated" / feed.dataset).rglob("*.parquet")}
-            assert folders == {*tables_of(feed), FETCH_TIMES_TABLE}
-
-
 class TestValidate:
     @pytest.mark.parametrize("name", FEEDS)
     def test_an_archive_of_several_is_checked_by_feed(
-        self, name: str, of_all: Path, capsys: pytest.CaptureFixture[str]
+        self, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Of an archive the bodies of the feed alone are judged by its contract, refused ones among them."""
+        put_recorded(Folder(tmp_path))
         feed = FEEDS[name]
         refused = Response(b"{}", NOON + timedelta(days=70), "http://127.0.0.1/", "application/json")
         for other in FEEDS.values():
-            body = of_all / f"{quarantine_key(other, refused)}.body.gz"
+            body = tmp_path / f"{quarantine_key(other, refused)}.body.gz"
             body.parent.mkdir(parents=True)
             body.write_bytes(gzip.compress(refused.body))
-        assert main(["validate", "--json", "--feed", name, str(of_all)]) == 1
+        assert main(["validate", "--json", "--feed", name, str(tmp_path)]) == 1
         verdicts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [(feed.dataset in one["file"], one["valid"]) for one in verdicts] == [(True, False), (True, True)]
 

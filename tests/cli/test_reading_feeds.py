@@ -7,15 +7,17 @@ import io
 import json
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import miso_archive as mr
-from miso_archive.cli.app import main
 from miso_archive.feeds import FEEDS
-from miso_archive.feeds.columns import SNAPSHOTS_TABLE, coverage_of, schema_of, tables_of
+from miso_archive.feeds.columns import FETCH_TIMES_TABLE, SNAPSHOTS_TABLE, coverage_of, schema_of, tables_of
 from miso_archive.intervals.market_days import market_day
 from miso_archive.store.folder import Folder
 from tests.cli.small_archive import printed
+from tests.cli.test_app import wrong_usage
 from tests.feeds.archived import put_recorded
 from tests.feeds.recorded import payload_of, spelled
 
@@ -81,13 +83,17 @@ class TestRead:
         ("name", "table"), [(name, table) for name, feed in FEEDS.items() for table in tables_of(feed)]
     )
     def test_each_table_is_read(
-        self, recorded: Path, capsys: pytest.CaptureFixture[str], name: str, table: str
+        self, recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, table: str
     ) -> None:
         """--table names one of the feed's tables, with all its columns; in a terminal those that the rows are about."""
         asked = ("read", "--local", str(recorded), "--feed", name, "--table", table)
         rows = list(csv.DictReader(io.StringIO(printed(capsys, *asked, "--format", "csv"))))
         assert list(rows[0]) == list(schema_of(FEEDS[name], table))
-        assert len(rows) == len(mr.scan(recorded, name, table).collect()) > 0
+        snapshot = FEEDS[name].examine(spelled(payload_of(FEEDS[name]))).snapshot
+        assert snapshot is not None
+        assert len(rows) == len(snapshot.tables.get(table, ["of the body itself"])) > 0
+        printed(capsys, *asked, "--output", str(tmp_path / "rows.parquet"))
+        assert_frame_equal(pl.read_parquet(tmp_path / "rows.parquet"), mr.scan(recorded, name, table).collect())
         lines = printed(capsys, *asked).splitlines()
         assert lines[0].split()[0] == "interval_end"
         assert lines[-1] == f"{len(rows)} row{'s' if len(rows) > 1 else ''}, times in EST"
@@ -98,17 +104,22 @@ class TestRead:
 
     def test_a_table_that_is_not_there_is_wrong_usage(self, recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """The tables that the feed has are named."""
-        assert main(["read", "--local", str(recorded), "--feed", "asm_mcp", "--table", "fuels"]) == 2
-        assert "the tables of asm_mcp are real_time, day_ahead, snapshots, not 'fuels'" in capsys.readouterr().err
+        told = wrong_usage(capsys, "read", "--local", str(recorded), "--feed", "asm_mcp", "--table", "fuels")
+        assert "the tables of asm_mcp are real_time, day_ahead, snapshots, not 'fuels'" in told
 
 
 def test_compacting_all_feeds_tells_of_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A row a feed and month, with the counts of its own tables; the second time nothing is written."""
+    """A row a feed and month, with the counts of its own tables, each a file; the second time nothing is written."""
     put_recorded(Folder(tmp_path))
     for written in (True, False):
         rows = json.loads(printed(capsys, "compact", "--local", str(tmp_path), "--feed", "all", "--format", "json"))
-        assert {row["feed"]: (row["month"], row["snapshots"], row["written"]) for row in rows} == {
-            name: (day[:7], 1, written) for name, day in DAYS.items()
-        }
+        assert [(row["feed"], row["month"], row["snapshots"], row["written"]) for row in rows] == [
+            (name, day[:7], 1, written) for name, day in DAYS.items()
+        ]
+        assert list(rows[0])[:4] == ["feed", "month", "through", "snapshots"]
+        assert list(rows[0])[-2:] == ["unreadable", "written"]
+    for feed in FEEDS.values():
+        files = {path.parent.name for path in (tmp_path / "curated" / feed.dataset).rglob("*.parquet")}
+        assert files == {*tables_of(feed), FETCH_TIMES_TABLE}
     of_asm = next(row for row in rows if row["feed"] == "asm_mcp")
     assert (of_asm["real_time"], of_asm["day_ahead"], of_asm["fuels"]) == (8, 8, None)
