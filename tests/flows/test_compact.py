@@ -28,9 +28,8 @@ from miso_archive.reading.compaction import compact_month
 from miso_archive.simulate.market import snapshot_body
 from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
-from miso_archive.store.put_once import store_snapshot
-from miso_archive.store.response import Response
 from miso_archive.store.store import ArchiveError
+from tests.feeds.archived import put
 from tests.healing.test_backfill import files_in
 from tests.s3_archives import block
 
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from miso_archive.feeds.feed import Feed
     from tests.conftest import Bucket, Services
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -59,14 +57,6 @@ def write(folder: Path) -> None:
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-
-
-def put(folder: Path, feed: Feed) -> None:
-    """Put the recorded body of a feed into an archive in a folder."""
-    body = feed.recorded.read_bytes()
-    snapshot = feed.examine(body).snapshot
-    assert snapshot is not None
-    store_snapshot(Folder(folder), feed, snapshot, Response(body, FIRST, "http://feed.test/", "application/json"))
 
 
 def run_id_of(state: State[Any]) -> Any:  # noqa: ANN401 - Prefect's
@@ -110,7 +100,7 @@ def test_each_feed_that_the_archive_holds_is_compacted(tmp_path: Path) -> None:
     """A sister's months have its name in task and result; those of reserve stay as they were without it."""
     held = {"reserve": "2026-07", "asm_mcp": "2026-10", "fuel_mix": "2026-10"}
     for name in held:
-        put(tmp_path, FEEDS[name])
+        put(Folder(tmp_path), FEEDS[name], FEEDS[name].recorded.read_bytes())
     state = compact(local=tmp_path, return_state=True)
     assert [(month.get("feed", "reserve"), month["month"]) for month in state.result()] == list(held.items())
     assert "feed" not in state.result()[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ import pytest
 
 from miso_archive.feeds import FEEDS
 from miso_archive.intervals.labels import EST, INTERVAL
-from miso_archive.simulate.bodies import body_of
-from miso_archive.store.layout import snapshot_key
+from miso_archive.store.folder import Folder
+from tests.feeds.archived import put_simulated
 from tests.tools.documentation import PROJECT
 
 if TYPE_CHECKING:
@@ -24,16 +23,11 @@ FROM = datetime(2001, 1, 2, 6, 45, tzinfo=EST)
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Forty minutes of each feed about the end of an hour, in ./data."""
+    folder = tmp_path / "data"
     for feed in FEEDS.values():
-        for number in range(9):
-            body = body_of(feed, FROM + number * INTERVAL, seed=7)
-            end = feed.examine(body).interval_end
-            assert end is not None
-            path = tmp_path / "data" / snapshot_key(feed, end)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(gzip.compress(body))
+        put_simulated(Folder(folder), feed, *(FROM + number * INTERVAL for number in range(9)))
     monkeypatch.chdir(tmp_path)
-    return tmp_path / "data"
+    return folder
 
 
 def blocks(page: str) -> list[str]:
