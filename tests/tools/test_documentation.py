@@ -24,6 +24,12 @@ def test_the_generated_parts_are_up_to_date(page: str, name: str) -> None:
     assert part(page, name) == PARTS[page, name]()
 
 
+def test_a_deployment_takes_as_many_lines_as_is_said() -> None:
+    """A further feed is four lines of YAML."""
+    _fence, *lines, _end = PARTS["docs/adding-a-feed.md", "fuel-mix-deployment"]().splitlines()
+    assert len(lines) == 4
+
+
 def test_make_help_lists_every_target() -> None:
     """``make help`` names each target that a person or CI may call, with what it does."""
     helped = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
