@@ -12,7 +12,8 @@ from miso_archive.cli.app import main
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.store.address import store_at
 from miso_archive.store.put_once import store_refused
-from tests.healing.test_replay import A_RULE, FETCHED_AT, KEY, NO_DATA, body, files, refuse, response
+from tests.files import files
+from tests.healing.test_replay import A_RULE, FETCHED_AT, KEY, NO_DATA, body, refuse, response
 from tests.s3_archives import block
 
 if TYPE_CHECKING:

@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any, Final
 
-from miso_archive.contract.rows import Table
+import pytest
+
+from miso_archive.contract.rows import Published, Table, fields_of
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.feed import Feed
+
+each_feed = pytest.mark.parametrize("feed", FEEDS.values(), ids=list(FEEDS))
 
 # A binding body of this feed was never seen: its rows are those of the report of a day, in the feed's spelling.
 _BINDING_SUBREGIONAL: Final = {
@@ -70,3 +74,14 @@ def tables() -> Iterator[tuple[Feed, Table]]:
     for feed in FEEDS.values():
         for table in feed.contract.tables:
             yield feed, table
+
+
+def that_agree() -> Iterator[tuple[str, Published]]:
+    """Yield the fields of all feeds that say the interval again."""
+    for feed in FEEDS.values():
+        rows = [table.row for table in feed.contract.tables]
+        rows += [row for row in (feed.contract.figures, feed.contract.quiet and feed.contract.quiet.row) if row]
+        for row in rows:
+            for field in fields_of(row).values():
+                if field.agrees:
+                    yield f"{feed.name} {row.__name__}.{field.key}", field

@@ -24,6 +24,7 @@ from miso_archive.store.response import Response
 from miso_archive.store.store import ArchiveError
 from miso_archive.version import __version__
 from tests.bodies import live_body
+from tests.files import files
 from tests.s3_archives import block
 
 if TYPE_CHECKING:
@@ -60,11 +61,6 @@ def replayed(folder: Path, *, dry_run: bool = False, **days: Any) -> ReplayResul
     assert result.quarantined == counted
     assert (len(result.objects), len(result.errors)) == (result.archived, result.unreadable)
     return result
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, with its content."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def rewritten_report(folder: Path, key: str, **changes: object) -> None:

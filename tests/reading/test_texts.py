@@ -13,16 +13,13 @@ from hypothesis import strategies as st
 
 from miso_archive.contract import kinds
 from miso_archive.contract.kinds import Kind, WrongValueError, optional
-from miso_archive.contract.rows import fields_of
-from miso_archive.feeds import FEEDS
 from miso_archive.feeds.columns import TIME, TYPES
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.reading.texts import Labels, Read, read_again, read_clocks, read_each, read_texts
+from tests.feeds.recorded import that_agree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from miso_archive.contract.rows import Published
 
 LABEL = datetime(2026, 10, 2, 16, 45, tzinfo=EST)
 MIDNIGHT = datetime(2026, 10, 3, tzinfo=EST)
@@ -91,17 +88,6 @@ def test_clocks_are_read_in_two_parts_as_in_one(found: list[str | None]) -> None
     ):
         if is_right:
             assert (expected, value) == (True, meant), text
-
-
-def that_agree() -> Iterator[tuple[str, Published]]:
-    """Yield the fields of all feeds that say the interval again."""
-    for feed in FEEDS.values():
-        rows = [table.row for table in feed.contract.tables]
-        rows += [row for row in (feed.contract.figures, feed.contract.quiet and feed.contract.quiet.row) if row]
-        for row in rows:
-            for field in fields_of(row).values():
-                if field.agrees:
-                    yield f"{feed.name} {row.__name__}.{field.key}", field
 
 
 AGREEING = dict(that_agree())

@@ -19,6 +19,7 @@ from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
 from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
+from tests.files import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,11 +47,6 @@ class Body(NamedTuple):
     @property
     def payload(self) -> Any:  # noqa: ANN401 - whatever the body holds
         return json.loads(self.body)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """Read every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def bodies(folder: Path) -> list[Body]:

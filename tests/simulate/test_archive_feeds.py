@@ -20,6 +20,7 @@ from miso_archive.store.folder import Folder
 from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import provenance_key, snapshot_key
 from miso_archive.store.listing import find_snapshots
+from tests.files import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,11 +41,6 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ArchiveSummary]
     """A market day of all feeds, and of one more."""
     folder = tmp_path_factory.mktemp("feeds") / "archive"
     return folder, write_archive(folder, days=1, seed=SEED, feeds=EVERY)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """Read every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @each_feed

@@ -12,9 +12,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miso_archive.contract.kinds import Kind
-from miso_archive.contract.rows import Published, fields_of
-from miso_archive.feeds import FEEDS
+from miso_archive.contract.rows import fields_of
 from miso_archive.feeds.asm_mcp import ASM_MCP
 from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.feeds.reserve import RESERVE
@@ -22,6 +20,7 @@ from miso_archive.intervals.labels import EST, INTERVAL, as_ref_id
 from miso_archive.simulate import Reply, SimulatedFeed
 from miso_archive.simulate.bodies import body_of
 from miso_archive.simulate.relabelled import relabelled_body
+from tests.feeds.recorded import each_feed, that_agree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,21 +31,8 @@ if TYPE_CHECKING:
 
 END = datetime(2001, 1, 2, 0, 0, tzinfo=EST)
 UNKNOWN = replace(FUEL_MIX, name="unknown", dataset="miso_unknown", path="Un/Known", lead=INTERVAL)
-each_feed = pytest.mark.parametrize("feed", FEEDS.values(), ids=list(FEEDS))
 ends = st.integers(-(10**5), 10**6).map(lambda number: END + number * INTERVAL)
-
-
-def telling() -> dict[str, Published]:
-    """Return the fields, of all feeds, that say the interval again."""
-    found: dict[str, Published] = {}
-    for feed in FEEDS.values():
-        contract = feed.contract
-        rows = [table.row for table in contract.tables]
-        rows += [contract.figures] if contract.figures else []
-        rows += [contract.quiet.row] if contract.quiet else []
-        for row in rows:
-            found |= {f"{feed.name}.{field.key}": field for field in fields_of(row).values() if field.agrees}
-    return found
+AGREEING = dict(that_agree())
 
 
 def read(feed: Feed, body: bytes) -> Snapshot:
@@ -65,12 +51,12 @@ def recorded_as(folder: Path, change: Callable[[Any], None], feed: Feed) -> Feed
     return replace(feed, name="unknown", examples=folder)
 
 
-@pytest.mark.parametrize("field", telling().values(), ids=list(telling()))
+@pytest.mark.parametrize("name", AGREEING)
 @settings(max_examples=25)
 @given(end=ends)
-def test_what_says_the_interval_again_can_be_written(field: Published, end: datetime) -> None:
+def test_what_says_the_interval_again_can_be_written(name: str, end: datetime) -> None:
     """A time that a kind spells is read as the same interval."""
-    assert isinstance(field.kind, Kind)
+    field = AGREEING[name]
     assert field.kind.spell is not None
     assert field.agrees is not None
     assert field.agrees(field.kind.read(field.kind.spell(end)), end)

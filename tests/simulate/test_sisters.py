@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,13 +16,15 @@ from miso_archive.simulate import server as server_module
 from miso_archive.simulate.bodies import body_of
 from miso_archive.simulate.market import interval_number, zone_cents
 from miso_archive.simulate.sisters import HUBS
+from tests.feeds.recorded import each_feed
 
 if TYPE_CHECKING:
+    import pytest
+
     from miso_archive.contract.verdict import Snapshot
     from miso_archive.feeds.feed import Feed
 
 START = datetime(2001, 1, 2, 7, 5, tzinfo=EST)
-each_feed = pytest.mark.parametrize("feed", FEEDS.values(), ids=list(FEEDS))
 ends = st.integers(-(10**5), 10**6).map(lambda number: START + number * INTERVAL)
 seeds = st.integers(0, 2**31)
 

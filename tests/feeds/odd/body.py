@@ -26,13 +26,13 @@ class Odd:
     gives: Mapping[str, Any] = field(default_factory=dict)
 
 
-def put(*changes: tuple[str, str]) -> Change:
-    """Put one text in place of another, where that stands first."""
+def put(*changes: tuple[str, str], times: int = 1) -> Change:
+    """Put one text in place of another, where that stands first, or so many times."""
 
     def change(body: str) -> str:
         for old, new in changes:
             assert old in body, old
-            body = body.replace(old, new, 1)
+            body = body.replace(old, new, times)
         return body
 
     return change
@@ -40,14 +40,7 @@ def put(*changes: tuple[str, str]) -> Change:
 
 def put_all(*changes: tuple[str, str]) -> Change:
     """Put one text in place of another, wherever that stands."""
-
-    def change(body: str) -> str:
-        for old, new in changes:
-            assert old in body, old
-            body = body.replace(old, new)
-        return body
-
-    return change
+    return put(*changes, times=-1)
 
 
 def json_of(change: Callable[[Any], Any]) -> Change:
