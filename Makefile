@@ -65,7 +65,7 @@ notebook: setup ## Open the notebooks in JupyterLab, on ./data (the demo's, unle
 notebooks: setup ## Run the notebooks on simulated data; write their outputs and README's plot anew
 	@$(BIN)/python -m tests.tools.notebooks
 
-# Two workers: the tests wait more than they compute.
+# Two workers here and for the second tier: the tests wait more than they compute.
 test: setup check ## Check types and style, run the tests on embedded services, hold the coverage
 	$(BIN)/python -m pytest -n 2 -m "not services" --cov --cov-report=term --durations=15
 
@@ -74,7 +74,7 @@ quick: setup ## Run, within two minutes, the tests that take neither Prefect's e
 
 test-services: setup ## Run the second tier on real servers (tests/services/install-services.sh installs them)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group services
-	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m services --durations=15
+	$(BIN)/python -m tests.services $(BIN)/python -m pytest -n 2 --dist loadgroup -m services --durations=15
 
 test-lowest: setup ## Run what reads, checks and archives on the lowest versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)

@@ -18,7 +18,7 @@ from miso_archive.simulate import SimulatedFeed
 from tests.services.kafka import mock_cluster
 from tests.services.process import from_environment
 from tests.services.s3 import S3Endpoint, moto_server
-from tests.services.valkey import embedded_valkey
+from tests.services.valkey import embedded_valkey, redis_of_the_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,9 +114,7 @@ class Bucket:
 def services(request: pytest.FixtureRequest) -> Iterator[Services]:
     """The servers: from wheels in the fast tier, those that TEST_... variables name in the second."""
     if request.param == "real":
-        yield Services(
-            S3Endpoint.from_environment(), from_environment("TEST_REDIS_URL"), from_environment("TEST_KAFKA_BOOTSTRAP")
-        )
+        yield Services(S3Endpoint.from_environment(), redis_of_the_worker(), from_environment("TEST_KAFKA_BOOTSTRAP"))
     else:
         with moto_server() as s3, embedded_valkey() as redis_url, mock_cluster() as kafka:
             yield Services(s3, redis_url, kafka)

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, Producer
 from tests.services.kafka import create_topic, read_messages, sasl_front
 from tests.services.process import from_environment
 from tests.services.s3 import S3Endpoint
+from tests.services.valkey import redis_of_the_worker
 
 pytestmark = pytest.mark.services
 
@@ -50,7 +51,7 @@ def test_ceph_checks_secrets() -> None:
 def test_redis_keeps_what_it_is_given() -> None:
     """Debian's Redis answers a get with what was set."""
     key = str(uuid.uuid4())
-    with redis.Redis.from_url(from_environment("TEST_REDIS_URL")) as client:
+    with redis.Redis.from_url(redis_of_the_worker()) as client:
         client.set(key, "value")
         assert client.get(key) == b"value"
 

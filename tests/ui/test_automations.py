@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.ui.system import PrefectSystem
 
 # A whole Prefect, and the ten seconds and more that a proactive trigger takes.
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
 
 _RUN = "import sys; from flows.collect import collect; collect(local=sys.argv[1], api_url=sys.argv[2])"
 

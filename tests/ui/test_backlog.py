@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.ui.system import PrefectSystem
 
 # A whole Prefect and a worker, which starts seven runs at once.
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
 
 
 def test_a_backlog_is_skipped_and_what_a_person_starts_is_not(system: PrefectSystem, tmp_path: Path) -> None:

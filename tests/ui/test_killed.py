@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.ui.system import PrefectSystem
 
 # A whole Prefect and a worker, which starts a run twice.
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
 
 
 def test_a_killed_run_is_retried_with_its_body(system: PrefectSystem, tmp_path: Path) -> None:

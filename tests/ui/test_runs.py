@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.ui.system import PrefectSystem
 
 # A whole Prefect, a worker and a browser: half a minute at best, and Chromium has to be installed.
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.ui.system import PrefectSystem
 
 # A whole Prefect, a worker and three runs on a schedule.
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
 
 EVERY = timedelta(seconds=30)
 UNDER_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.services.s3 import S3Endpoint
 
 # A whole Prefect of its own, since its schedule is active, and a worker.
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
 
 
 def blocks(section: str) -> list[str]:
