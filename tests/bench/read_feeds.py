@@ -65,6 +65,14 @@ def reader(asked: Asked) -> pl.DataFrame:
     return mr.scan(asked.root, asked.feed, asked.table, latest_only=False).collect()
 
 
+def reader_days(asked: Asked) -> pl.DataFrame:
+    """Read as many market days, from the archive's first."""
+    import miso_archive as mr
+
+    end = _FIRST_DAY + timedelta(days=asked.days)
+    return mr.scan(asked.root, asked.feed, asked.table, start=_FIRST_DAY, end=end, latest_only=False).collect()
+
+
 def reader_day(asked: Asked) -> pl.DataFrame:
     """Read one market day, another each time."""
     import miso_archive as mr
@@ -170,7 +178,7 @@ def duckdb_json(asked: Asked) -> pl.DataFrame:
 _SUMMED: Final = ("shadow_price", "lmp", "lmp_number", "output", "regulation", "value")
 
 READERS: Final[dict[str, Callable[[Asked], pl.DataFrame | int]]] = {
-    read.__name__: read for read in (floor, reader, reader_day, bare_parquet, polars_scan, duckdb_json)
+    read.__name__: read for read in (floor, reader, reader_days, reader_day, bare_parquet, polars_scan, duckdb_json)
 }
 
 

@@ -199,6 +199,7 @@ def _of_feed(feed: str, table: str) -> Iterator[tuple[str, Entry]]:
     compacted = replace(year, archive="feeds-compacted", repeats=3)
     yield f"floor, {of}", replace(year, contestant="floor", same="")
     yield of, replace(year, contestant="reader")
+    yield f"{of}, 30 days", replace(year, contestant="reader_days", days=MONTH_DAYS, same="", repeats=3)
     yield f"{of}, a day", replace(year, contestant="reader_day", same="", repeats=5)
     yield f"bare polars, {of}", replace(compacted, contestant="bare_parquet")
     yield f"{of}, compacted", replace(compacted, contestant="reader")
@@ -213,6 +214,8 @@ def _feed_rows(feed: str, table: str) -> Iterator[Row]:
     for rival, name in {"polars_scan": "polars `scan_ndjson`", "duckdb_json": "DuckDB `read_json`"}.items():
         if feed in WITH_RIVALS:
             yield Row(f"raw year, {of}", name, f"{rival}, {of}", of, at_least=5)
+    # Growth is linear where a day of the year costs no more than one of a month.
+    yield Row(f"30 raw days, {of}, a day of them", _READER, f"{of}, 30 days", of, at_least=0.83, per_day=True)
     yield Row(f"one raw day, {of}", _READER, f"{of}, a day", most_seconds=0.1)
     yield Row(f"compacted year, {of}", "bare polars `read_parquet`", bare)
     yield Row(f"compacted year, {of}", _READER, f"{of}, compacted", bare, at_most=2)
@@ -245,7 +248,7 @@ def _before_and_now(rows: tuple[Row, ...]) -> Iterator[Row]:
 
 _ROWS: Final = (
     Row("raw year", "the floor: list, read by file descriptors, unzip", "floor"),
-    Row("raw year", _READER, "reader", "floor", at_most=2.1, most_memory=300),
+    Row("raw year", _READER, "reader", "floor", at_most=1.5, most_memory=300),
     Row("raw year", "`json` rows to pandas", "pandas", "reader"),
     Row("raw year", "polars `scan_ndjson`", "polars scan", "reader", at_least=10),
     Row("raw year", "DuckDB `read_json`", "DuckDB on JSON", "reader", at_least=25),
