@@ -6,17 +6,17 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from redis import Redis
 
 from miso_archive.cli.app import main
 from miso_archive.feeds import FEEDS
 from miso_archive.health.status import Status
 from miso_archive.simulate import snapshot_body
 from tests.health.collected import ends, keep
+from tests.services.valkey import embedded_valkey
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from redis import Redis
 
 
 class TestCommand:
@@ -66,15 +66,17 @@ class TestCommand:
         assert main(["status", "--local", str(tmp_path), "--feed", "snapshot", "--json"]) == 1
         assert set(json.loads(capsys.readouterr().out)) == set(Status.model_fields)
 
-    def test_parts_of_several_feeds_are_asked_once(self, tmp_path: Path, redis: Redis, redis_url: str) -> None:
+    def test_parts_of_several_feeds_are_asked_once(self, tmp_path: Path) -> None:
         """Redis is that of all feeds: it is not asked for each."""
+        # A server of its own: it counts whoever connects.
+        with embedded_valkey() as url, Redis.from_url(url) as redis:
 
-        def connections() -> int:
-            return int(redis.info("stats")["total_connections_received"])
+            def connections() -> int:
+                return int(redis.info("stats")["total_connections_received"])
 
-        before = connections()
-        assert main(["status", "--local", str(tmp_path), "--feed", "all", "--redis-url", redis_url]) == 1
-        assert connections() == before + 1
+            before = connections()
+            assert main(["status", "--local", str(tmp_path), "--feed", "all", "--redis-url", url]) == 1
+            assert connections() == before + 1
 
     def test_json_of_a_folder_whose_name_is_no_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """A folder may be named by any bytes, JSON is UTF-8: such a name is escaped."""

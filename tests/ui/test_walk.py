@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.services.s3 import S3Endpoint
 
 # A whole Prefect of its own, since its schedule is active, and a worker.
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
+pytestmark = pytest.mark.services
 
 
 def blocks(section: str) -> list[str]:
@@ -35,15 +35,18 @@ def blocks(section: str) -> list[str]:
 
 
 def test_the_walk_ends_with_a_run_that_collected(page: Page, tmp_path: Path) -> None:
-    """Server, pool, block, deployments, alerts, worker and a run, as they stand there: a snapshot is in the bucket."""
+    """Server, pool, block, deployments, alerts, worker, two runs, as they stand there: both snapshots are stored."""
     with SimulatedFeed(seed=307) as feed, moto_server() as s3, embedded_valkey() as redis_url:
         s3.client().create_bucket(Bucket="my-bucket")
-        walk(page, tmp_path, feed.url, s3, redis_url)
+        walk(page, tmp_path, feed.base_url, s3, redis_url)
         listed = s3.client().list_objects_v2(Bucket="my-bucket", Prefix="sourcing/")
-        assert listed["KeyCount"] == 1
+        assert [found["Key"].split("/")[1] for found in listed["Contents"]] == [
+            "miso_binding_constraints_reserve",
+            "miso_fuel_mix",
+        ]
 
 
-def walk(page: Page, tmp_path: Path, feed_url: str, s3: S3Endpoint, redis_url: str) -> None:
+def walk(page: Page, tmp_path: Path, base_url: str, s3: S3Endpoint, redis_url: str) -> None:
     """Follow the section, with the addresses of this test's servers in place of its own."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -63,7 +66,7 @@ def walk(page: Page, tmp_path: Path, feed_url: str, s3: S3Endpoint, redis_url: s
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_"))}
     environment = kept | {
         "HOME": str(home),
-        "MISO_API_URL": feed_url,
+        "MISO_API_BASE": base_url,
         "PREFECT_SERVER_UI_API_URL": f"{url}/api",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(tmp_path / "ui"),
     }
