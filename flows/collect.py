@@ -21,7 +21,7 @@ from flows.described import in_sentences
 from flows.failures import tell_in_one_line
 from flows.show import Show, name_run
 from miso_archive.collecting.pace import Clock, Pace, SystemClock, stopping
-from miso_archive.collecting.parts import Parts, fetch_in_slot, open_parts
+from miso_archive.collecting.parts import Parts, open_parts
 from miso_archive.collecting.plain import feed_retries, one_of_several
 from miso_archive.collecting.result import ResultOfFeeds, RunResult, failed_before_start
 from miso_archive.collecting.run import collect as collect_candidates
@@ -76,12 +76,12 @@ def _retries(policy: Retries) -> dict[str, Any]:
     name="fetch snapshot",
     task_run_name="fetch snapshot, poll {poll}",
     # Feed and poll tell a run's fetches apart; an environment that changed before a retry must not cost the body.
-    cache_policy=RUN_ID + (INPUTS - "candidate" - "pace" - "clock") + TASK_SOURCE,
+    cache_policy=RUN_ID + (INPUTS - "parts" - "candidate") + TASK_SOURCE,
     persist_result=True,
 )
-def fetch_snapshot(candidate: Candidate, feed: str, poll: int, pace: Pace, clock: Clock) -> Response | None:  # noqa: ARG001 - feed and poll make the cache key
+def fetch_snapshot(parts: Parts, candidate: Candidate, feed: str, poll: int) -> Response | None:  # noqa: ARG001 - feed and poll make the cache key
     """Ask the feed for the present snapshot, in the run's next slot; None when there is none left."""
-    return fetch_in_slot(candidate, pace, clock)
+    return parts.fetch(candidate)
 
 
 # No retries: without an answer the snapshot is archived all the same, and the registration tries again.
@@ -294,7 +294,7 @@ class _AsTasks:
         fetch = show.named(fetch_snapshot).with_options(**_retries(feed_retries(parts.pace, parts.clock)))
         name = parts.feed.name
         self._tasks: dict[Callable[..., Any], Callable[..., Any]] = {
-            parts.fetch: lambda candidate: fetch(candidate, name, candidate.poll, parts.pace, parts.clock),
+            parts.fetch: lambda candidate: fetch(parts, candidate, name, candidate.poll),
             parts.is_registered: partial(show.named(look_up), parts),
             parts.store: partial(show.named(archive_snapshot), parts),
             parts.quarantine: partial(show.named(quarantine_body), parts),

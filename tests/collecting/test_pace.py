@@ -35,6 +35,11 @@ class TurnedClock:
         self.time += timedelta(seconds=seconds if len(self.slept) > 1 else seconds * 0.9)
 
 
+def free(_slot: datetime) -> bool:
+    """Nobody else asks."""
+    return True
+
+
 def transient(retry_after: float | None = None) -> CollectionError:
     """A failure that may pass."""
     return CollectionError(FailureCode.FEED_UNAVAILABLE, "503", transient=True, retry_after=retry_after)
@@ -113,22 +118,41 @@ class TestWaiting:
     def test_a_run_waits_for_its_slot_to_the_end(self) -> None:
         """A sleep that ends early is repeated: no request is made before its slot."""
         clock = TurnedClock(after(3))
-        assert await_slot(Pace(DUE, 5), clock, poll=2)
+        assert await_slot(Pace(DUE, 5), clock, 2, free)
         assert clock.time >= after(20)
         assert len(clock.slept) >= 2
 
     def test_a_single_poll_does_not_wait(self) -> None:
         """A run of one poll asks at once, whenever it is."""
         clock = TurnedClock(after(3))
-        assert await_slot(Pace(DUE), clock, poll=1)
+        assert await_slot(Pace(DUE), clock, 1, free)
         assert clock.slept == []
 
     @pytest.mark.parametrize(("poll", "may"), [(1, True), (2, False)])
     def test_a_run_whose_time_is_over_asks_once(self, poll: int, may: bool) -> None:  # noqa: FBT001 - a case
         """A run that is retried hours later asks for what is up now, and for no second poll."""
         clock = TurnedClock(after(7200))
-        assert await_slot(Pace(DUE, 5), clock, poll) is may
+        assert await_slot(Pace(DUE, 5), clock, poll, free) is may
         assert clock.slept == []
+
+    @pytest.mark.parametrize(("taken", "asked"), [((20,), 80), ((20, 80, 140, 200), 260), ((80,), 20)])
+    def test_a_slot_of_another_run_is_left_to_it(self, taken: tuple[float, ...], asked: float) -> None:
+        """A run waits for its first slot that nobody has taken, and tries none before its time."""
+        clock = TurnedClock(after(3))
+        tried: list[datetime] = []
+
+        def claim(slot: datetime) -> bool:
+            assert clock.time >= slot
+            tried.append(slot)
+            return slot not in {after(seconds) for seconds in taken}
+
+        assert await_slot(Pace(DUE, 5), clock, 1, claim)
+        assert tried == [after(20 + 60 * number) for number in range(int(asked - 20) // 60 + 1)]
+
+    @pytest.mark.parametrize("poll", [1, 2])
+    def test_a_run_whose_slots_are_all_taken_does_not_ask(self, poll: int) -> None:
+        """Its time is over with its last slot, also where it has asked for nothing yet."""
+        assert not await_slot(Pace(DUE, 5), TurnedClock(after(3)), poll, lambda _slot: False)
 
     def test_the_system_clock_goes_on(self) -> None:
         """The clock of a run shows the machine's time, and moves."""
@@ -141,13 +165,23 @@ class TestWaiting:
 
 class TestNextSlot:
     def test_a_failure_is_tried_again_in_the_next_slot(self) -> None:
-        """A request that failed at 20.4 s is made again at 80 s: a minute after the first, and not sooner."""
-        assert NextSlot(Pace(DUE, 5), TurnedClock(after(20.4))).next_delay(transient(), 1, 0.0) == pytest.approx(59.6)
+        """A request that failed at 20.4 s is made again at 80 s, neither sooner nor later, however late a wait ends."""
+        pace, clock = Pace(DUE, 5), TurnedClock(after(20.4))
+        delay = NextSlot(pace, clock).next_delay(transient(), 1, 0.0)
+        assert delay is not None
+        for late in (0.0, 0.1, 19.0):
+            clock.time = after(20.4 + delay + late)
+            assert await_slot(pace, clock, 1, free)
+            assert after(80) <= clock.time < after(81)
+
+    def test_a_failure_just_before_a_slot_is_tried_again_in_that_slot(self) -> None:
+        """A request that was answered 55 s after it was made is made again at once, which waits for the slot."""
+        assert NextSlot(Pace(DUE, 5), TurnedClock(after(75))).next_delay(transient(), 1, 0.0) == 0
 
     def test_retry_after_is_honoured(self) -> None:
         """A server that asks for 70 s gets the slot after that."""
         delay = NextSlot(Pace(DUE, 5), TurnedClock(after(20.4))).next_delay(transient(70.0), 1, 0.0)
-        assert delay == pytest.approx(119.6)
+        assert delay == pytest.approx(140 - 20.4 - 20)
 
     def test_after_the_last_slot_it_has_failed(self) -> None:
         """There is no try beyond the run's time, and none for what trying cannot mend."""

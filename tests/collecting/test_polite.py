@@ -14,6 +14,7 @@ from prefect.flow_engine import run_flow
 from flows.collect import collect
 from miso_archive.cli.app import main
 from miso_archive.collecting.pace import SystemClock
+from miso_archive.collecting.registry import Registry
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.settings.options import Settings, UsageError
@@ -227,6 +228,20 @@ class TestFlow:
         assert [run.state_name for run in (first, second)] == ["Completed", "Completed"]
         assert min(turned_feed.gaps()) >= 60
         assert files(tmp_path) == [snapshot_key(RESERVE, DUE + timedelta(minutes=5 * number)) for number in (-1, 0, 1)]
+
+    def test_a_run_beside_another(
+        self, clock: TurnedClock, turned_feed: TurnedFeed, tmp_path: Path, redis_url: str
+    ) -> None:
+        """It asks in the slots that the other has left, tries again in one of those, and completes."""
+        other = Registry.connect(redis_url, "prod", RESERVE)
+        for taken in (20, 140):
+            assert other.claim(turned_feed.url, DUE + timedelta(seconds=taken), 60.0)
+        other.close()
+        turned_feed.answers.append(BUSY)
+        clock.sleep(3)
+        run = self.run(DUE, polls=5, local=str(tmp_path), api_url=turned_feed.url)
+        assert seconds(turned_feed.asked) == [80, 200, 260]
+        assert run.state_name == "Completed"
 
     def test_a_run_begun_after_its_last_slot_leaves_the_feed_to_the_next(
         self, clock: TurnedClock, turned_feed: TurnedFeed, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import defaultdict
 from datetime import datetime, timedelta
@@ -140,3 +141,32 @@ def test_processes_that_overlap(host: Host, options: list[str]) -> None:
     assert host.run(DUE, *options) == 0
     assert host.run(DUE + timedelta(minutes=4, seconds=25), *options) == 0
     assert [host.seconds(name)[:6] for name in FEEDS] == [[20, 80, 140, 200, 260, 320]] * len(FEEDS)
+
+
+def test_processes_at_the_same_time(host: Host, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A run beside another leaves each link's slots to the one that took them; it is no failure to ask for nothing."""
+    host.lag = timedelta(minutes=10)
+    assert host.run(DUE, *options) == 0
+    capsys.readouterr()
+    assert host.run(DUE + timedelta(seconds=1), *options) == 0
+    assert [host.seconds(name) for name in FEEDS] == [[20, 80, 140, 200, 260]] * len(FEEDS)
+    result = json.loads(capsys.readouterr().out)
+    assert result.pop("feeds").keys() == FEEDS.keys()
+    assert result == {"total_candidates": 0, "collected": 0, "skipped_duplicate": 0, "failed": 0}
+
+
+def test_a_process_beside_one_that_has_enough(host: Host, options: list[str]) -> None:
+    """What a run has not taken is free: another one asks in the slot after, and has enough itself."""
+    host.lag = timedelta(seconds=70)
+    assert host.run(DUE, *options) == 0
+    assert host.run(DUE, *options) == 0
+    assert [host.seconds(name) for name in FEEDS] == [[20, 80, 140]] * len(FEEDS)
+
+
+def test_one_feed_beside_all(host: Host, options: list[str]) -> None:
+    """A process of its own that polls one of the feeds takes the slots of that link, and of no other."""
+    host.lag = timedelta(minutes=10)
+    host.began = DUE
+    assert main(["collect", "--feed", "fuel_mix", *options]) == 0
+    assert host.run(DUE, *options) == 0
+    assert [host.seconds(name) for name in FEEDS] == [[20, 80, 140, 200, 260]] * len(FEEDS)

@@ -6,6 +6,7 @@ import json
 import time
 import traceback
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from miso_archive.collecting.registry import Registration, Registry
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.labels import EST
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy, LoopbackServer
 from tests.services.valkey import embedded_valkey
@@ -155,6 +157,32 @@ class TestRegistration:
         assert registry.holds(sha256, HERE)
         registry.close()
         assert redis.keys() == []
+
+
+class TestClaim:
+    SLOT = datetime(2026, 7, 27, 13, 10, 20, tzinfo=UTC)
+    LINK = "http://127.0.0.1:8000/api/FuelMix"
+
+    def test_a_slot_of_a_link_is_taken_once(self, registry: Registry, redis_url: str) -> None:
+        """Whoever asks for it next is refused, of another environment too; other slots and other links are free."""
+        prod = Registry.connect(redis_url, "prod", RESERVE)
+        assert registry.claim(self.LINK, self.SLOT, 60.0)
+        assert not registry.claim(self.LINK, self.SLOT, 60.0)
+        assert not prod.claim(self.LINK, self.SLOT.astimezone(EST), 60.0)
+        assert prod.claim(self.LINK, self.SLOT + timedelta(minutes=1), 60.0)
+        assert prod.claim(self.LINK.replace("8000", "8001"), self.SLOT, 60.0)
+        prod.close()
+
+    @pytest.mark.parametrize(("gap", "seconds"), [(60.0, 180), (90.0, 270)])
+    def test_a_claim_lives_for_three_gaps(
+        self, registry: Registry, redis: redis_client.Redis, gap: float, seconds: int
+    ) -> None:
+        """It goes by itself soon after its slot, and says nothing of a password in the link."""
+        assert registry.claim("http://me:hunter2@127.0.0.1/", self.SLOT, gap)
+        (key,) = redis.keys()
+        assert str(key).startswith("hash:asked:")
+        assert "hunter2" not in str(key)
+        assert seconds / 2 < redis.ttl(key) <= seconds
 
 
 class TestUnreachable:
@@ -307,6 +335,7 @@ class TestRefusals:
         registry = Registry.connect(f"redis://collector:pw@127.0.0.1:{port}/0", "dev", RESERVE)
         registry.register(SHA256, REGISTRATION)
         assert registry.holds(SHA256, HERE)
+        assert registry.claim("http://127.0.0.1/", datetime.now(UTC), 60.0)
         registry.close()
 
     def test_a_user_who_may_not_even_connect_is_told_the_rights(self, own: redis_client.Redis) -> None:

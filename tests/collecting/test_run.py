@@ -326,7 +326,7 @@ class TestParts:
     def _fetched(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A feed that gives the body."""
         answer = World().fetch(CANDIDATE)
-        monkeypatch.setattr("miso_archive.collecting.parts.fetch_in_slot", lambda *_: answer)
+        monkeypatch.setattr(Parts, "fetch", lambda *_: answer)
 
     @pytest.mark.usefixtures("_fetched")
     def test_a_run_stores_and_registers(self, parts: Parts, redis: redis_client.Redis, tmp_path: Path) -> None:

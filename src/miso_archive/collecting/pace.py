@@ -3,11 +3,13 @@
 MISO publishes an interval some minutes after its end, by a lag that varies, and each publication replaces the one
 before. One poll every five minutes aliases with that lag and skips intervals. So a scheduled run asks at twenty seconds
 past each minute, whenever it started, which keeps any two requests of one run, and of two runs that follow each other,
-a minute apart. It stops as soon as nothing can be missed before the next run: see ``Pace.is_enough``.
+a minute apart. Runs at the same time have the same slots: each takes a slot of a link for itself before it asks, and
+leaves to the others what they have taken. It stops as soon as nothing can be missed before the next run: see
+``Pace.is_enough``.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -127,22 +129,28 @@ class NextSlot(Retries):
             return None
         now = self.clock.now()
         slot = self.pace.slot(now + timedelta(seconds=error.retry_after or 0.0))
-        return None if slot is None else (slot - now).total_seconds()
+        # A wait always ends a little late, and the slot would be past: what is tried again waits for it, as a run does.
+        return None if slot is None else max(0.0, (slot - now).total_seconds() - self.pace.gap * _LEAD)
 
 
-def await_slot(pace: Pace, clock: Clock, poll: int) -> bool:
-    """Wait until the run may ask the feed; return whether it may at all.
+def await_slot(pace: Pace, clock: Clock, poll: int, claim: Callable[[datetime], bool]) -> bool:
+    """Wait for the run's next slot that it can claim; return whether it may ask the feed at all.
 
-    A single poll is made at once, and so is the first one of a run that is retried when its time is over.
+    A single poll is made at once, and so is the first one of a run that is retried when its time is over: these have no
+    slot to claim.
     """
     if pace.polls == 1:
         return True
     slot = pace.slot(clock.now())
     if slot is None:
         return poll == 1
-    while (left := (slot - clock.now()).total_seconds()) > 0:
-        clock.sleep(left)
-    return True
+    while slot is not None:
+        while (left := (slot - clock.now()).total_seconds()) > 0:
+            clock.sleep(left)
+        if claim(slot):
+            return True
+        slot = pace.slot(slot + timedelta(seconds=pace.gap))
+    return False
 
 
 def _first_slot(at: datetime, gap: float) -> datetime:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +22,7 @@ from miso_archive.contract.findings import Finding
 from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.feed import Feed
+from miso_archive.intervals.labels import as_est
 from miso_archive.settings.options import Settings
 from miso_archive.store.address import store_of
 from miso_archive.store.environments import enter
@@ -69,7 +72,26 @@ class Parts:
 
     def fetch(self, candidate: Candidate) -> Response | None:
         """Wait until the run may ask, then ask the feed; None when the run's time is over."""
-        return fetch_in_slot(candidate, self.pace, self.clock)
+        if not await_slot(self.pace, self.clock, candidate.poll, partial(self._claim, candidate.url)):
+            return None
+        # By the run's clock: a step of the machine's does not reach it, and that of a simulated hour is in that hour.
+        try:
+            return replace(fetching.fetch(candidate.url, candidate.timeout), fetched_at=self.clock.now())
+        except fetching.UndecodedError as error:
+            if error.response is not None:
+                error.response = replace(error.response, fetched_at=self.clock.now())
+            raise
+
+    def _claim(self, link: str, slot: datetime) -> bool:
+        """Take a slot of the link for this run alone; without an answer it asks all the same, as it stores."""
+        try:
+            claimed = self.registry.claim(link, slot, self.pace.gap)
+        except CollectionError as error:
+            logger.warning("%s; the feed is asked all the same", error)
+            return True
+        if not claimed:
+            logger.info("another run asks %s at %s", self.feed.name, as_est(slot, seconds=True))
+        return claimed
 
     def is_registered(self, response: Response) -> bool:
         """Ask Redis whether the body is archived and announced."""
@@ -224,19 +246,6 @@ def _own_valkey(archive: Path, spool: Path | None) -> Iterator[str]:
             logger.warning("%s; this run has it in %s", error, spool / _VALKEY)
             address = stack.enter_context(embedded_valkey(spool / _VALKEY))
         yield address
-
-
-def fetch_in_slot(candidate: Candidate, pace: Pace, clock: Clock) -> Response | None:
-    """Wait until the run may ask, then ask the feed; None when the run's time is over."""
-    if not await_slot(pace, clock, candidate.poll):
-        return None
-    # By the run's clock: a step of the machine's does not reach it, and that of a simulated hour is in that hour.
-    try:
-        return replace(fetching.fetch(candidate.url, candidate.timeout), fetched_at=clock.now())
-    except fetching.UndecodedError as error:
-        if error.response is not None:
-            error.response = replace(error.response, fetched_at=clock.now())
-        raise
 
 
 def _judged(feed: Feed, response: Response) -> Verdict:

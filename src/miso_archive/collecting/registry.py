@@ -1,7 +1,9 @@
-"""The Redis registry: which bodies are archived and announced. It saves work; correctness never rests on it."""
+"""The Redis registry: which bodies are archived and announced, and who asks when. Correctness never rests on it."""
 
+import hashlib
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -25,6 +27,9 @@ TTL_SECONDS: Final = 604_800
 
 ONE_TRY: Final = Retry(NoBackoff(), 0)
 """redis-py tries again by itself, for seconds; this leaves it to the run's own policy."""
+
+_GAPS_CLAIMED: Final = 3
+"""How long a claim lives: until its slot is past for everybody, whose clock may be a little behind."""
 
 _CONNECT_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 5.0
@@ -74,7 +79,10 @@ class Registration:
 
 
 class Registry:
-    """The registrations of one environment and dataset, under ``hash:{environment}:{dataset}:{sha256}``."""
+    """The registrations of one environment and dataset, under ``hash:{environment}:{dataset}:{sha256}``.
+
+    Beside them, under ``hash:asked:{sha256 of the link}:{slot}``, which run asks for a link when: one for all.
+    """
 
     def __init__(self, client: Any, address: str, environment: str, feed: Feed) -> None:  # noqa: ANN401 - redis' client is generic
         self._client = client
@@ -128,6 +136,16 @@ class Registry:
             CollectionError: Redis failed; transient when waiting may mend it.
         """
         self._call("set", self._prefix + sha256, registration.as_json(), ex=TTL_SECONDS)
+
+    def claim(self, link: str, slot: datetime, gap: float) -> bool:
+        """Take a slot of a link, slots being so many seconds apart; False when another run has it, of any environment.
+
+        Raises:
+            CollectionError: Redis failed.
+        """
+        # A link may hold a password, and the rights that a user was given are for keys of this form.
+        key = f"hash:asked:{hashlib.sha256(link.encode()).hexdigest()}:{slot.astimezone(UTC).isoformat()}"
+        return self._call("set", key, b"1", nx=True, px=round(_GAPS_CLAIMED * gap * 1000)) is not None
 
     def close(self) -> None:
         """Close the connections."""
