@@ -16,6 +16,8 @@ from tests.feeds.near import bodies
 from tests.feeds.recorded import each_feed, payload_of, rows_in, spelled, tables, with_row
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from miso_archive.feeds.feed import Feed
 
 NUMBERS: tuple[object, ...] = (".71", "-.3", "-455", 5, -1.5, "0", "+2")
@@ -50,6 +52,23 @@ class TestBodies:
         assert verdict.interval_end == verdict.snapshot.interval_end
         for table in feed.contract.tables:
             assert len(verdict.snapshot.tables[table.name]) == len(rows_in(payload, table)) > 0
+
+    def test_what_rows_are_made_of_is_asked_once(self, feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither another body nor a further row asks again, but of a table whose rows have several shapes."""
+        body = spelled(payload_of(feed))
+        feed.examine(body)
+        asked: list[Table] = []
+        required_of = Table.required_of
+
+        def counted(table: Table, row: Mapping[str, Any]) -> tuple[str, ...]:
+            asked.append(table)
+            return required_of(table, row)
+
+        monkeypatch.setattr("miso_archive.contract.rows.fields", lambda _: pytest.fail("fields are gathered again"))
+        monkeypatch.setattr(Table, "required_of", counted)
+        assert feed.examine(body).snapshot is not None
+        one_shape = [table.name for table in feed.contract.tables if not table.shapes]
+        assert [table.name for table in asked if not table.shapes] == one_shape
 
     @pytest.mark.parametrize(
         ("text", "of_an_object", "of_a_list"),

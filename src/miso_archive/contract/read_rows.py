@@ -80,6 +80,7 @@ class _RowReader:
         self._table = table
         self._any_case = contract.any_case
         self._fields = fields_of(table.row)
+        self._always_required = None if table.shapes else table.required_of({})
         self._known = {field.key for field in self._fields.values()}
         self._nothing = {} if contract.quiet is None else fields_of(contract.quiet.row)
         self._interval_end = interval_end
@@ -100,7 +101,8 @@ class _RowReader:
 
     def _look(self, row: dict[str, Any], where: str, may_lack: frozenset[str]) -> None:
         """Say which fields a row is without, and which nobody knows."""
-        for key in self._table.required_of(row):
+        required = self._always_required
+        for key in self._table.required_of(row) if required is None else required:
             if key not in row and key not in may_lack:
                 self._findings.refuse(RefusalCode.MISSING_FIELD, f"{where}.{key}", "is absent")
         warn_of_drift(row, self._known, f"{where}.", self._findings)

@@ -87,9 +87,14 @@ def published(  # noqa: PLR0913 - what there is to say of a field
     return field(metadata=metadata) if required else field(default=None, metadata=metadata)
 
 
+_FIELDS: Final[dict[type[Row], Mapping[str, Published]]] = {}
+
+
 def fields_of(row: type[Row]) -> Mapping[str, Published]:
-    """Return the fields of a kind of row by the names of its attributes, in order."""
-    return {found.name: found.metadata[_PUBLISHED] for found in fields(row)}
+    """Return the fields of a kind of row by the names of its attributes, in order; they are gathered once."""
+    if row not in _FIELDS:
+        _FIELDS[row] = {found.name: found.metadata[_PUBLISHED] for found in fields(row)}
+    return _FIELDS[row]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +150,11 @@ class Table:
     ``at`` is a path, ``Fuel.Type``; empty where the body is the list. ``shapes`` are the sets of fields that a row is
     to have, one or another: the last of which it has a field that the first is without, else the first; what its kind
     of row requires where none is given. A body has no fewer rows than ``fewest``. ``label`` names the attribute by
-    which a row says its own interval, ``hour`` the figure that names the hour of the market day, by its end, that all
-    rows are of; where there is neither, rows are of the body's interval. Of an interval that several bodies speak of
-    the last one counts: for all rows, or for those of a name where ``named_by`` says which attribute names a row.
-    ``order`` is that of the columns where it is not that of the fields, with what is parsed and computed behind them.
+    which a row says its own interval, up to a market day from the body's, ``hour`` the figure that names the hour of
+    the market day, by its end, that all rows are of; where there is neither, rows are of the body's interval. Of an
+    interval that several bodies speak of the last one counts: for all rows, or for those of a name where ``named_by``
+    says which attribute names a row. ``order`` is that of the columns where it is not that of the fields, with what is
+    parsed and computed behind them.
     """
 
     name: str
