@@ -1,4 +1,5 @@
 import json
+import re
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from miso_archive.cli.app import main
 from miso_archive.collecting.fetch import UndecodedError
 from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.findings import MOST_FINDINGS, FailureCode, Finding, RefusalCode, WarningCode
+from miso_archive.contract.rows import fields_of
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
@@ -73,6 +75,9 @@ WARNED: dict[WarningCode, bytes] = {
 }
 NASTY = "\x00\n\r\t\x1b[31m\x7f\x85\u00e9\u2028\u202e\U0001f600'\"{message}%s\\"
 
+EVERY_ROW = [table.row for feed in FEEDS.values() for table in feed.contract.tables]
+EVERY_ROW += [feed.contract.figures for feed in FEEDS.values() if feed.contract.figures]
+
 
 def changed(name: str, old: str, new: str) -> tuple[Feed, bytes]:
     """Return a feed, and its recorded body with one text put in place of another."""
@@ -113,6 +118,14 @@ class TestCodes:
         """A code is one lower-case word, as its name says, and its meaning a sentence for the documentation."""
         assert code.value == str(code) == code.name.lower()
         assert code.meaning.endswith(".")
+
+    def test_what_is_said_of_another_interval_names_each_field(self) -> None:
+        """The warning's meaning has each field that says the interval again, and which of them need not be readable."""
+        differs, _, unreadable = WarningCode.PERIOD_DIFFERS.meaning.partition("; or ")
+        again = [field for row in EVERY_ROW for field in fields_of(row).values() if field.agrees]
+        for told, fields in ((differs, again), (unreadable, [field for field in again if field.only_agrees])):
+            names = set(re.findall("`(.*?)`", told)) - {"RefId"}
+            assert names == {field.key.rpartition(".")[2] for field in fields}
 
     def test_a_finding_is_plain_text(self) -> None:
         """A finding's three parts come out as text, ready for JSON."""

@@ -39,7 +39,10 @@ class RefusalCode(_Code):
     CONSTRAINT_NOT_A_LIST = "constraint_not_a_list", "`Constraint` is not a list."
     NOT_A_LIST = "not_a_list", "Where a list of rows belongs, as the body of `snapshot` is one, stands something else."
     TOO_FEW_ROWS = "too_few_rows", "There are fewer rows than a body of the feed always has."
-    EMPTY_VALUE = "empty_value", 'What a row is to say is empty: `""`, white space, null; or it is named `"None"`.'
+    EMPTY_VALUE = (
+        "empty_value",
+        'A name or time that a row needs is `""`, blank or null, or a name is `"None"`; an empty figure is no number.',
+    )
     BAD_NUMBER = "bad_number", "A figure is not a finite number, as a number or as text, or its commas stand wrongly."
     NO_LABEL_ROW = (
         "no_label_row",
@@ -74,7 +77,10 @@ class WarningCode(_Code):
     UNKNOWN_DIRECTION = "unknown_direction", "`Direction` is not UP, DOWN or BOTH."
     PERIOD_DIFFERS = (
         "period_differs",
-        "`Period`, `INTERVALEST`, `HourAndMin`, `MktDay` or `HourEnding` is of another interval than `RefId` names.",
+        (
+            "`Period`, `INTERVALEST`, `HourAndMin`, `MktDay` or `HourEnding` is of another interval than `RefId`; or "
+            "`HourAndMin` or `MktDay` cannot be read."
+        ),
     )
     OFF_GRID_INTERVAL = "off_grid_interval", "The label is a time that is not on the five-minute grid."
     SUM_DIFFERS = "sum_differs", "`TotalMW` is not the sum of the fuels."

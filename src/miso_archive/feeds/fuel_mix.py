@@ -1,7 +1,8 @@
 """MISO's fuel mix: what each fuel produces (seen 2026-07-27 and 2026-10-02).
 
 The figures look like readings at the label **[inferred]**. Fuels come and go and change their spelling: they are kept
-as published, and none is enumerated. A body may hold rows of several intervals: each is of the one it names.
+as published, and none is enumerated. A body may hold rows of several intervals: each is of the one it names, up to a
+market day from the label; a row of further off is counted with its body, and no frame has it.
 """
 
 import operator

@@ -123,6 +123,18 @@ BODIES = (
         },
     ),
     Odd(
+        "a row of a day before",
+        _interval("2026-10-01 4:45:00 PM"),
+        warned=(f"period_differs {_AT}.INTERVALEST", *_SUM),
+        gives={"fuels": 8, "fuels[0].market_day": date(2026, 10, 1), "fuels[1].market_day": date(2026, 10, 2)},
+    ),
+    Odd(
+        "a row of two days before",
+        _interval("2026-09-30 4:45:00 PM"),
+        warned=(f"period_differs {_AT}.INTERVALEST", *_SUM),
+        gives={"fuels": 7, "snapshots[0].fuels": 8},
+    ),
+    Odd(
         "a label ahead of all rows",
         put(("16:45 EST", "16:50 EST")),
         warned=(
