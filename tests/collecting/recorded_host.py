@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
 
 class Recorded(NamedTuple):
-    """What the recorded body of a feed is to come to: its object's key, and how many rows its tables have."""
+    """What the recorded body of a feed is to come to.
+
+    Its object's key; how many rows its tables have; and in Prefect, in prod, the names of the run that stores it and of
+    the artifact with its rows.
+    """
 
     key: str
     rows: dict[str, int]
+    run: str
+    table: str
 
 
 def _key(dataset: str, stem: str, day: str, time: str) -> str:
@@ -30,18 +36,47 @@ _CONSTRAINTS: Final = "binding_constraints"
 
 RECORDED: Final = {
     "reserve": Recorded(
-        _key(f"miso_{_CONSTRAINTS}_reserve", f"{_CONSTRAINTS}_reserve", "2026-07-27", "0810"), {"constraints": 2}
+        _key(f"miso_{_CONSTRAINTS}_reserve", f"{_CONSTRAINTS}_reserve", "2026-07-27", "0810"),
+        {"constraints": 2},
+        "collect prod 2026-07-27 08:10 EST: stored, 2 binding",
+        "binding-constraints-prod",
     ),
     "transmission": Recorded(
-        _key(f"miso_{_CONSTRAINTS}_realtime", f"{_CONSTRAINTS}_realtime", _DAY, "1645"), {"constraints": 10}
+        _key(f"miso_{_CONSTRAINTS}_realtime", f"{_CONSTRAINTS}_realtime", _DAY, "1645"),
+        {"constraints": 10},
+        "collect transmission-prod 2026-10-02 16:45 EST: stored, 10 binding",
+        "binding-constraints-transmission-prod",
     ),
     "subregional": Recorded(
-        _key(f"miso_{_CONSTRAINTS}_subregional", f"{_CONSTRAINTS}_subregional", _DAY, "1630"), {"constraints": 0}
+        _key(f"miso_{_CONSTRAINTS}_subregional", f"{_CONSTRAINTS}_subregional", _DAY, "1630"),
+        {"constraints": 0},
+        "collect subregional-prod 2026-10-02 16:30 EST: stored, quiet",
+        "binding-constraints-subregional-prod",
     ),
-    "rt_exante_lmp": Recorded(_key("miso_rt_exante_lmp", "rt_exante_lmp", _DAY, "1650"), {"prices": 9}),
-    "asm_mcp": Recorded(_key("miso_asm_mcp", "asm_mcp", _DAY, "1645"), {"real_time": 8, "day_ahead": 8}),
-    "fuel_mix": Recorded(_key("miso_fuel_mix", "fuel_mix", _DAY, "1645"), {"fuels": 8}),
-    "snapshot": Recorded(_key("miso_snapshot", "snapshot", _DAY, "1645"), {"figures": 4}),
+    "rt_exante_lmp": Recorded(
+        _key("miso_rt_exante_lmp", "rt_exante_lmp", _DAY, "1650"),
+        {"prices": 9},
+        "collect rt-exante-lmp-prod 2026-10-02 16:50 EST: stored, 9 prices",
+        "prices-rt-exante-lmp-prod",
+    ),
+    "asm_mcp": Recorded(
+        _key("miso_asm_mcp", "asm_mcp", _DAY, "1645"),
+        {"real_time": 8, "day_ahead": 8},
+        "collect asm-mcp-prod 2026-10-02 16:45 EST: stored, 8 real time, 8 day ahead",
+        "real-time-asm-mcp-prod",
+    ),
+    "fuel_mix": Recorded(
+        _key("miso_fuel_mix", "fuel_mix", _DAY, "1645"),
+        {"fuels": 8},
+        "collect fuel-mix-prod 2026-10-02 16:45 EST: stored, 8 fuels",
+        "fuels-fuel-mix-prod",
+    ),
+    "snapshot": Recorded(
+        _key("miso_snapshot", "snapshot", _DAY, "1645"),
+        {"figures": 4},
+        "collect snapshot-prod 2026-10-02 16:45 EST: stored, 4 figures",
+        "figures-snapshot-prod",
+    ),
 }
 """By feed. Written out: what stands in archives is to stay what it is."""
 

@@ -22,6 +22,7 @@ from miso_archive.collecting.told import (
     name_at_start,
     object_link,
     outcome_of,
+    rows_key,
     rows_shown,
     show_command,
     snapshot_markdown,
@@ -34,6 +35,7 @@ from miso_archive.intervals.labels import EST
 from miso_archive.store.put_once import Stored
 from tests.bodies import body as spelled
 from tests.bodies import ref_id
+from tests.collecting.recorded_host import RECORDED
 from tests.feeds.recorded import spelled as spelled_json
 from tests.feeds.recorded import text_of, with_row
 
@@ -90,6 +92,16 @@ class TestName:
     def test_a_run_is_named_by_interval_and_outcome(self, result: RunResult, record: RunRecord, name: str) -> None:
         """The name tells the environment, the interval stored or else seen or else the due time, and the outcome."""
         assert name_at_end("prod", DUE, record, outcome_of(RESERVE, result, record)) == f"collect prod {name}"
+
+    @pytest.mark.parametrize("name", FEEDS)
+    def test_a_run_and_its_table_are_named_by_their_feed(self, name: str) -> None:
+        """Both tell the feed and the environment, reserve's the environment alone, and what rows there are."""
+        feed, expected = FEEDS[name], RECORDED[name]
+        snapshot = feed.examine(feed.recorded.read_bytes()).snapshot
+        assert snapshot is not None
+        scope, record = feed.scope("prod"), RunRecord([snapshot.interval_end], [snapshot])
+        assert name_at_end(scope, DUE, record, outcome_of(feed, RunResult(collected=1), record)) == expected.run
+        assert rows_key(feed, scope) == expected.table
 
     def test_a_run_that_begins_or_is_skipped_is_named_by_its_due_time(self) -> None:
         """Before a run knows its interval its name says that the time is the due one, in EST."""

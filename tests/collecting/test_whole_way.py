@@ -14,28 +14,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
-import redis
+from redis import ConnectionError as RedisConnectionError
+from redis import Redis
 
 import miso_archive as mr
 from miso_archive.cli.app import main
 from miso_archive.feeds import FEEDS
 from miso_archive.simulate import Reply
 from tests.collecting.recorded_host import RECORDED, RecordedHost, as_json, result_of_one
+from tests.feeds.figures import FIGURES, figures
 from tests.services.kafka import mock_cluster, read_messages
+from tests.services.valkey import embedded_valkey
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    import polars as pl
-    from redis import Redis
 
     from miso_archive.contract.rows import Doubt
     from miso_archive.contract.verdict import Snapshot
     from miso_archive.feeds.feed import Feed
     from tests.conftest import Bucket
 
-each_feed = pytest.mark.parametrize("feed", FEEDS.values(), ids=list(FEEDS))
 NAMES: Final = ",".join(FEEDS)
 
 
@@ -53,13 +52,19 @@ def host() -> Iterator[RecordedHost]:
         yield serving
 
 
-@pytest.fixture(params=["folder", "s3"])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Bucket:
-    """An empty archive of either kind."""
-    if request.param == "folder":
-        return tmp_path / "data"
-    bucket: Bucket = request.getfixturevalue("bucket")
-    return bucket
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[str]:
+    """A Redis of this file's own: what it shows is the same on any, so the way into S3 alone runs on each tier's."""
+    with embedded_valkey() as url:
+        yield url
+
+
+@pytest.fixture
+def registry(valkey: str) -> str:
+    """It is empty."""
+    with Redis.from_url(valkey) as client:
+        client.flushdb()
+    return valkey
 
 
 def collected(capsys: pytest.CaptureFixture[str], archive: Path | Bucket, *options: str) -> tuple[int, dict[str, Any]]:
@@ -67,6 +72,11 @@ def collected(capsys: pytest.CaptureFixture[str], archive: Path | Bucket, *optio
     to = ["--local", str(archive)] if isinstance(archive, Path) else ["--s3-bucket", archive.name]
     code = main(["collect", *to, *options])
     return code, as_json(capsys.readouterr().out)
+
+
+def place(archive: Path | Bucket) -> str:
+    """What an archive is named by where it is read."""
+    return str(archive) if isinstance(archive, Path) else f"s3://{archive.name}"
 
 
 def kept(archive: Path | Bucket, key: str) -> tuple[bytes, dict[str, str]]:
@@ -77,20 +87,13 @@ def kept(archive: Path | Bucket, key: str) -> tuple[bytes, dict[str, str]]:
     return (archive / key).read_bytes(), json.loads((archive / provenance).read_bytes())
 
 
-@each_feed
-def test_a_recorded_body_is_archived_announced_registered_and_read(  # noqa: PLR0913, PLR0917 - the parts of the whole
-    feed: Feed,
-    archive: Path | Bucket,
-    host: RecordedHost,
-    redis: Redis,
-    redis_url: str,
-    kafka: str,
-    capsys: pytest.CaptureFixture[str],
+def hold_one(  # noqa: PLR0913, PLR0917 - the parts of the whole
+    capsys: pytest.CaptureFixture[str], feed: Feed, archive: Path | Bucket, host: RecordedHost, redis: str, kafka: str
 ) -> None:
-    """Byte for byte under its dataset's key, with where it comes from, its topic, rows and registration."""
+    """Hold the whole way of one recorded body: object, provenance, registration, message, rows; it is known again."""
     expected, environment = RECORDED[feed.name], "prod"
     topic = f"{kafka}/{feed.dataset}-{uuid.uuid4()}"
-    options = ["--feed", feed.name, "--api-base", host.base_url, "--redis-url", redis_url, "--environment", environment]
+    options = ["--feed", feed.name, "--api-base", host.base_url, "--redis-url", redis, "--environment", environment]
     assert collected(capsys, archive, *options, "--kafka-connection-string", topic) == (0, result_of_one(feed.name))
     sent = feed.recorded.read_bytes()
     sha256 = hashlib.sha256(sent).hexdigest()
@@ -98,52 +101,73 @@ def test_a_recorded_body_is_archived_announced_registered_and_read(  # noqa: PLR
     assert gzip.decompress(body) == sent
     assert (provenance["sha256"], provenance["environment"]) == (sha256, environment)
     assert provenance["source-url"] == f"{host.base_url}/{feed.path}"
-    assert [str(key) for key in redis.keys("*")] == [f"hash:{environment}:{feed.dataset}:{sha256}"]
+    with Redis.from_url(redis, decode_responses=True) as client:
+        assert client.keys("*") == [f"hash:{environment}:{feed.dataset}:{sha256}"]
     (message,) = read_messages(kafka, topic.rpartition("/")[2], expected=1)
     told = as_json(message.value())
     assert (message.key() or b"").decode() == sha256 == told["sha256"]
     assert (told["dataset"], told["key"], told["rows"]) == (feed.dataset, expected.key, expected.rows)
     assert told.get("constraint_count") == (expected.rows["constraints"] if feed.contract.quiet else None)
-    where = archive if isinstance(archive, Path) else f"s3://{archive.name}"
-    read = {table.name: mr.scan(where, feed.name, table.name).collect().height for table in feed.contract.tables}
+    read = {
+        table.name: mr.scan(place(archive), feed.name, table.name).collect().height for table in feed.contract.tables
+    }
     assert read == expected.rows
     code, again = collected(capsys, archive, *options)
     assert (code, again["skipped_duplicate"], again["objects"]) == (0, 1, [])
 
 
-def test_all_feeds_in_one_run_come_to_the_figures_that_were_published(
-    archive: Path | Bucket, host: RecordedHost, redis_url: str, kafka: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("feed", FEEDS.values(), ids=list(FEEDS))
+def test_a_recorded_body_is_archived_announced_registered_and_read(  # noqa: PLR0913, PLR0917 - the parts of the whole
+    feed: Feed, tmp_path: Path, host: RecordedHost, registry: str, kafka: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One process asks each link once; topics are the datasets; the frames have what stands in the bodies."""
-    options = ["--feed", "all", "--api-base", host.base_url, "--redis-url", redis_url]
-    code, result = collected(capsys, archive, *options, "--kafka-connection-string", kafka)
-    assert code == 0
-    assert result.pop("feeds") == {name: result_of_one(name) for name in FEEDS}
-    assert result == {"total_candidates": 7, "collected": 7, "skipped_duplicate": 0, "failed": 0}
-    assert host.asked == dict.fromkeys(FEEDS, 1)
-    for feed in FEEDS.values():
-        assert len({message.key() for message in read_messages(kafka, feed.dataset, expected=1)}) == 1
-    where = archive if isinstance(archive, Path) else f"s3://{archive.name}"
+    """Byte for byte under its dataset's key, with where it comes from, its topic, rows and registration."""
+    hold_one(capsys, feed, tmp_path / "data", host, registry, kafka)
 
-    def read(feed: str, table: str | None = None) -> pl.DataFrame:
-        return mr.scan(where, feed, table).collect()
 
-    for market in ("real_time", "day_ahead"):
-        assert read("asm_mcp", market)["zone"].n_unique() == 8
-    assert mr.scan_snapshots(where, feed="fuel_mix").collect()["total"].to_list() == [82084]
-    assert read("fuel_mix")["output"].sum() == 82084
-    assert read("rt_exante_lmp")["energy"].round(2).to_list() == [32.74] * 9
-    constraints = read("transmission")
-    assert (constraints.height, constraints["curve_type"].null_count()) == (10, 7)
-    assert {36.32, -656.0} <= set(read("snapshot")["value"].to_list())
+@pytest.mark.parametrize("name", ["asm_mcp", "subregional"])
+def test_a_recorded_body_goes_the_same_way_into_s3(  # noqa: PLR0913, PLR0917 - the parts of the whole
+    name: str, bucket: Bucket, host: RecordedHost, redis_url: str, kafka: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of two tables, and one in which nothing binds."""
+    hold_one(capsys, FEEDS[name], bucket, host, redis_url, kafka)
+
+
+def hold_all(capsys: pytest.CaptureFixture[str], archive: Path | Bucket, host: RecordedHost, redis: str) -> None:
+    """Hold a run of all feeds: each link is asked once; topics are the datasets; the frames have what was sent."""
+    options = ["--feed", "all", "--api-base", host.base_url, "--redis-url", redis]
+    with mock_cluster() as kafka:
+        code, result = collected(capsys, archive, *options, "--kafka-connection-string", kafka)
+        assert code == 0
+        assert result.pop("feeds") == {name: result_of_one(name) for name in FEEDS}
+        assert result == {"total_candidates": 7, "collected": 7, "skipped_duplicate": 0, "failed": 0}
+        assert host.asked == dict.fromkeys(FEEDS, 1)
+        for feed in FEEDS.values():
+            (message,) = read_messages(kafka, feed.dataset, expected=1)
+            assert as_json(message.value())["key"] == RECORDED[feed.name].key
+    assert figures(place(archive)) == FIGURES
+
+
+def test_all_feeds_in_one_run_come_to_the_figures_that_were_published(
+    tmp_path: Path, host: RecordedHost, registry: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a folder."""
+    hold_all(capsys, tmp_path / "data", host, registry)
+
+
+def test_all_feeds_in_one_run_come_to_them_in_s3(
+    bucket: Bucket, host: RecordedHost, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So they do in a bucket."""
+    hold_all(capsys, bucket, host, redis_url)
 
 
 def test_one_that_fails_holds_none_of_the_others(
-    archive: Path | Bucket, host: RecordedHost, redis_url: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, host: RecordedHost, registry: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exit code is 1, the result says whose reason it was, and what the others came to is theirs."""
     host.replies = {"fuel_mix": Reply(404), "snapshot": Reply(body=b'{"error":"no data"}')}
-    code, result = collected(capsys, archive, "--feed", NAMES, "--api-base", host.base_url, "--redis-url", redis_url)
+    options = ["--feed", NAMES, "--api-base", host.base_url, "--redis-url", registry]
+    code, result = collected(capsys, tmp_path / "data", *options)
     assert (code, result["failed"], result["collected"]) == (1, 2, 5)
     codes = {name: [error["code"] for error in one["errors"]] for name, one in result["feeds"].items()}
     assert {name: found for name, found in codes.items() if found} == {
@@ -194,7 +218,7 @@ def test_a_process_that_is_told_to_end_does_not_poll_on(host: RecordedHost, tmp_
         assert until((data / "environments" / "began.json").is_file)
         process.terminate()
         assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    with redis.Redis(port=int((data / ".valkey" / "port").read_text())) as client, pytest.raises(redis.ConnectionError):
+    with Redis(port=int((data / ".valkey" / "port").read_text())) as client, pytest.raises(RedisConnectionError):
         client.ping()
 
 

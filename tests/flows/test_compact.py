@@ -30,6 +30,7 @@ from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
 from miso_archive.store.store import ArchiveError
 from tests.feeds.archived import put
+from tests.flows.test_collect import task_runs_of
 from tests.healing.test_backfill import files_in
 from tests.s3_archives import block
 
@@ -75,12 +76,12 @@ def test_each_month_is_a_task_and_the_frames_stay_the_same(tmp_path: Path) -> No
         ("2026-02", 27, True),
     ]
     with get_client(sync_client=True) as client:
-        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id_of(state)])))
         (artifact,) = client.read_artifacts(
             artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["compaction"])),
             flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id_of(state)])),
         )
-    assert {"compact 2026-01", "compact 2026-02"} <= {run.name for run in runs}
+    tasks = {"compact 2026-01", "compact 2026-02"}
+    assert set(task_runs_of(state, *tasks)) == tasks
     assert artifact.data == 100
     assert mr.scan_snapshots(tmp_path).collect().equals(raw)
     assert len(list((tmp_path / "curated").rglob("*.parquet"))) == 6
@@ -104,9 +105,8 @@ def test_each_feed_that_the_archive_holds_is_compacted(tmp_path: Path) -> None:
     state = compact(local=tmp_path, return_state=True)
     assert [(month.get("feed", "reserve"), month["month"]) for month in state.result()] == list(held.items())
     assert "feed" not in state.result()[0]
-    with get_client(sync_client=True) as client:
-        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id_of(state)])))
-    assert {run.name for run in runs} == {"compact 2026-07", "compact asm_mcp 2026-10", "compact fuel_mix 2026-10"}
+    tasks = {"compact 2026-07", "compact asm_mcp 2026-10", "compact fuel_mix 2026-10"}
+    assert set(task_runs_of(state, *tasks)) == tasks
 
 
 @pytest.mark.services

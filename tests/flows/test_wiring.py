@@ -96,7 +96,8 @@ def test_what_must_not_be_lost_is_tried_again_by_its_task(
     refused, stored = run(feed, local=tmp_path), run(feed, local=tmp_path)
     assert [error["code"] for error in result_of(refused)["errors"]] == ["error_payload"]
     assert result_of(stored)["collected"] == 1
-    counts = {name: task.run_count for state in (refused, stored) for name, task in task_runs_of(state).items()}
+    ended = {refused: ["quarantine body"], stored: ["archive snapshot", "register in Redis"]}
+    counts = {name: task_runs_of(state, name)[name].run_count for state, names in ended.items() for name in names}
     assert counts["archive snapshot"] == tries["store"]
     assert (counts["quarantine body"], counts["register in Redis"]) == (2, 3)
     assert len(slept) == sum(failures.values())
@@ -114,7 +115,7 @@ def test_what_trying_cannot_mend_is_not_tried_again(
     monkeypatch.setattr(Parts, "store", refuses)
     state = run(feed, local=tmp_path)
     assert (state.message or "").startswith("archive_refused: for good")
-    assert task_runs_of(state)["archive snapshot"].run_count == 1
+    assert task_runs_of(state, "archive snapshot")["archive snapshot"].run_count == 1
 
 
 def test_every_parameter_reaches_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,8 +220,9 @@ def test_what_waits_in_the_spool_does_not_delay_the_poll_while_the_archive_is_aw
     monkeypatch.setattr("miso_archive.collecting.parts.enter", lambda *_, **__: False)
     state = run(feed, **places)
     assert len(result_of(state)["objects"]) == 2
-    tasks = task_runs_of(state)
-    stored, fetched = tasks["store what was spooled"].start_time, tasks["fetch snapshot, poll 1"].end_time
+    first, then = "fetch snapshot, poll 1", "store what was spooled"
+    tasks = task_runs_of(state, first, then)
+    stored, fetched = tasks[then].start_time, tasks[first].end_time
     assert stored is not None
     assert fetched is not None
     assert stored > fetched
