@@ -179,5 +179,5 @@ def test_any_body_gets_a_verdict(feed: Feed, data: st.DataObject) -> None:
 
 def test_a_feed_that_is_not_there_is_told() -> None:
     """The feeds that there are stand in the message."""
-    with pytest.raises(ValueError, match=r"^feed= is one of reserve, .*snapshot, not 'fuelmix'$"):
+    with pytest.raises(ValueError, match=rf"^feed= is one of {', '.join(FEEDS)}, not 'fuelmix'$"):
         feed_given("fuelmix")
