@@ -1,15 +1,11 @@
 """What a run says it did: counts, and each failure by its code."""
 
 from collections.abc import Mapping
-from typing import Final
 
 from pydantic import BaseModel, Field
 
-from miso_archive.contract.findings import Finding
+from miso_archive.contract.findings import FailureCode, Finding
 from miso_archive.failures import CollectionError
-
-UNFORESEEN: Final = "unforeseen"
-"""The code of what broke off a feed's run among those of several, and is a mistake in this software."""
 
 
 class RunError(BaseModel):
@@ -73,7 +69,9 @@ def failed_before_start(error: CollectionError) -> RunResult:
 def broken_off(error: Exception) -> RunResult:
     """Return the result of a run that broke off by an error nobody foresaw, whose text may hold a secret."""
     message = f"an error that nobody foresaw, {type(error).__name__}: see its traceback in the log, and report it"
-    return RunResult(total_candidates=1, failed=1, errors=[RunError(code=UNFORESEEN, message=message)])
+    return RunResult(
+        total_candidates=1, failed=1, errors=[RunError(code=FailureCode.UNFORESEEN.value, message=message)]
+    )
 
 
 def run_error(error: CollectionError) -> RunError:

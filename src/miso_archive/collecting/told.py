@@ -11,8 +11,10 @@ from urllib.parse import unquote, urlsplit
 from miso_archive.collecting.result import ResultOfFeeds, RunResult
 from miso_archive.contract.rows import Row, Table, fields_of
 from miso_archive.contract.verdict import Snapshot, Verdict
+from miso_archive.feeds.constraint_name import parse_constraint_name
 from miso_archive.feeds.drift import drift_of
 from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.reserve import BindingConstraint, ranked
 from miso_archive.intervals.labels import EST, INTERVAL, as_est, is_on_grid
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, market_day
 from miso_archive.store.put_once import Stored
@@ -123,11 +125,12 @@ def failure_message(result: RunResult | ResultOfFeeds) -> str:
 def rows_shown(feed: Feed, snapshot: Snapshot) -> list[dict[str, Any]]:
     """Return the rows of a snapshot's first table as a person reads them: each column under its name and unit.
 
-    A feed may have a way of its own.
+    Binding constraints of reserve come by the magnitude of their shadow price, with zone, direction and terms as
+    ``parse_constraint_name`` has them: None where the name is of another shape.
     """
-    if feed.shown is not None:
-        return feed.shown(snapshot)
     table = feed.contract.tables[0]
+    if table.row is BindingConstraint:
+        return [_constraint_shown(row) for row in ranked(snapshot)]
     units = {name: field.unit for name, field in fields_of(table.row).items() if field.kept}
     units |= {made.name: made.unit for parsed in table.parsed for made in parsed.columns}
     units |= {computed.column.name: computed.column.unit for computed in table.computed}
@@ -137,6 +140,17 @@ def rows_shown(feed: Feed, snapshot: Snapshot) -> list[dict[str, Any]]:
     }
     rows = [_values(table, row) for row in snapshot.rows]
     return [{title: values[name] for name, title in titles.items()} for values in rows]
+
+
+def _constraint_shown(row: BindingConstraint) -> dict[str, Any]:
+    name = parse_constraint_name(row.constraint_name)
+    return {
+        "Constraint": row.constraint_name,
+        "Zone": name.zone,
+        "Direction": name.flow_direction,
+        "Terms": None if name.terms is None else "+".join(name.terms),
+        "Shadow price ($/MW)": row.shadow_price,
+    }
 
 
 def _values(table: Table, row: Row) -> dict[str, Any]:

@@ -156,6 +156,10 @@ class FailureCode(_Code):
         "wrong_parameters",
         "In Prefect: parameters, the worker's environment or what is installed there make no run. Nothing is fetched.",
     )
+    UNFORESEEN = (
+        "unforeseen",
+        "An error that nobody foresaw broke off one feed of several: the log has the traceback. Report it.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

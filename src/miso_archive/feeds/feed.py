@@ -1,14 +1,13 @@
 """What sets one feed apart from its siblings."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from miso_archive.contract.examine import examine
 from miso_archive.contract.rows import Contract
-from miso_archive.contract.verdict import Snapshot, Verdict
+from miso_archive.contract.verdict import Verdict
 from miso_archive.host import API_BASE
 
 _EXAMPLES: Final = Path(__file__).with_name("examples")
@@ -23,9 +22,8 @@ class Feed:
 
     ``name`` is what people type; ``dataset`` what stands in keys, Redis and Kafka; ``file_stem`` what its files begin
     with; ``path`` where it is below the base address; ``title`` what it is called; ``contract`` what its bodies are to
-    be; ``lead`` how long before its interval's end a body may be published; ``shown`` how a person reads the rows of a
-    snapshot, where that is not column by column; ``examples`` the folder of its recorded body, ``{file_stem}.json``;
-    ``is_first`` marks the one whose runs and artifacts had their names before there was
+    be; ``lead`` how long before its interval's end a body may be published; ``examples`` the folder of its recorded
+    body, ``{file_stem}.json``; ``is_first`` marks the one whose runs and artifacts had their names before there was
     another.
     """
 
@@ -36,7 +34,6 @@ class Feed:
     title: str
     contract: Contract
     lead: timedelta = timedelta(0)
-    shown: Callable[[Snapshot], list[dict[str, Any]]] | None = None
     examples: Path = _EXAMPLES
     is_first: bool = False
 

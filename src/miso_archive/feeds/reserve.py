@@ -97,23 +97,9 @@ class BindingConstraint(Row):
     pc2: float | None = _break_point("PC2", "`PC2` of a documented row, likewise.")
 
 
-def shown_constraints(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Return a snapshot's constraints as a person reads them, by the magnitude of their shadow price.
-
-    With zone, direction and terms as ``parse_constraint_name`` has them: None where the name is of another shape.
-    """
-    return [_shown(row) for row in sorted(snapshot.rows, key=lambda row: -abs(row.shadow_price))]
-
-
-def _shown(row: BindingConstraint) -> dict[str, Any]:
-    name = parse_constraint_name(row.constraint_name)
-    return {
-        "Constraint": row.constraint_name,
-        "Zone": name.zone,
-        "Direction": name.flow_direction,
-        "Terms": None if name.terms is None else "+".join(name.terms),
-        "Shadow price ($/MW)": row.shadow_price,
-    }
+def ranked(snapshot: Snapshot) -> list[BindingConstraint]:
+    """Return a snapshot's constraints by the magnitude of their shadow price, the hardest first."""
+    return sorted(snapshot.rows, key=lambda constraint: -abs(constraint.shadow_price))
 
 
 RESERVE: Final = Feed(
@@ -137,6 +123,5 @@ RESERVE: Final = Feed(
         ),
         quiet=NOTHING_BINDS,
     ),
-    shown=shown_constraints,
     is_first=True,
 )
