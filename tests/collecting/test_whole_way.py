@@ -215,9 +215,12 @@ def test_a_process_that_is_told_to_end_does_not_poll_on(host: RecordedHost, tmp_
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        assert until((data / "environments" / "began.json").is_file)
-        process.terminate()
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        try:
+            assert until((data / "environments" / "began.json").is_file)
+            process.terminate()
+            assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
     with Redis(port=int((data / ".valkey" / "port").read_text())) as client, pytest.raises(RedisConnectionError):
         client.ping()
 
