@@ -7,12 +7,12 @@ import sys
 from datetime import date, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 import pytest
 
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import ALL, FEEDS
 from miso_archive.feeds.columns import schema_of
 from miso_archive.intervals.labels import EST
 from miso_archive.reading.coverage import coverage
@@ -39,7 +39,8 @@ FEED = ("--feed", REGIONAL_DEMAND.name)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The feed is among those that there are: the one line in the registry."""
     monkeypatch.setitem(FEEDS, REGIONAL_DEMAND.name, REGIONAL_DEMAND)
-    # The command line names the feeds as it is imported: it is imported anew, as by a process that starts.
+    # What there is to choose stands as it is imported, as the command line does: both are as in a process that starts.
+    monkeypatch.setattr("miso_archive.feeds.FeedChoice", Literal[(*FEEDS, ALL)])
     for name in [name for name in sys.modules if name.startswith("miso_archive.cli")]:
         monkeypatch.delitem(sys.modules, name)
 

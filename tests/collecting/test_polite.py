@@ -19,6 +19,7 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.settings.options import Settings, UsageError
 from miso_archive.simulate import Reply
+from miso_archive.store.folder import folder_identity
 from miso_archive.store.layout import snapshot_key
 from tests.scheduled import schedule
 from tests.turned import TurnedClock, TurnedFeed
@@ -233,9 +234,9 @@ class TestFlow:
         self, clock: TurnedClock, turned_feed: TurnedFeed, tmp_path: Path, redis_url: str
     ) -> None:
         """It asks in the slots that the other has left, tries again in one of those, and completes."""
-        other = Registry.connect(redis_url, "prod", RESERVE)
+        other = Registry.connect(redis_url, "dev", RESERVE)
         for taken in (20, 140):
-            assert other.claim(turned_feed.url, DUE + timedelta(seconds=taken), 60.0)
+            assert other.claim(turned_feed.url, folder_identity(tmp_path), DUE + timedelta(seconds=taken), 60.0)
         other.close()
         turned_feed.answers.append(BUSY)
         clock.sleep(3)

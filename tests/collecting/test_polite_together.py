@@ -64,6 +64,28 @@ class SharedClock(TurnedClock):
             self._turned.notify_all()
 
 
+def followed(clock: SharedClock, schedules: list[Settings]) -> list[RunResult]:
+    """Run each schedule in a thread of its own, at the same moments; the results of all runs."""
+
+    def follow(settings: Settings) -> list[RunResult]:
+        try:
+            results = []
+            for number in range(RUNS):
+                clock.sleep((DUE + number * INTERVAL - clock.now()).total_seconds())
+                results.append(run(settings, RESERVE, clock))
+            return results
+        finally:
+            clock.leave()
+
+    with ThreadPoolExecutor(len(schedules)) as threads:
+        return [result for one in threads.map(follow, schedules) for result in one]
+
+
+def stored(archive: Path) -> list[str]:
+    """The keys of its snapshots."""
+    return sorted(str(path.relative_to(archive)) for path in archive.glob("sourcing/*/*/*.json.gz"))
+
+
 @pytest.mark.parametrize(
     ("lag", "slots", "answers"),
     [
@@ -78,28 +100,28 @@ def test_two_schedules_ask_as_often_as_one_may(
 ) -> None:
     """Both run at the same moments: one of them asks in each slot, no run fails, and no interval is skipped."""
     clock = SharedClock(DUE, SCHEDULES)
-
-    def follow(settings: Settings) -> list[RunResult]:
-        try:
-            results = []
-            for number in range(RUNS):
-                clock.sleep((DUE + number * INTERVAL - clock.now()).total_seconds())
-                results.append(run(settings, RESERVE, clock))
-            return results
-        finally:
-            clock.leave()
-
-    with TurnedFeed(clock, timedelta(seconds=lag)) as feed, ThreadPoolExecutor(SCHEDULES) as threads:
+    with TurnedFeed(clock, timedelta(seconds=lag)) as feed:
         feed.answer_seconds = 0
         feed.answers.extend(answers)
         settings = Settings(local=tmp_path, redis_url=redis_url, api_url=feed.url, polls=5)
-        results = [result for one in threads.map(follow, [settings] * SCHEDULES) for result in one]
+        results = followed(clock, [settings] * SCHEDULES)
     assert [(time - DUE).total_seconds() for time in feed.asked] == [
         number * INTERVAL.total_seconds() + slot for number in range(RUNS) for slot in slots
     ]
     assert [result.failed for result in results] == [0] * SCHEDULES * RUNS
-    stored = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("sourcing/*/*/*.json.gz"))
-    assert stored == [snapshot_key(RESERVE, DUE + number * INTERVAL) for number in range(-1, RUNS)]
+    assert stored(tmp_path) == [snapshot_key(RESERVE, DUE + number * INTERVAL) for number in range(-1, RUNS)]
+
+
+def test_two_archives_each_have_every_interval(tmp_path: Path, redis_url: str) -> None:
+    """Schedules that share a Redis and collect into different archives leave each other no slot: each asks in all."""
+    clock = SharedClock(DUE, SCHEDULES)
+    archives = [tmp_path / "one", tmp_path / "other"]
+    with TurnedFeed(clock, timedelta(seconds=210)) as feed:
+        feed.answer_seconds = 0
+        followed(clock, [Settings(local=one, redis_url=redis_url, api_url=feed.url, polls=5) for one in archives])
+    for archive in archives:
+        assert stored(archive) == [snapshot_key(RESERVE, DUE + number * INTERVAL) for number in range(-1, RUNS)]
+    assert len(feed.asked) == len(archives) * RUNS * 5
 
 
 def test_a_redis_that_is_away_for_the_claim_loses_no_interval(

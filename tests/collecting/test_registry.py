@@ -152,7 +152,7 @@ class TestRegistration:
     def test_the_database_number_counts(self, redis_url: str, redis: redis_client.Redis) -> None:
         """With a database number in the address, that database is used and no other."""
         sha256 = uuid.uuid4().hex * 2
-        registry = Registry.connect(redis_url.removesuffix("/0") + "/3", "dev", RESERVE)
+        registry = Registry.connect(f"{redis_url.rpartition('/')[0]}/3", "dev", RESERVE)
         registry.register(sha256, REGISTRATION)
         assert registry.holds(sha256, HERE)
         registry.close()
@@ -163,14 +163,20 @@ class TestClaim:
     SLOT = datetime(2026, 7, 27, 13, 10, 20, tzinfo=UTC)
     LINK = "http://127.0.0.1:8000/api/FuelMix"
 
-    def test_a_slot_of_a_link_is_taken_once(self, registry: Registry, redis_url: str) -> None:
-        """Whoever asks for it next is refused, of another environment too; other slots and other links are free."""
+    def test_a_slot_of_a_link_is_taken_once(self, registry: Registry) -> None:
+        """Whoever asks for it next into the same location is refused; other slots, links and locations are free."""
+        assert registry.claim(self.LINK, HERE, self.SLOT, 60.0)
+        assert not registry.claim(self.LINK, HERE, self.SLOT, 60.0)
+        assert not registry.claim(self.LINK, HERE, self.SLOT.astimezone(EST), 60.0)
+        assert registry.claim(self.LINK, HERE, self.SLOT + timedelta(minutes=1), 60.0)
+        assert registry.claim(self.LINK.replace("8000", "8001"), HERE, self.SLOT, 60.0)
+        assert registry.claim(self.LINK, "s3://elsewhere", self.SLOT, 60.0)
+
+    def test_another_environment_has_slots_of_its_own(self, registry: Registry, redis_url: str) -> None:
+        """What one environment fetches the other has not."""
         prod = Registry.connect(redis_url, "prod", RESERVE)
-        assert registry.claim(self.LINK, self.SLOT, 60.0)
-        assert not registry.claim(self.LINK, self.SLOT, 60.0)
-        assert not prod.claim(self.LINK, self.SLOT.astimezone(EST), 60.0)
-        assert prod.claim(self.LINK, self.SLOT + timedelta(minutes=1), 60.0)
-        assert prod.claim(self.LINK.replace("8000", "8001"), self.SLOT, 60.0)
+        assert registry.claim(self.LINK, HERE, self.SLOT, 60.0)
+        assert prod.claim(self.LINK, HERE, self.SLOT, 60.0)
         prod.close()
 
     @pytest.mark.parametrize(("gap", "seconds"), [(60.0, 180), (90.0, 270)])
@@ -178,9 +184,9 @@ class TestClaim:
         self, registry: Registry, redis: redis_client.Redis, gap: float, seconds: int
     ) -> None:
         """It goes by itself soon after its slot, and says nothing of a password in the link."""
-        assert registry.claim("http://me:hunter2@127.0.0.1/", self.SLOT, gap)
+        assert registry.claim("http://me:hunter2@127.0.0.1/", HERE, self.SLOT, gap)
         (key,) = redis.keys()
-        assert str(key).startswith("hash:asked:")
+        assert str(key).startswith("hash:dev:miso_binding_constraints_reserve:asked:")
         assert "hunter2" not in str(key)
         assert seconds / 2 < redis.ttl(key) <= seconds
 
@@ -335,7 +341,7 @@ class TestRefusals:
         registry = Registry.connect(f"redis://collector:pw@127.0.0.1:{port}/0", "dev", RESERVE)
         registry.register(SHA256, REGISTRATION)
         assert registry.holds(SHA256, HERE)
-        assert registry.claim("http://127.0.0.1/", datetime.now(UTC), 60.0)
+        assert registry.claim("http://127.0.0.1/", HERE, datetime.now(UTC), 60.0)
         registry.close()
 
     def test_a_user_who_may_not_even_connect_is_told_the_rights(self, own: redis_client.Redis) -> None:

@@ -173,7 +173,7 @@ class MemoryRegistry(Registry):
         """Remember a body."""
         self.registered.add(sha256)
 
-    def claim(self, link: str, slot: datetime, gap: float) -> bool:  # noqa: ARG002 - nobody else asks
+    def claim(self, link: str, location: str, slot: datetime, gap: float) -> bool:  # noqa: ARG002 - nobody else asks
         """Take a slot."""
         return True
 

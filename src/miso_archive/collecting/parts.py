@@ -85,7 +85,7 @@ class Parts:
     def _claim(self, link: str, slot: datetime) -> bool:
         """Take a slot of the link for this run alone; without an answer it asks all the same, as it stores."""
         try:
-            claimed = self.registry.claim(link, slot, self.pace.gap)
+            claimed = self.registry.claim(link, self.archive.identity, slot, self.pace.gap)
         except CollectionError as error:
             logger.warning("%s; the feed is asked all the same", error)
             return True

@@ -81,7 +81,7 @@ class Registration:
 class Registry:
     """The registrations of one environment and dataset, under ``hash:{environment}:{dataset}:{sha256}``.
 
-    Beside them, under ``hash:asked:{sha256 of the link}:{slot}``, which run asks for a link when: one for all.
+    Beside them ``hash:{environment}:{dataset}:asked:{sha256 of location and link}:{slot}``: that a run asks then.
     """
 
     def __init__(self, client: Any, address: str, environment: str, feed: Feed) -> None:  # noqa: ANN401 - redis' client is generic
@@ -137,14 +137,17 @@ class Registry:
         """
         self._call("set", self._prefix + sha256, registration.as_json(), ex=TTL_SECONDS)
 
-    def claim(self, link: str, slot: datetime, gap: float) -> bool:
-        """Take a slot of a link, slots being so many seconds apart; False when another run has it, of any environment.
+    def claim(self, link: str, location: str, slot: datetime, gap: float) -> bool:
+        """Take a slot of a link, slots being so many seconds apart; False when another run has it.
+
+        Only of one that archives in this location: what the one fetches no other location has.
 
         Raises:
             CollectionError: Redis failed.
         """
-        # A link may hold a password, and the rights that a user was given are for keys of this form.
-        key = f"hash:asked:{hashlib.sha256(link.encode()).hexdigest()}:{slot.astimezone(UTC).isoformat()}"
+        # A link may hold a password.
+        claimed = hashlib.sha256(f"{location} {link}".encode()).hexdigest()
+        key = f"{self._prefix}asked:{claimed}:{slot.astimezone(UTC).isoformat()}"
         return self._call("set", key, b"1", nx=True, px=round(_GAPS_CLAIMED * gap * 1000)) is not None
 
     def close(self) -> None:
