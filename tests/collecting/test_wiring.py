@@ -74,10 +74,11 @@ class TestOptions:
         self, feed: SimulatedFeed, tmp_path: Path, redis_url: str, redis: redis_client.Redis, kafka_topic: str
     ) -> None:
         """Host, port and database are where the registration is; the environment is in its key and in the message."""
-        host, _, port = redis_url.removeprefix("redis://").removesuffix("/0").partition(":")
+        server, _, _ = redis_url.rpartition("/")
+        host, _, port = server.removeprefix("redis://").partition(":")
         arguments = ["collect", "--local", str(tmp_path), "--api-url", feed.url, "--environment", "staging"]
         arguments += ["--redis-host", host, "--redis-port", port, "--redis-db", "7"]
-        with redis_client.Redis.from_url(redis_url.removesuffix("/0") + "/7", decode_responses=True) as seventh:
+        with redis_client.Redis.from_url(f"{server}/7", decode_responses=True) as seventh:
             seventh.flushdb()
             assert main([*arguments, "--kafka-connection-string", kafka_topic]) == 0
             (key,) = seventh.keys("*")
