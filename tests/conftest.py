@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 
 _LONG_FOR_A_NAME: Final = 16
+_UNTRACED: Final = tuple(
+    f"tests/{where}"
+    for where in (
+        *("hostile/", "golden/", "feeds/test_contracts.py", "feeds/test_odd_bodies.py", "reading/test_decode"),
+        *("reading/test_feeds.py", "reading/test_texts.py", "simulate/test_archive", "store/test_bucket_reading.py"),
+    )
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes Prefect's engine, or servers, by the fixture that starts it: `make quick` leaves it out."""
     for item in items:
+        # What goes through many bodies, over lines that others cover: to trace it takes half as long again.
+        if item.get_closest_marker("slow") or item.nodeid.startswith(_UNTRACED):
+            item.add_marker(pytest.mark.no_cover)
         for fixture, mark in (("prefect_server", pytest.mark.engine), ("services", pytest.mark.servers)):
             if isinstance(item, pytest.Function) and fixture in item.fixturenames:
                 item.add_marker(mark)
