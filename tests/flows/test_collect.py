@@ -84,7 +84,8 @@ def task_runs_of(state: State[Any], *expected: str) -> dict[str, TaskRun]:
     runs: dict[str, TaskRun] = {}
 
     def arrived() -> bool:
-        # The server takes them from events, some after the flow run has ended.
+        # The server takes them from events, some after the flow run has ended, and some under another name at first.
+        runs.clear()
         with get_client(sync_client=True) as client:
             runs.update({run.name: run for run in client.read_task_runs(flow_run_filter=wanted)})
         ended = {name for name, run in runs.items() if run.state is not None and run.state.is_final()}

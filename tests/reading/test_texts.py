@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from miso_archive.contract import kinds
@@ -65,6 +65,7 @@ def alike(read: Read, kind: Kind, found: list[str | None], *, kept: bool = True)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+@settings(max_examples=40)
 @given(found=texts)
 @example(found=["0,123", "1,234", "12,34", ",123", "1,234.5", "-1,234", "1_000", "0x10", "1e400", "-0", ".", "+.5"])
 @example(found=["$1", "-$1.20", "$-1.20", "($1.20)", "(-$1)", "($1", "$1)", "$ 1", "--$1", "-$-1", "$1,234", "$0,123"])
@@ -95,6 +96,7 @@ AGREEING = dict(that_agree())
 
 @pytest.mark.parametrize("label", [LABEL, MIDNIGHT], ids=["afternoon", "midnight"])
 @pytest.mark.parametrize("name", AGREEING)
+@settings(max_examples=40)
 @given(found=texts)
 def test_what_says_the_interval_again_is_read_at_once_as_one_by_one(
     name: str, label: datetime, found: list[str | None]
