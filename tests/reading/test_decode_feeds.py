@@ -61,6 +61,7 @@ def test_odd_bodies_are_read_as_the_contract_reads_them(feed: Feed, data: st.Dat
     hold(feed, [*usual, *odd, *usual])
 
 
+@pytest.mark.slow("tries many bodies")
 @pytest.mark.parametrize("value", VALUES)
 @each_feed
 def test_each_odd_value_is_read_as_the_contract_reads_it(feed: Feed, value: str) -> None:

@@ -64,6 +64,7 @@ def alike(read: Read, kind: Kind, found: list[str | None], *, kept: bool = True)
             assert repr(value) == repr(meant) or value == meant != 0, text
 
 
+@pytest.mark.slow("tries many texts")
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 @settings(max_examples=40)
 @given(found=texts)
@@ -94,6 +95,7 @@ def test_clocks_are_read_in_two_parts_as_in_one(found: list[str | None]) -> None
 AGREEING = dict(that_agree())
 
 
+@pytest.mark.slow("tries many texts")
 @pytest.mark.parametrize("label", [LABEL, MIDNIGHT], ids=["afternoon", "midnight"])
 @pytest.mark.parametrize("name", AGREEING)
 @settings(max_examples=40)

@@ -50,6 +50,7 @@ def test_no_interval_is_skipped(name: str, phase: int) -> None:
     assert tally.published - tally.captured <= 2
 
 
+@pytest.mark.slow("a month for each")
 @pytest.mark.parametrize(
     ("feed", "name"),
     [
