@@ -30,6 +30,7 @@ from tests.killed_run import killing
 from tests.services.kafka import frame, framed, read_messages
 from tests.services.process import free_port
 from tests.services.proxy import LoopbackServer, both, connection
+from tests.services.valkey import embedded_valkey
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -162,8 +163,6 @@ class TestClosed:
         self,
         feed: SimulatedFeed,
         tmp_path: Path,
-        redis_url: str,
-        redis: redis_client.Redis,
         kafka_topic: str,
         kept: list[Registry],
         announcers: list[str],
@@ -171,12 +170,14 @@ class TestClosed:
         status: int,
     ) -> None:
         """After a run, also one that failed, and after ``status``, Redis has no client more and no producer is left."""
-        before = len(redis.client_list())
         feed.script(*[Reply(status=status)] * (status != 200))
-        arguments = ["--local", str(tmp_path), "--redis-url", redis_url, "--kafka-connection-string", kafka_topic]
-        main([command, *arguments, *(["--api-url", feed.url] if command == "collect" else [])])
-        assert len(kept) == 1
-        assert until(lambda: len(redis.client_list()) == before, timeout=5)
+        # A server of its own: it tells of whoever connects.
+        with embedded_valkey() as url, redis_client.Redis.from_url(url) as redis:
+            before = len(redis.client_list())
+            arguments = ["--local", str(tmp_path), "--redis-url", url, "--kafka-connection-string", kafka_topic]
+            main([command, *arguments, *(["--api-url", feed.url] if command == "collect" else [])])
+            assert len(kept) == 1
+            assert until(lambda: len(redis.client_list()) == before, timeout=5)
         assert announcers == ["made", "closed"]
 
 
