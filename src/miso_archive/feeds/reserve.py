@@ -8,18 +8,17 @@ Two row shapes are accepted, row by row, and nothing between them: the four-fiel
 placeholder row named ``None``; such a snapshot is *quiet*, and so is one with an empty list.
 """
 
-import operator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from miso_archive.contract.findings import RefusalCode, WarningCode
-from miso_archive.contract.kinds import ANY_TEXT, FLAG, NUMBER, NUMBER_OR_NULL, PERIOD, TEXT, TEXT_OR_NULL
+from miso_archive.contract.kinds import ANY_TEXT, FLAG, NUMBER, NUMBER_OR_NULL, TEXT, TEXT_OR_NULL
 from miso_archive.contract.rows import Contract, Parsed, Row, Table, published
 from miso_archive.contract.verdict import Snapshot
 from miso_archive.feeds.constraint_name import NAME_PARTS, parse_constraint_name
 from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.nothing_binds import NOTHING_BINDS
+from miso_archive.feeds.nothing_binds import NOTHING_BINDS, period
 
 LIVE_FIELDS: Final = ("Name", "Period", "Price", "Description")
 """The four fields of a row as the live feed sends it."""
@@ -47,14 +46,7 @@ class BindingConstraint(Row):
     """
 
     constraint_name: str = published("Name", TEXT, "The constraint as published, `Name`.", bad=RefusalCode.EMPTY_NAME)
-    period: datetime = published(
-        "Period",
-        PERIOD,
-        bad=RefusalCode.UNREADABLE_PERIOD,
-        empty=RefusalCode.EMPTY_PERIOD,
-        agrees=operator.eq,
-        kept=False,
-    )
+    period: datetime = period()
     shadow_price: float = published(
         "Price",
         NUMBER,

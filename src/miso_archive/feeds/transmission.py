@@ -6,16 +6,15 @@ feeds of constraints say it **[inferred]**: such a body is unseen here, so no mo
 price.
 """
 
-import operator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from miso_archive.contract.findings import RefusalCode
-from miso_archive.contract.kinds import AMOUNT, FLAG, PERIOD, TEXT, optional
+from miso_archive.contract.kinds import AMOUNT, FLAG, TEXT, optional
 from miso_archive.contract.rows import Contract, Row, Table, published
 from miso_archive.feeds.feed import Feed
-from miso_archive.feeds.nothing_binds import nothing_binds
+from miso_archive.feeds.nothing_binds import nothing_binds, period
 
 
 def break_point(key: str, meaning: str, unit: str = "") -> Any:  # noqa: ANN401 - stands where the field's own type is declared
@@ -28,14 +27,7 @@ class TransmissionConstraint(Row):
     """One binding constraint: ``shadow_price`` in $/MWh with the sign as published, ``period`` in EST."""
 
     constraint_name: str = published("Name", TEXT, "The constraint as published.", bad=RefusalCode.EMPTY_NAME)
-    period: datetime = published(
-        "Period",
-        PERIOD,
-        bad=RefusalCode.UNREADABLE_PERIOD,
-        empty=RefusalCode.EMPTY_PERIOD,
-        agrees=operator.eq,
-        kept=False,
-    )
+    period: datetime = period()
     shadow_price: float = published(
         "Price", AMOUNT, "The sign as published: negative where it binds.", unit="$/MWh", bad=RefusalCode.BAD_PRICE
     )
