@@ -1,6 +1,7 @@
 """The layout of an archive: the keys of all that stands there, made and recognised in this file alone. Pure."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
@@ -56,12 +57,17 @@ def snapshot_stem(feed: Feed, day: date) -> str:
     return f"{feed.file_stem}_{day:%Y%m%d}_"
 
 
-def snapshot_minute(ending: str) -> int | None:
-    """Return the minute of the day that a snapshot's name ends with; None where it is no snapshot's."""
-    minute = _SNAPSHOT.get(ending)
-    if minute is None and (revision := _REVISION.fullmatch(ending)):
-        return int(revision[1]) * 60 + int(revision[2])
-    return minute
+def snapshot_minutes(endings: Sequence[str]) -> list[int | None]:
+    """Return the minute of the day that each snapshot's name ends with; None where it is no snapshot's."""
+    minutes = [*map(_SNAPSHOT.get, endings)]
+    if None not in minutes:
+        return minutes
+    return [_revision_minute(one) if minute is None else minute for one, minute in zip(endings, minutes, strict=True)]
+
+
+def _revision_minute(ending: str) -> int | None:
+    revision = _REVISION.fullmatch(ending)
+    return int(revision[1]) * 60 + int(revision[2]) if revision else None
 
 
 def is_revision(ending: str) -> bool:

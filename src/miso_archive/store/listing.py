@@ -1,10 +1,12 @@
 """Which snapshots an archive holds, and how many refused bodies, from the names of its objects alone."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from operator import eq
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST
@@ -14,7 +16,7 @@ from miso_archive.store.layout import (
     is_refused_body,
     is_revision,
     quarantine_folder,
-    snapshot_minute,
+    snapshot_minutes,
     snapshot_stem,
     sourcing_folder,
 )
@@ -25,17 +27,22 @@ if TYPE_CHECKING:
     import polars as pl
 
 _MICROSECONDS_A_MINUTE: Final = 60_000_000
+_RUN: Final = re.compile(rb"\x01+")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_Found: TypeAlias = tuple[int, str]
-"""One snapshot: the minute of its label's day, and what its name ends with."""
 
 
 class _Folder(NamedTuple):
-    """The snapshots found in a folder, whose keys all begin with the stem."""
+    """The snapshots of a folder in the order of their names, whose keys all begin with the stem.
+
+    Of each the minute of its label's day, and what its name ends with; and where the bodies of each interval stand that
+    has several.
+    """
 
     day: date
     stem: str
-    found: list[_Found]
+    minutes: list[int]
+    endings: list[str]
+    several: list[slice]
 
 
 class Listing(NamedTuple):
@@ -94,15 +101,15 @@ def find_snapshots(
     foreign: list[Unreadable] = []
     for day, path, names in zip(folders, paths, store.names(paths), strict=True):
         prefix = snapshot_stem(feed, day)
-        found, others = _recognised(prefix, names)
+        minutes, endings, others = _recognised(prefix, names)
         if day in wanted:
             reason = "its name is not that of a snapshot there"
             foreign += [Unreadable(f"{path}/{_printable(name)}", day, reason) for name in others]
-        else:
-            found = [snapshot for snapshot in found if snapshot[0] == 0]
-        if day - ONE_DAY not in wanted:
-            found = [snapshot for snapshot in found if snapshot[0] > 0]
-        listed.append(_Folder(day, f"{path}/{prefix}", found))
+        # The label 00:00 is of the day before, and comes first.
+        later = bisect_right(minutes, 0)
+        asked = slice(0 if day - ONE_DAY in wanted else later, None if day in wanted else later)
+        minutes = minutes[asked]
+        listed.append(_Folder(day, f"{path}/{prefix}", minutes, endings[asked], _several(minutes)))
     came = _came(fetched or Fetched(store), listed) if ordered else {}
     snapshots = Snapshots()
     for folder in listed:
@@ -125,10 +132,12 @@ class Snapshots:
     def add(self, folder: _Folder, came: Mapping[str, str]) -> None:
         """Add those of a folder."""
         midnight = (datetime.combine(folder.day, time(), EST) - _EPOCH) // timedelta(microseconds=1)
-        found = _in_order(folder, came)
-        self.revisions += _numbers(found)
-        self.keys += [folder.stem + ending for _, ending in found]
-        self.labels += [midnight + minute * _MICROSECONDS_A_MINUTE for minute, _ in found]
+        numbers = [0] * len(folder.minutes)
+        for several in folder.several:
+            numbers[several] = range(several.stop - several.start)
+        self.revisions += numbers
+        self.keys += [folder.stem + ending for ending in _in_order(folder, came)]
+        self.labels += [midnight + minute * _MICROSECONDS_A_MINUTE for minute in folder.minutes]
 
     @property
     def ends(self) -> list[datetime]:
@@ -147,62 +156,51 @@ class Snapshots:
         return pl.DataFrame({"object_key": self.keys, "interval_end": labels, "revision": self.revisions}, OBJECTS)
 
 
-def _recognised(prefix: str, names: list[str]) -> tuple[list[_Found], list[str]]:
-    """Tell the snapshots of a folder from whatever else lies there."""
+def _recognised(prefix: str, names: list[str]) -> tuple[list[int], list[str], list[str]]:
+    """Tell the snapshots of a folder, by their minutes and endings, from whatever else lies there."""
     endings = [name[len(prefix) :] for name in names]
-    minutes = [*map(snapshot_minute, endings)]
+    minutes = snapshot_minutes(endings)
     # Of names in order all begin as the first and the last do.
     if None not in minutes and all(name.startswith(prefix) for name in (*names[:1], *names[-1:])):
-        return [*zip(minutes, endings, strict=True)], []  # type: ignore[list-item] # None is not among them
-    found: list[_Found] = []
+        return minutes, endings, []  # type: ignore[return-value] # None is not among them
+    found: list[tuple[int, str]] = []
     others: list[str] = []
     for name, minute, ending in zip(names, minutes, endings, strict=True):
         if minute is not None and name.startswith(prefix):
             found.append((minute, ending))
         else:
             others.append(name)
-    return found, others
+    return [minute for minute, _ in found], [ending for _, ending in found], others
 
 
-def _is_single(folder: _Folder) -> bool:
-    """Tell whether no interval has several bodies."""
-    return len(dict(folder.found)) == len(folder.found)
+def _several(minutes: list[int]) -> list[slice]:
+    """Return where in sorted minutes each stands that is there several times."""
+    is_again = bytes(map(eq, minutes, minutes[1:]))
+    return [slice(run.start(), run.end() + 1) for run in _RUN.finditer(is_again)]
 
 
 def _came(fetched: Fetched, listed: list[_Folder]) -> dict[str, str]:
     """Return when each body was fetched of the intervals that have several: all asked for at once."""
-    keys: list[str] = []
-    for folder in listed:
-        if _is_single(folder):
-            continue
-        several = Counter(minute for minute, _ in folder.found)
-        keys += [folder.stem + ending for minute, ending in folder.found if several[minute] > 1]
+    keys = [
+        folder.stem + ending for folder in listed for several in folder.several for ending in folder.endings[several]
+    ]
     return dict(zip(keys, fetched.at(keys), strict=True))
 
 
-def _in_order(folder: _Folder, came: Mapping[str, str]) -> list[_Found]:
-    """Order the bodies of each interval by when each was fetched: a replayed one comes late and was fetched before.
-
-    Where no provenance tells, the one without a suffix was put first.
-    """
-    if _is_single(folder):
-        return sorted(folder.found)
-    untold = {minute for minute, ending in folder.found if came.get(folder.stem + ending) == ""}
-    return sorted(
-        folder.found,
-        key=lambda one: (
-            one[0],
-            one[0] in untold and is_revision(one[1]),
-            came.get(folder.stem + one[1], ""),
-            is_revision(one[1]),
-            one[1],
-        ),
-    )
+def _in_order(folder: _Folder, came: Mapping[str, str]) -> list[str]:
+    """Order the bodies of each interval by when each was fetched: a replayed one comes late and was fetched before."""
+    endings = folder.endings.copy()
+    for several in folder.several:
+        endings[several] = _by_fetch({ending: came.get(folder.stem + ending) for ending in endings[several]})
+    return endings
 
 
-def _numbers(found: list[_Found]) -> Iterator[int]:
-    before, number = -1, 0
-    for minute, _ in found:
-        number = number + 1 if minute == before else 0
-        before = minute
-        yield number
+def _by_fetch(fetched: Mapping[str, str | None]) -> list[str]:
+    """Order the bodies of one interval; where no provenance tells, the one without a suffix was put first."""
+    is_untold = "" in fetched.values()
+
+    def order(ending: str) -> tuple[bool, str, bool, str]:
+        is_later = is_revision(ending)
+        return is_untold and is_later, fetched[ending] or "", is_later, ending
+
+    return sorted(fetched, key=order)
