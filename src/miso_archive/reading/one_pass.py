@@ -32,11 +32,11 @@ Progress = Callable[[int, int], None]
 Seen = Callable[[bytes], None]
 """Called with each body that was read and unzipped."""
 
-_DAYS_LISTED_TOGETHER: Final = 31
+_DAYS_LISTED_TOGETHER: Final = 56
 # Beyond this it is asked first which days there are: each costs a listing.
 _MOST_DAYS_UNSEEN: Final = 400
 _MOST_BODIES: Final = 16384
-_MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
+_MOST_BYTES_TOGETHER: Final = 12 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +140,7 @@ class Reading:
         Those of other days are read ``beside`` them: what cannot be read there is not told.
         """
         told, days = set(days), sorted({*days, *beside})
-        # Files are read and unzipped here while the batch before is decoded there.
+        # Files are read and unzipped here while the batches before are decoded there.
         with ThreadPoolExecutor(1) as thread:
             decoder, pending = Decoder(self.feed, names), deque[Future[Decoded]]()
             for start in range(0, len(days), _DAYS_LISTED_TOGETHER):
@@ -148,8 +148,11 @@ class Reading:
                 listing = list_snapshots(self.store, self.feed, together, fetched=fetched)
                 self._skip(listing.foreign, told)
                 for objects, bodies in self._batches(listing.snapshots, seen, told):
-                    pending.append(thread.submit(decoder.decode, objects, bodies))
-                    if len(pending) > 1:
+                    # Where the thread has enough to do the decoding is done here, too.
+                    is_behind = sum(not decoded.done() for decoded in pending) > 1
+                    take = _at_once if is_behind else thread.submit
+                    pending.append(take(decoder.decode, objects, bodies))
+                    while pending and pending[0].done():
                         yield self._checked(pending.popleft().result(), told)
                 self._progress(min(start + _DAYS_LISTED_TOGETHER, len(days)), len(days))
             while pending:
@@ -212,3 +215,12 @@ class Reading:
         if skipped and self._strict:
             raise UnreadableObjectError(f"{self.store.location}/{skipped[0].object_key}: {skipped[0].reason}")
         self.skipped += skipped
+
+
+def _at_once(
+    decode: Callable[[pl.DataFrame, list[bytes]], Decoded], objects: pl.DataFrame, bodies: list[bytes]
+) -> Future[Decoded]:
+    """Decode bodies in this thread, as a pool's ``submit`` does in another."""
+    decoded: Future[Decoded] = Future()
+    decoded.set_result(decode(objects, bodies))
+    return decoded

@@ -192,17 +192,16 @@ def _scan(archive: ArchiveAddress, feed: Feed, asked: _Asked, progress: Progress
         reading = Reading(store, table, feed=feed, strict=asked.strict, progress=progress)
         reports = Reports(store, DAY_AHEAD if DAY_AHEAD_REPORT in asked.sources else REAL_TIME, strict=asked.strict)
         columns = with_columns or list(schema)
-        matching = pl.lit(value=True) if predicate is None else predicate
         left = n_rows
         # Where both are given polars means the first rows, and then those of them that match.
         for frame in _frames(reading, reports, asked, days.where(predicate) if n_rows is None else days):
             kept = frame.filter("is_latest") if asked.latest_only else frame
             if left is None:
-                yield kept.filter(matching).select(columns).collect()
+                yield (kept if predicate is None else kept.filter(predicate)).select(columns).collect()
                 continue
             first = kept.head(left).collect()
             left -= len(first)
-            yield first.filter(matching).select(columns)
+            yield (first if predicate is None else first.filter(predicate)).select(columns)
             if left == 0:
                 break
         yield schema.to_frame().select(columns)
