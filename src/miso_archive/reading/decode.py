@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from miso_archive.contract.rows import Table
@@ -25,6 +26,7 @@ from miso_archive.feeds.columns import (
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST_NAME
 from miso_archive.intervals.market_days import ONE_DAY, market_day
+from miso_archive.reading.texts import of_all
 from miso_archive.reading.together import Together
 from miso_archive.reading.usual import OWN_LABEL, Usual, bodies_schema, kept_fields, rows_schema
 from miso_archive.store.unreadable import Unreadable
@@ -56,6 +58,7 @@ class Decoder:
         self._usual = Usual(feed.contract)
         self._read = bodies_schema(feed.contract)
         self._figures = [name for name in self._read if name not in {"body", "ref_id"}]
+        self._columns = {name: list(schema_of(feed, name)) for name in tables_of(feed)}
         self._rows = {table.name: rows_schema(table) for table in feed.contract.tables}
 
     def decode(self, objects: pl.DataFrame, bodies: Sequence[bytes]) -> Decoded:
@@ -65,15 +68,17 @@ class Decoder:
         hour, or of an interval of their own, other bodies may speak too: see ``Shared``.
         """
         ends = objects["interval_end"]
-        parts = [self._usual.read(numbers, parsed, ends) for numbers, parsed in self._together.parse(bodies)]
-        read = pl.concat([self._read.to_frame(), *(part.bodies for part in parts)])
+        parts = [
+            self._usual.read(pl.Series(numbers, dtype=pl.UInt32), parsed, ends)
+            for numbers, parsed in self._together.parse(bodies)
+        ]
+        read = _one_after_another(self._read, [part.bodies for part in parts])
         rows = {
-            name: pl.concat([schema.to_frame(), *(part.rows[name] for part in parts)])
-            for name, schema in self._rows.items()
+            name: _one_after_another(schema, [part.rows[name] for part in parts]) for name, schema in self._rows.items()
         }
         skipped: list[Unreadable] = []
         if len(read) < len(bodies):
-            odd = sorted(set(range(len(bodies))) - set(read["body"]))
+            odd = np.setdiff1d(np.arange(len(bodies)), read["body"], assume_unique=True).tolist()
             odd_read, odd_rows, skipped = self._by_contract(odd, objects, bodies)
             read = pl.concat([read, odd_read]).sort("body")
             rows = {
@@ -119,7 +124,7 @@ class Decoder:
         self, read: pl.DataFrame, rows: Mapping[str, pl.DataFrame], objects: pl.DataFrame
     ) -> tuple[dict[str, pl.DataFrame], frozenset[str]]:
         """Return the frames of what was read, each in its own columns, and those with rows of other intervals."""
-        found = objects.select(list(OBJECTS))
+        found = objects[list(OBJECTS)]
         snapshots = read.hstack(found if len(read) == len(objects) else found[read["body"]]).with_columns(
             MARKET_DAY,
             INTERVAL_START,
@@ -127,39 +132,39 @@ class Decoder:
             source=pl.lit(LIVE),
         )
         # Where each body stands among those that were read.
-        place = pl.repeat(0, n=len(objects), eager=True, dtype=pl.UInt32).scatter(
-            read["body"], pl.arange(0, len(read), eager=True, dtype=pl.UInt32)
-        )
+        place = of_all(0, len(objects), pl.UInt32())
+        place = place.scatter(read["body"], pl.arange(0, len(read), eager=True, dtype=pl.UInt32))
+        left_out = {"body", *self._figures}
         frames: dict[str, pl.DataFrame] = {}
         counts: dict[str, pl.Series] = {}
         strays: set[str] = set()
         for table in self._contract.tables:
             frame = rows[table.name]
-            at = place.gather(frame["body"])
+            at = place[frame["body"]]
             counts[table.name] = _counted(at, len(read))
             if table.name not in self._names:
                 continue
             of_bodies = snapshots if table.hour is None else _by_the_hour(snapshots, table.hour)
-            shared = of_bodies.drop("body", *(name for name in self._figures if name != table.hour))
+            shared = of_bodies[[name for name in of_bodies.columns if name not in left_out or name == table.hour]]
             whole = frame.hstack(shared[at])
             if table.label is not None and (whole[OWN_LABEL] != whole["interval_end"]).any():
                 strays.add(table.name)
                 whole = _under_their_own(whole)
             if table.hour is not None:
                 whole = whole.drop_nulls("interval_end")
-            frames[table.name] = _with_made(table, whole).select(list(schema_of(self._feed, table.name)))
+            frames[table.name] = _with_made(table, whole)[self._columns[table.name]]
         snapshots = snapshots.with_columns(**counts, quiet=counts[self._contract.tables[0].name] == 0)
-        frames[SNAPSHOTS_TABLE] = snapshots.select(list(schema_of(self._feed, SNAPSHOTS_TABLE)))
+        frames[SNAPSHOTS_TABLE] = snapshots[self._columns[SNAPSHOTS_TABLE]]
         return frames, frozenset(strays)
+
+
+def _one_after_another(schema: pl.Schema, frames: list[pl.DataFrame]) -> pl.DataFrame:
+    return frames[0] if len(frames) == 1 else pl.concat([schema.to_frame(), *frames])
 
 
 def _counted(places: pl.Series, bodies: int) -> pl.Series:
     """Count the rows of each body."""
-    counts = pl.repeat(0, n=bodies, eager=True, dtype=pl.Int32)
-    if places.is_empty():
-        return counts
-    found = places.value_counts()
-    return counts.scatter(found.to_series(0), found["count"].cast(pl.Int32))
+    return pl.Series(np.bincount(places.to_numpy(), minlength=bodies)).cast(pl.Int32)
 
 
 def _under_their_own(rows: pl.DataFrame) -> pl.DataFrame:

@@ -6,7 +6,7 @@ the kind itself, and so is every text of a kind that is not known here, whatever
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -30,6 +30,7 @@ from miso_archive.contract.kinds import (
 from miso_archive.feeds.columns import TIME, TYPES
 from miso_archive.intervals.labels import INTERVAL
 
+_TRUE: Final = pl.Series([True])
 _GROUPS: Final = r"[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?"
 # How numbers are spelled that no cast takes, as far as it is usual.
 _SEPARATED: Final = {
@@ -38,15 +39,17 @@ _SEPARATED: Final = {
 }
 _AT_MIDNIGHT: Final = " 12:00:00 AM"
 _ON_A_DAY: Final = "01/01/2001 "
-_MINUTES: Final = range(24 * 60)
-_CLOCK: Final = pl.Series([f"{minute // 60:02}:{minute % 60:02}" for minute in _MINUTES])
-_TWELVE_HOURS: Final = pl.Series(
-    [f"{(minute // 60 + 11) % 12 + 1}:{minute % 60:02}:00 {'AM' if minute < 12 * 60 else 'PM'}" for minute in _MINUTES]
-)
+# Labels are of whole minutes.
+_PATTERNS: Final = {
+    PERIOD: "%Y-%m-%dT%H:%M:00",
+    EST_CLOCK: "%Y-%m-%d %-I:%M:00 %p",
+    CLOCK: "%H:%M",
+    MARKET_DAY: "%m-%d-%Y",
+}
 
 
 class Labels:
-    """The labels of some bodies, and how the feed spells them. Days recur, so each is spelled once."""
+    """The labels of some bodies, and how the feed spells them: each kind's spelling is made once."""
 
     def __init__(self, ends: pl.Series) -> None:
         self.ends = ends
@@ -55,41 +58,22 @@ class Labels:
     def spelled(self, kind: Kind) -> pl.Series | None:
         """Return the labels as values of this kind are spelled; None for a kind that names no time."""
         if kind not in self._spelled:
-            spell = _SPELLINGS.get(kind)
-            if spell is None:
+            pattern = _SPELLINGS.get(kind)
+            if pattern is None:
                 return None
-            self._spelled[kind] = spell(self)
+            times = self.ends - INTERVAL if pattern == _PATTERNS[MARKET_DAY] else self.ends
+            self._spelled[kind] = times.dt.strftime(pattern)
         return self._spelled[kind]
 
     def ref_ids(self) -> pl.Series:
         """Return the labels as a RefId is spelled."""
-        return _joined(self.day("%d-%b-%Y"), " - Interval ", self.clock(_CLOCK), " EST")
-
-    def clock(self, spellings: pl.Series) -> pl.Series:
-        """Return the labels' times of day, each out of 1440 spellings."""
-        minute = self.ends.dt.hour().cast(pl.Int32) * 60 + self.ends.dt.minute()
-        return spellings.gather(minute)
-
-    def day(self, spelling: str, *, market: bool = False) -> pl.Series:
-        """Return the labels' dates, or their market days."""
-        days = ((self.ends - INTERVAL) if market else self.ends).dt.date()
-        run = days.rle_id()
-        return days.gather(run.arg_unique()).dt.strftime(spelling).gather(run)
+        return self.ends.dt.strftime("%d-%b-%Y - Interval %H:%M EST")
 
 
-def _joined(*parts: pl.Series | str) -> pl.Series:
-    return pl.select(pl.concat_str(*(pl.lit(part) for part in parts))).to_series()
-
-
-_NEVER_ABSENT: Final[dict[Kind, Callable[[Labels], pl.Series]]] = {
-    PERIOD: lambda labels: _joined(labels.day("%Y-%m-%d"), "T", labels.clock(_CLOCK), ":00"),
-    EST_CLOCK: lambda labels: _joined(labels.day("%Y-%m-%d"), " ", labels.clock(_TWELVE_HOURS)),
-    CLOCK: lambda labels: labels.clock(_CLOCK),
-    MARKET_DAY: lambda labels: labels.day("%m-%d-%Y", market=True),
-}
-_SPELLINGS: Final = _NEVER_ABSENT | {optional(kind): spell for kind, spell in _NEVER_ABSENT.items()}
+_SPELLINGS: Final = _PATTERNS | {optional(kind): pattern for kind, pattern in _PATTERNS.items()}
 _NUMBERS: Final = {NUMBER, NUMBER_OR_NULL, AMOUNT, MONEY}
-_CAST: Final = _NUMBERS | {optional(kind) for kind in _NUMBERS}
+CAST: Final = _NUMBERS | {optional(kind) for kind in _NUMBERS}
+"""The kinds that are read by a cast, wherever it takes a text."""
 
 
 class Read(NamedTuple):
@@ -99,13 +83,33 @@ class Read(NamedTuple):
     values: pl.Series
 
 
+def of_all(value: object, number: int, dtype: pl.DataType) -> pl.Series:
+    """Return the same value as many times."""
+    return pl.Series([value], dtype=dtype).new_from_index(0, number)
+
+
+def _there(texts: pl.Series) -> pl.Series:
+    return texts.is_not_null() if texts.null_count() else _TRUE.new_from_index(0, len(texts))
+
+
+def told(is_so: pl.Series) -> pl.Series:
+    """Take what cannot be told for what is not so."""
+    return is_so.fill_null(value=False) if is_so.null_count() else is_so
+
+
 def read_texts(kind: Kind, texts: pl.Series) -> Read:
     """Read values of any kind, each column in the quickest way that its kind is known to allow."""
-    if kind in _CAST:
+    if kind in CAST:
         return read_numbers(kind, texts)
     if kind is EST_CLOCK:
         return read_clocks(kind, texts)
     return read_each(kind, texts, TYPES.get(kind.holds, pl.Null()))
+
+
+def plain_numbers(texts: pl.DataFrame, names: Sequence[str]) -> Mapping[str, pl.Series]:
+    """Read columns of numbers at once, and return those in which each text is there and spelled as a cast takes it."""
+    values = texts.select(pl.col(names).cast(pl.Float64, strict=False))
+    return {column.name: column for column in values if not column.null_count() and math.isfinite(column.sum())}
 
 
 def read_numbers(kind: Kind, texts: pl.Series) -> Read:
@@ -118,8 +122,8 @@ def read_numbers(kind: Kind, texts: pl.Series) -> Read:
         values = values.scatter(is_separated.arg_true(), plain)
     # Nothing but a number out of bounds makes their sum one.
     if values.null_count() == texts.null_count() and math.isfinite(values.sum()):
-        return Read(texts.is_not_null(), values)
-    is_right = values.is_finite().fill_null(value=False)
+        return Read(_there(texts), values)
+    is_right = told(values.is_finite())
     odd = ~is_right & texts.is_not_null()
     if odd.any():
         found = read_each(kind, texts.filter(odd), pl.Float64())
@@ -131,8 +135,10 @@ def read_numbers(kind: Kind, texts: pl.Series) -> Read:
 
 def read_again(kind: Kind, texts: pl.Series, expected: pl.Series, labels: pl.Series) -> Read:
     """Read what names the interval again: it is the label where it is spelled as expected."""
-    is_right = (texts == expected).fill_null(value=False)
+    is_right = told(texts == expected)
     values = labels
+    if is_right.all():
+        return Read(is_right, values)
     odd = ~is_right & texts.is_not_null()
     if odd.any():
         is_time = kind.holds is datetime
@@ -159,8 +165,9 @@ def read_clocks(kind: Kind, texts: pl.Series) -> Read:
 def read_each(kind: Kind, texts: pl.Series, dtype: pl.DataType) -> Read:
     """Read each text that there is once, by the kind itself; null stays null, and is not right."""
     if kind is ANY_TEXT or kind is TEXT_OR_NULL:
-        return Read(texts.is_not_null(), texts)
-    known = texts.unique().drop_nulls()
+        return Read(_there(texts), texts)
+    known = texts.unique()
+    known = known.drop_nulls() if known.null_count() else known
     meant: list[object] = []
     wrong: list[object] = []
     for text in known:
@@ -169,9 +176,9 @@ def read_each(kind: Kind, texts: pl.Series, dtype: pl.DataType) -> Read:
         except WrongValueError:
             meant.append(None)
             wrong.append(text)
-    is_right = texts.is_not_null()
+    is_right = _there(texts)
     if wrong:
-        is_right &= ~texts.is_in(wrong).fill_null(value=False)
+        is_right &= ~told(texts.is_in(wrong))
     if isinstance(dtype, pl.Null) or (isinstance(dtype, pl.String) and meant == known.to_list()):
         return Read(is_right, texts)
     values = texts.replace_strict(known, pl.Series(meant, dtype=dtype, strict=False), default=None, return_dtype=dtype)

@@ -1,9 +1,12 @@
 """Bodies in which all is as the feed sends it: from parsed texts to what the contract makes of them. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Final, NamedTuple
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,8 +14,8 @@ import pyarrow.compute as pc
 from miso_archive.contract.kinds import Kind
 from miso_archive.contract.rows import Contract, Placeholder, Published, RowLabel, Table, fields_of
 from miso_archive.feeds.columns import TIME, TYPES, figure_columns, value_columns
-from miso_archive.reading.texts import Labels, Read, read_again, read_texts
-from miso_archive.reading.together import ROWS
+from miso_archive.reading.texts import CAST, Labels, Read, of_all, plain_numbers, read_again, read_texts, told
+from miso_archive.reading.together import ROWS, Parsed
 
 OWN_LABEL: Final = "own_label"
 """The column of the interval that a row names for itself, before it is that of the row."""
@@ -49,57 +52,75 @@ class Usual:
         self._contract = contract
         self._schema = bodies_schema(contract)
 
-    def read(self, numbers: list[int], parsed: pa.Table, ends: pl.Series) -> Part:
+    def read(self, numbers: pl.Series, parsed: Parsed, ends: pl.Series) -> Part:
         """Read parsed bodies by their numbers among ``ends``, the labels of all."""
-        labels = Labels(ends.gather(numbers))
+        labels = Labels(ends[numbers])
         ref_id, is_usual = self._read_label(parsed, labels)
-        columns = {"body": pl.Series(numbers, dtype=pl.UInt32), "ref_id": ref_id}
+        columns = {"body": numbers, "ref_id": ref_id}
         for name, field in (fields_of(self._contract.figures) if self._contract.figures else {}).items():
             figure = _read_field(field, _texts(parsed, field.key), labels, may_lack=not field.required)
             is_usual &= figure.is_right
             columns[name] = figure.values
         rows: dict[str, pl.DataFrame] = {}
         for table in self._contract.tables:
-            listed = _at(parsed, table.at or ROWS)
-            is_usual &= (_series(pc.list_value_length(listed)) >= table.fewest).fill_null(value=False)
-            rows[table.name], odd = _read_rows(table, listed, labels, self._contract.quiet)
-            if len(odd):
-                is_usual = is_usual.scatter(odd, False)  # noqa: FBT003 - a value
+            rows[table.name], is_right = self._read_table(table, parsed, labels)
+            is_usual &= is_right
         if isinstance(self._contract.label, RowLabel):
             is_usual &= _has_label(rows[self._contract.label.table], self._contract.label, labels.ends)
-        bodies = pl.DataFrame({name: columns[name] for name in self._schema}).cast(self._schema)
+        bodies = pl.DataFrame([columns[name].cast(dtype).alias(name) for name, dtype in self._schema.items()])
         return _only(Part(bodies, rows), is_usual)
 
-    def _read_label(self, parsed: pa.Table, labels: Labels) -> tuple[pl.Series, pl.Series]:
+    def _read_table(self, table: Table, parsed: Parsed, labels: Labels) -> tuple[pl.DataFrame, pl.Series]:
+        """Return the rows of a table by their bodies, and which bodies have them as the feed sends them."""
+        quiet, of_hours = self._contract.quiet, parsed.of_hours
+        if of_hours is None or not table.at.startswith(f"{of_hours.path}."):
+            return _read_rows(table, _at(parsed.texts, table.at or ROWS), labels, quiet)
+        row_of_body = of_hours.row_of_body
+        first_labels = Labels(labels.ends[row_of_body.arg_unique()])
+        rows, is_right = _read_rows(table, _at(of_hours.texts, table.at), first_labels, quiet)
+        return _for_each(row_of_body, rows), is_right[row_of_body]
+
+    def _read_label(self, parsed: Parsed, labels: Labels) -> tuple[pl.Series, pl.Series]:
         """Return the labels as published, and in which bodies they are those of the keys."""
         if isinstance(self._contract.label, str):
             expected = labels.ref_ids()
-            return expected, (_texts(parsed, self._contract.label) == expected).fill_null(value=False)
+            return expected, told(_texts(parsed, self._contract.label) == expected)
         spelled = labels.ends.dt.strftime("%Y-%m-%d %H:%M EST")
-        return spelled, pl.repeat(value=True, n=len(spelled), eager=True)
+        return spelled, of_all(True, len(spelled), pl.Boolean())  # noqa: FBT003 - a value
 
 
 class _OfRows(Labels):
     """The labels of rows: those of their bodies, spelled once a body."""
 
     def __init__(self, labels: Labels, body: pl.Series) -> None:
-        super().__init__(labels.ends.gather(body))
+        super().__init__(labels.ends[body])
         self._labels = labels
         self._body = body
 
     def spelled(self, kind: Kind) -> pl.Series | None:
         spelled = self._labels.spelled(kind)
-        return None if spelled is None else spelled.gather(self._body)
+        return None if spelled is None else spelled[self._body]
 
 
 def _only(part: Part, is_usual: pl.Series) -> Part:
     """Leave out the bodies that are not usual, and number rows as their bodies are numbered."""
-    numbers = part.bodies["body"]
-    rows = part.rows
+    bodies, rows = part
+    numbers = bodies["body"]
     if not is_usual.all():
-        rows = {name: found.filter(is_usual.gather(found["body"])) for name, found in rows.items()}
-    numbered = {name: found.with_columns(body=numbers.gather(found["body"])) for name, found in rows.items()}
-    return Part(part.bodies.filter(is_usual), numbered)
+        bodies = bodies.filter(is_usual)
+        rows = {name: found.filter(is_usual[found["body"]]) for name, found in rows.items()}
+    return Part(bodies, {name: found.with_columns(body=numbers[found["body"]]) for name, found in rows.items()})
+
+
+def _for_each(row_of_body: pl.Series, rows: pl.DataFrame) -> pl.DataFrame:
+    """Give each body the rows of what it says."""
+    said, body = rows["body"].to_numpy(), row_of_body.to_numpy()
+    begins = np.searchsorted(said, body)
+    counts = np.searchsorted(said, body, side="right") - begins
+    ends = np.cumsum(counts)
+    at = np.arange(ends[-1]) - np.repeat(ends - counts - begins, counts)
+    bodies = pl.Series(np.repeat(np.arange(len(body), dtype=np.uint32), counts))
+    return rows[pl.Series(at, dtype=pl.UInt32)].with_columns(body=bodies)
 
 
 def _has_label(rows: pl.DataFrame, label: RowLabel, ends: pl.Series) -> pl.Series:
@@ -114,46 +135,68 @@ def _has_label(rows: pl.DataFrame, label: RowLabel, ends: pl.Series) -> pl.Serie
 def _read_rows(
     table: Table, listed: pa.Array, labels: Labels, quiet: Placeholder | None
 ) -> tuple[pl.DataFrame, pl.Series]:
-    """Return the rows of some bodies, and in which bodies one is not as the feed sends it."""
+    """Return the rows of some bodies, and which bodies have them as the feed sends them."""
+    is_usual = told(_series(pc.list_value_length(listed)) >= table.fewest)
     structs = pc.list_flatten(listed)
     body = _series(pc.list_parent_indices(listed)).cast(pl.UInt32)
+    texts = _frame(structs).insert_column(0, body.alias("body"))
+    odd = [body.filter(~_series(structs.is_valid()))] if structs.null_count else []
+    if quiet is not None:
+        names = texts[quiet.named_by]
+        is_named = _is_one_of(names, [name for name in names.unique() if name is not None and quiet.is_named(name)])
+        if is_named.any():
+            odd.append(_unusual_placeholders(table, texts.filter(is_named), labels, quiet))
+            texts = texts.filter(~is_named)
+    body = texts["body"]
     of_rows = _OfRows(labels, body)
-    is_right = _series(structs.is_valid())
-    texts = {key: _series(structs.field(number)) for number, key in enumerate(table.usual_keys)}
-    nothing = None if quiet is None else _nothing(texts, quiet)
-    if nothing is not None:
-        is_right &= nothing.is_right
     required = table.required_of({})
+    fields = fields_of(table.row)
+    numbers = [field.key for field in fields.values() if field.kind in CAST and field.key in texts]
+    plain = plain_numbers(texts, numbers)
     columns: dict[str, pl.Series] = {"body": body}
-    own = pl.Series([None], dtype=TIME).new_from_index(0, len(body))
-    for name, field in fields_of(table.row).items():
+    own = of_all(None, len(body), TIME)
+    for name, field in fields.items():
+        if field.key in plain:
+            columns[name] = plain[field.key]
+            continue
         if field.key not in texts:
-            columns[name] = pl.Series([None], dtype=TYPES[field.kind.holds]).new_from_index(0, len(body))
+            columns[name] = of_all(None, len(body), TYPES[field.kind.holds])
             continue
         found = _read_field(field, texts[field.key], of_rows, may_lack=field.key not in required)
-        is_usual = found.is_right
-        if quiet is not None and nothing is not None and not field.agrees:
-            # A placeholder says no more than a time; what it is to have else may say anything, but stands there.
-            stands = nothing.values if field.key in quiet.may_lack else nothing.values & texts[field.key].is_not_null()
-            is_usual = is_usual | stands
-        is_right &= is_usual
+        if not found.is_right.all():
+            odd.append(body.filter(~found.is_right))
         own = found.values if name == table.label else own
         columns[name] = found.values
     frame = pl.DataFrame({name: columns[name] for name in ("body", *kept_fields(table))} | {OWN_LABEL: own})
-    return frame if nothing is None else frame.filter(~nothing.values), body.filter(~is_right).unique()
+    return frame, is_usual.scatter(pl.concat(odd), False) if odd else is_usual  # noqa: FBT003 - a value
 
 
-def _nothing(texts: Mapping[str, pl.Series], quiet: Placeholder) -> Read | None:
-    """Tell which rows say that there is nothing as the feed says it, and which do not say so otherwise."""
-    names = texts[quiet.named_by]
-    named = [name for name in names.unique().drop_nulls() if quiet.is_named(name)]
-    if not named:
-        return None
-    is_named = names.is_in(named).fill_null(value=False)
-    is_usual = is_named
-    for key, spellings in quiet.usual.items():
-        is_usual = is_usual & texts[key].is_in(list(spellings)).fill_null(value=False)
-    return Read(is_usual | ~is_named, is_usual)
+def _unusual_placeholders(table: Table, texts: pl.DataFrame, labels: Labels, quiet: Placeholder) -> pl.Series:
+    """Return the bodies of the rows that are named as a placeholder is, and not spelled as the feed spells one.
+
+    It says no more than a time; what it is to have else may say anything, but stands there.
+    """
+    body = texts["body"]
+    of_rows = _OfRows(labels, body)
+    odd = [body.filter(~_is_one_of(texts[key], spellings)) for key, spellings in quiet.usual.items()]
+    required = table.required_of({})
+    for field in fields_of(table.row).values():
+        if field.key not in texts:
+            continue
+        found = texts[field.key]
+        may_lack = field.key not in required
+        if field.agrees:
+            odd.append(body.filter(~_read_field(field, found, of_rows, may_lack=may_lack).is_right))
+        elif found.null_count() and field.key not in quiet.may_lack and not (may_lack and field.kind.is_optional):
+            odd.append(body.filter(found.is_null()))
+    return pl.concat(odd)
+
+
+def _is_one_of(texts: pl.Series, spellings: Sequence[str]) -> pl.Series:
+    """Tell which texts are one of a few; null is none."""
+    if not spellings:
+        return of_all(False, len(texts), pl.Boolean())  # noqa: FBT003 - a value
+    return told(reduce(or_, (texts == spelling for spelling in spellings)))
 
 
 def _read_field(field: Published, texts: pl.Series, labels: Labels, *, may_lack: bool) -> Read:
@@ -176,8 +219,18 @@ def _at(parsed: pa.Table, path: str) -> pa.Array:
     return found
 
 
-def _texts(parsed: pa.Table, path: str) -> pl.Series:
-    return _series(_at(parsed, path))
+def _texts(parsed: Parsed, path: str) -> pl.Series:
+    of_hours = parsed.of_hours
+    if of_hours is not None and path.startswith(f"{of_hours.path}."):
+        return _series(_at(of_hours.texts, path))[of_hours.row_of_body]
+    return _series(_at(parsed.texts, path))
+
+
+def _frame(structs: pa.StructArray) -> pl.DataFrame:
+    """Return the fields of structs as columns; of one that is null all are."""
+    frame = pl.from_arrow(pa.RecordBatch.from_struct_array(structs))
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a batch makes a frame
+    return frame
 
 
 def _series(array: pa.Array) -> pl.Series:
