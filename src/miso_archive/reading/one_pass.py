@@ -142,12 +142,14 @@ class Reading:
         told, days = set(days), sorted({*days, *beside})
         # Files are read and unzipped here while the batches before are decoded there.
         with ThreadPoolExecutor(1) as thread:
-            decoder, pending = Decoder(self.feed, names), deque[Future[Decoded]]()
+            decoder: Decoder | None = None
+            pending = deque[Future[Decoded]]()
             for start in range(0, len(days), _DAYS_LISTED_TOGETHER):
                 together = days[start : start + _DAYS_LISTED_TOGETHER]
                 listing = list_snapshots(self.store, self.feed, together, fetched=fetched)
                 self._skip(listing.foreign, told)
                 for objects, bodies in self._batches(listing.snapshots, seen, told):
+                    decoder = decoder or Decoder(self.feed, names)
                     # Where the thread has enough to do the decoding is done here, too.
                     is_behind = sum(not decoded.done() for decoded in pending) > 1
                     take = _at_once if is_behind else thread.submit
