@@ -164,21 +164,23 @@ class _Hourly:
         """
         others: list[bytes] = []
         said: list[bytes] = []
-        which: list[int] = []
+        begins: list[int] = []
         last = b""
-        for body in bodies:
-            if not last or not body.endswith(last):
-                at = body.find(self.name)
-                if at < 0:
+        for number, body in enumerate(bodies):
+            other = body.removesuffix(last)
+            if len(other) == len(body):
+                other, name, after = body.partition(self.name)
+                if not name:
                     return None
-                last = body[at:]
+                last = name + after
                 said.append(last)
-            others.append(body[: -len(last)])
-            which.append(len(said) - 1)
+                begins.append(number)
+            others.append(other)
+        row_of_body = np.repeat(np.arange(len(said), dtype=np.uint32), np.diff([*begins, len(bodies)]))
         texts, of_hours = _table(others, schema, b"", self.after), _table(said, self.schema, self.before, b"")
         if texts is None or of_hours is None:
             return None
-        return Parsed(texts, OfHours(self.path, of_hours, pl.Series(which, dtype=pl.UInt32)))
+        return Parsed(texts, OfHours(self.path, of_hours, pl.Series(row_of_body)))
 
 
 def _schema_of(contract: Contract, within: str = "") -> pa.Schema:
