@@ -1,11 +1,12 @@
 import gzip
 import json
 import re
+import threading
 import tracemalloc
 import warnings
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -16,6 +17,8 @@ from miso_archive.contract.body import MOST_BYTES
 from miso_archive.feeds.columns import CONSTRAINTS, SNAPSHOTS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST, EST_NAME, INTERVAL
+from miso_archive.reading import one_pass
+from miso_archive.reading.decode import Decoded, Decoder
 from miso_archive.reading.scan import SkippedObjectsWarning, scan_constraints, scan_snapshots
 from miso_archive.simulate.market import documented_body, is_quiet, snapshot_body
 from miso_archive.store.folder import Folder
@@ -237,11 +240,26 @@ class TestPlans:
         assert len(scan.collect()) == 288
         assert scan.collect_schema() == SNAPSHOTS
 
-    def test_time_order_holds_over_batches_and_months(self, tmp_path: Path) -> None:
-        """Frames come in time order over days that are listed apart, revisions in their order."""
+    def test_time_order_holds_over_batches_and_months(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Frames come in time order over days that are listed apart, whichever thread decodes a batch, and wherever."""
         days = [date(2026, 1, 1) + timedelta(days=number) for number in range(0, 80, 13)]
         write_days(tmp_path, *days, every=96)
+        monkeypatch.setattr(one_pass, "_DAYS_LISTED_TOGETHER", 3)
+        monkeypatch.setattr(one_pass, "_MOST_BODIES", 2)
+        decode, reads_here, decoders = Decoder.decode, threading.Event(), set[str]()
+
+        def kept_back(*asked: Any) -> Decoded:  # noqa: ANN401 - as decode is asked
+            """Decode, in the reading's own thread only once the other one has had to."""
+            name = threading.current_thread().name
+            decoders.add(name)
+            if not name.startswith("ThreadPoolExecutor"):
+                reads_here.set()
+            assert reads_here.wait(timeout=30)
+            return decode(*asked)
+
+        monkeypatch.setattr(Decoder, "decode", kept_back)
         frame = scan_snapshots(tmp_path).collect()
+        assert len(decoders) > 1
         assert frame["interval_end"].to_list() == [end for day in days for end in ends_of(day, 96)]
 
     def test_progress_counts_the_days(self, three_days: Path) -> None:

@@ -32,10 +32,10 @@ Progress = Callable[[int, int], None]
 Seen = Callable[[bytes], None]
 """Called with each body that was read and unzipped."""
 
-_DAYS_LISTED_TOGETHER: Final = 56
+_DAYS_LISTED_TOGETHER: Final = 73
 # Beyond this it is asked first which days there are: each costs a listing.
 _MOST_DAYS_UNSEEN: Final = 400
-_MOST_BODIES: Final = 16384
+_MOST_BODIES: Final = 24576
 _MOST_BYTES_TOGETHER: Final = 12 * 1024 * 1024
 
 
