@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from miso_archive.contract.rows import Table
@@ -78,7 +77,7 @@ class Decoder:
         }
         skipped: list[Unreadable] = []
         if len(read) < len(bodies):
-            odd = np.setdiff1d(np.arange(len(bodies)), read["body"], assume_unique=True).tolist()
+            odd = sorted({*range(len(bodies))}.difference(read["body"].to_list()))
             odd_read, odd_rows, skipped = self._by_contract(odd, objects, bodies)
             read = pl.concat([read, odd_read]).sort("body")
             rows = {
@@ -164,7 +163,11 @@ def _one_after_another(schema: pl.Schema, frames: list[pl.DataFrame]) -> pl.Data
 
 def _counted(places: pl.Series, bodies: int) -> pl.Series:
     """Count the rows of each body."""
-    return pl.Series(np.bincount(places.to_numpy(), minlength=bodies)).cast(pl.Int32)
+    counts = of_all(0, bodies, pl.Int32())
+    if places.is_empty():
+        return counts
+    found = places.value_counts()
+    return counts.scatter(found.to_series(0), found["count"].cast(pl.Int32))
 
 
 def _under_their_own(rows: pl.DataFrame) -> pl.DataFrame:

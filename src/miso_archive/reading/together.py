@@ -1,11 +1,12 @@
 """Many bodies parsed at once, as long as each is of its feed's usual types. Pure."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-import numpy as np
 import orjson
 import polars as pl
 import pyarrow as pa
@@ -176,11 +177,13 @@ class _Hourly:
                 said.append(last)
                 begins.append(number)
             others.append(other)
-        row_of_body = np.repeat(np.arange(len(said), dtype=np.uint32), np.diff([*begins, len(bodies)]))
+        row_of_body = [
+            row for row, (begin, end) in enumerate(pairwise([*begins, len(bodies)])) for _ in range(begin, end)
+        ]
         texts, of_hours = _table(others, schema, b"", self.after), _table(said, self.schema, self.before, b"")
         if texts is None or of_hours is None:
             return None
-        return Parsed(texts, OfHours(self.path, of_hours, pl.Series(row_of_body)))
+        return Parsed(texts, OfHours(self.path, of_hours, pl.Series(row_of_body, dtype=pl.UInt32)))
 
 
 def _schema_of(contract: Contract, within: str = "") -> pa.Schema:
@@ -212,11 +215,11 @@ def _naming(bodies: Sequence[bytes], names: Sequence[bytes]) -> set[int]:
     named = [name for name in names if name in joined]
     if not named:
         return found
-    ends = np.cumsum(np.fromiter(map(len, bodies), np.int64, len(bodies)) + 1)
+    ends = [*accumulate(map(len, bodies), lambda end, length: end + 1 + length)]
     for name in named:
         at = joined.find(name)
         while at >= 0:
-            number = int(np.searchsorted(ends, at, side="right"))
+            number = bisect_right(ends, at)
             found.add(number)
             at = joined.find(name, ends[number])
     return found

@@ -6,7 +6,6 @@ from functools import reduce
 from operator import or_
 from typing import Final, NamedTuple
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -114,13 +113,12 @@ def _only(part: Part, is_usual: pl.Series) -> Part:
 
 def _for_each(row_of_body: pl.Series, rows: pl.DataFrame) -> pl.DataFrame:
     """Give each body the rows of what it says."""
-    said, body = rows["body"].to_numpy(), row_of_body.to_numpy()
-    begins = np.searchsorted(said, body)
-    counts = np.searchsorted(said, body, side="right") - begins
-    ends = np.cumsum(counts)
-    at = np.arange(ends[-1]) - np.repeat(ends - counts - begins, counts)
-    bodies = pl.Series(np.repeat(np.arange(len(body), dtype=np.uint32), counts))
-    return rows[pl.Series(at, dtype=pl.UInt32)].with_columns(body=bodies)
+    said = rows.lazy().select("body").with_row_index("at")
+    each = (
+        row_of_body.to_frame("body").lazy().with_row_index("number").join(said, on="body", maintain_order="left_right")
+    )
+    found = each.select(pl.col("number", "at").cast(pl.UInt32)).collect()
+    return rows[found["at"]].with_columns(body=found["number"])
 
 
 def _has_label(rows: pl.DataFrame, label: RowLabel, ends: pl.Series) -> pl.Series:
