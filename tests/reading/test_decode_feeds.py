@@ -80,7 +80,7 @@ def test_each_odd_value_is_read_as_the_contract_reads_it(feed: Feed, value: str)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share(Row):
-    """A row with a kind of value of its feed's own, and with a day that says the label's again and is kept."""
+    """A row with a kind of value of its feed's own, a day that says the label's again and is kept, and our own name."""
 
     region: str = published("Name", NAME)
     share: float = published(
@@ -88,6 +88,7 @@ class Share(Row):
         replace(AMOUNT, name="percent", read=lambda value: float(str(AMOUNT.read(value))) / 100),
     )
     day: date = published("Day", MARKET_DAY, agrees=is_market_day_of)
+    text: str = published("body", TEXT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ def test_what_no_feed_has_yet_is_read_as_the_contract_reads_it(
 ) -> None:
     """A kind of a feed's own, a day that is kept, a name in another case: together they mean what they mean alone."""
     feed = replace(SHARES, contract=replace(SHARES.contract, any_case=any_case))
-    row = {"Name": "North", "Share": "50", "Day": "10-02-2026"}
+    row = {"Name": "North", "Share": "50", "Day": "10-02-2026", "body": "x"}
     body = spelled(
         {"RefId": "03-Oct-2026 - Interval 00:00 EST", "Day": "10-02-2026", "Region": [row, row | other]} | remark
     )

@@ -196,7 +196,7 @@ def _schema_of(contract: Contract, within: str = "") -> pa.Schema:
     objects = contract.objects()
 
     def is_asked(path: str) -> bool:
-        return f"{path}.".startswith(f"{within}.") or f"{within}.".startswith(f"{path}.") or not within
+        return not within or f"{path}.".startswith(f"{within}.") or f"{within}.".startswith(f"{path}.")
 
     def fields_in(path: str) -> list[tuple[str, pa.DataType]]:
         names = {name: f"{path}.{name}".lstrip(".") for name in objects[path]}
@@ -211,7 +211,7 @@ def _schema_of(contract: Contract, within: str = "") -> pa.Schema:
 def _naming(bodies: Sequence[bytes], names: Sequence[bytes]) -> set[int]:
     """Find the bodies that name one of some fields, in one search of all."""
     found: set[int] = set()
-    joined = b" ".join(bodies) if names else b""
+    joined = b"\n".join(bodies) if names else b""
     named = [name for name in names if name in joined]
     if not named:
         return found

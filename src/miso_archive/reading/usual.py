@@ -137,15 +137,14 @@ def _read_rows(
     is_usual = told(_series(pc.list_value_length(listed)) >= table.fewest)
     structs = pc.list_flatten(listed)
     body = _series(pc.list_parent_indices(listed)).cast(pl.UInt32)
-    texts = _frame(structs).insert_column(0, body.alias("body"))
+    texts = _frame(structs)
     odd = [body.filter(~_series(structs.is_valid()))] if structs.null_count else []
     if quiet is not None:
         names = texts[quiet.named_by]
         is_named = _is_one_of(names, [name for name in names.unique() if name is not None and quiet.is_named(name)])
         if is_named.any():
-            odd.append(_unusual_placeholders(table, texts.filter(is_named), labels, quiet))
-            texts = texts.filter(~is_named)
-    body = texts["body"]
+            odd.append(_unusual_placeholders(table, texts.filter(is_named), body.filter(is_named), labels, quiet))
+            texts, body = texts.filter(~is_named), body.filter(~is_named)
     of_rows = _OfRows(labels, body)
     required = table.required_of({})
     fields = fields_of(table.row)
@@ -169,12 +168,13 @@ def _read_rows(
     return frame, is_usual.scatter(pl.concat(odd), False) if odd else is_usual  # noqa: FBT003 - a value
 
 
-def _unusual_placeholders(table: Table, texts: pl.DataFrame, labels: Labels, quiet: Placeholder) -> pl.Series:
+def _unusual_placeholders(
+    table: Table, texts: pl.DataFrame, body: pl.Series, labels: Labels, quiet: Placeholder
+) -> pl.Series:
     """Return the bodies of the rows that are named as a placeholder is, and not spelled as the feed spells one.
 
     It says no more than a time; what it is to have else may say anything, but stands there.
     """
-    body = texts["body"]
     of_rows = _OfRows(labels, body)
     odd = [body.filter(~_is_one_of(texts[key], spellings)) for key, spellings in quiet.usual.items()]
     required = table.required_of({})
