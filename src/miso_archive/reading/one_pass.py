@@ -36,7 +36,7 @@ _DAYS_LISTED_TOGETHER: Final = 73
 # Beyond this it is asked first which days there are: each costs a listing.
 _MOST_DAYS_UNSEEN: Final = 400
 _MOST_BODIES: Final = 24576
-_MOST_BYTES_TOGETHER: Final = 12 * 1024 * 1024
+_MOST_BYTES_TOGETHER: Final = 7 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
