@@ -36,13 +36,22 @@ FEED = ("--feed", REGIONAL_DEMAND.name)
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
+def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The feed is among those that there are: the one line in the registry."""
     monkeypatch.setitem(FEEDS, REGIONAL_DEMAND.name, REGIONAL_DEMAND)
     # What there is to choose stands as it is imported, as the command line does: both are as in a process that starts.
     monkeypatch.setattr("miso_archive.feeds.FeedChoice", Literal[(*FEEDS, ALL)])
-    for name in [name for name in sys.modules if name.startswith("miso_archive.cli")]:
+    for name in commands():
         monkeypatch.delitem(sys.modules, name)
+    yield
+    # What was imported here knows the feed; what was there before comes back.
+    for name in commands():
+        del sys.modules[name]
+
+
+def commands() -> list[str]:
+    """Return the modules of the command line that are imported."""
+    return [name for name in sys.modules if name.startswith("miso_archive.cli")]
 
 
 @pytest.fixture
