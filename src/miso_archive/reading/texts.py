@@ -30,7 +30,6 @@ from miso_archive.contract.kinds import (
 from miso_archive.feeds.columns import TIME, TYPES
 from miso_archive.intervals.labels import INTERVAL
 
-_TRUE: Final = pl.Series([True])
 _GROUPS: Final = r"[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?"
 # How numbers are spelled that no cast takes, as far as it is usual.
 _SEPARATED: Final = {
@@ -89,7 +88,7 @@ def of_all(value: object, number: int, dtype: pl.DataType) -> pl.Series:
 
 
 def _there(texts: pl.Series) -> pl.Series:
-    return texts.is_not_null() if texts.null_count() else _TRUE.new_from_index(0, len(texts))
+    return texts.is_not_null() if texts.null_count() else of_all(True, len(texts), pl.Boolean())  # noqa: FBT003 - a value
 
 
 def told(is_so: pl.Series) -> pl.Series:

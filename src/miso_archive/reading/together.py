@@ -31,6 +31,10 @@ class OfHours(NamedTuple):
     texts: pa.Table
     row_of_body: pl.Series
 
+    def holds(self, path: str) -> bool:
+        """Tell whether what stands at a path of the bodies stands here."""
+        return path.startswith(f"{self.path}.")
+
 
 class Parsed(NamedTuple):
     """Parsed bodies, a row each in ``texts``; what they say of an hour stands apart where it could be parted."""
@@ -47,7 +51,7 @@ class Together:
         # A field that Arrow does not know may be one of the contract's, in another case.
         self._may_skip = not contract.any_case
         self._schema = _schema_of(contract)
-        self._hourly = _Hourly.of(contract)
+        self._hourly = _Hourly.of(contract, self._schema)
         unusual = [
             field.key
             for table in contract.tables
@@ -145,7 +149,7 @@ class _Hourly:
     schema: pa.Schema
 
     @classmethod
-    def of(cls, contract: Contract) -> "_Hourly | None":
+    def of(cls, contract: Contract, schema: pa.Schema) -> "_Hourly | None":
         """Return that of a feed; None where it has none, or where its rows speak of the label, too."""
         for table in contract.tables:
             path, _, _ = table.at.rpartition(".")
@@ -154,7 +158,7 @@ class _Hourly:
             *outer, name = path.split(".")
             before = "{" + "".join(f'"{above}":{{' for above in outer)
             after = f'"{name}":null' + "}" * (len(outer) + 1)
-            return cls(path, f'"{name}":'.encode(), before.encode(), after.encode(), _schema_of(contract, path))
+            return cls(path, f'"{name}":'.encode(), before.encode(), after.encode(), _alone(schema, path))
         return None
 
     def parse(self, bodies: Sequence[bytes], schema: pa.Schema) -> Parsed | None:
@@ -186,8 +190,7 @@ class _Hourly:
         return Parsed(texts, OfHours(self.path, of_hours, pl.Series(row_of_body, dtype=pl.UInt32)))
 
 
-def _schema_of(contract: Contract, within: str = "") -> pa.Schema:
-    """Return how bodies are parsed, or what stands within one of their objects and those around it."""
+def _schema_of(contract: Contract) -> pa.Schema:
     rows = {
         table.at: pa.list_(pa.struct([(key, pa.string()) for key in table.usual_keys])) for table in contract.tables
     }
@@ -195,17 +198,23 @@ def _schema_of(contract: Contract, within: str = "") -> pa.Schema:
         return pa.schema([(ROWS, rows[""])])
     objects = contract.objects()
 
-    def is_asked(path: str) -> bool:
-        return not within or f"{path}.".startswith(f"{within}.") or f"{within}.".startswith(f"{path}.")
-
-    def fields_in(path: str) -> list[tuple[str, pa.DataType]]:
-        names = {name: f"{path}.{name}".lstrip(".") for name in objects[path]}
-        return [(name, type_of(inner)) for name, inner in names.items() if is_asked(inner)]
-
     def type_of(path: str) -> pa.DataType:
-        return pa.struct(fields_in(path)) if path in objects else rows.get(path, pa.string())
+        if path in objects:
+            return pa.struct([(name, type_of(f"{path}.{name}")) for name in objects[path]])
+        return rows.get(path, pa.string())
 
-    return pa.schema(fields_in(""))
+    return pa.schema([(name, type_of(name)) for name in objects[""]])
+
+
+def _alone(schema: pa.Schema, path: str) -> pa.Schema:
+    """Return the schema of bodies in which nothing stands but one object, within those around it."""
+    first, *inner = path.split(".")
+    dtype = schema.field(first).type
+    for name in inner:
+        dtype = dtype.field(name).type
+    for name in reversed(inner):
+        dtype = pa.struct([(name, dtype)])
+    return pa.schema([(first, dtype)])
 
 
 def _naming(bodies: Sequence[bytes], names: Sequence[bytes]) -> set[int]:

@@ -72,7 +72,7 @@ class Usual:
     def _read_table(self, table: Table, parsed: Parsed, labels: Labels) -> tuple[pl.DataFrame, pl.Series]:
         """Return the rows of a table by their bodies, and which bodies have them as the feed sends them."""
         quiet, of_hours = self._contract.quiet, parsed.of_hours
-        if of_hours is None or not table.at.startswith(f"{of_hours.path}."):
+        if of_hours is None or not of_hours.holds(table.at):
             return _read_rows(table, _at(parsed.texts, table.at or ROWS), labels, quiet)
         row_of_body = of_hours.row_of_body
         first_labels = Labels(labels.ends[row_of_body.arg_unique()])
@@ -219,7 +219,7 @@ def _at(parsed: pa.Table, path: str) -> pa.Array:
 
 def _texts(parsed: Parsed, path: str) -> pl.Series:
     of_hours = parsed.of_hours
-    if of_hours is not None and path.startswith(f"{of_hours.path}."):
+    if of_hours is not None and of_hours.holds(path):
         return _series(_at(of_hours.texts, path))[of_hours.row_of_body]
     return _series(_at(parsed.texts, path))
 
