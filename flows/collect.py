@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -20,12 +20,12 @@ from prefect.states import Completed, Failed
 from flows.described import in_sentences
 from flows.failures import tell_in_one_line
 from flows.show import Show, name_run
+from miso_archive.collecting.market_day import AskedDay, refuse_wrong_asking
 from miso_archive.collecting.pace import Clock, Pace, SystemClock, stopping
 from miso_archive.collecting.parts import Parts, open_parts
-from miso_archive.collecting.plain import feed_retries, one_of_several
+from miso_archive.collecting.plain import collect_feed, feed_retries, one_of_several
 from miso_archive.collecting.result import ResultOfFeeds, RunResult, failed_before_start
-from miso_archive.collecting.run import collect as collect_candidates
-from miso_archive.collecting.steps import Candidate, generate_candidates, refuse_wrong_address
+from miso_archive.collecting.steps import Candidate, refuse_wrong_address
 from miso_archive.collecting.told import (
     TOO_LATE,
     RunRecord,
@@ -38,7 +38,7 @@ from miso_archive.contract.findings import FailureCode, Finding
 from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.extras import MissingExtraError
 from miso_archive.failures import ARCHIVE_RETRIES, CollectionError, Retries
-from miso_archive.feeds import ALL, FEEDS, FeedChoice
+from miso_archive.feeds import ALL, FEEDS, KNOWN, FeedChoice
 from miso_archive.intervals.labels import as_est
 from miso_archive.settings.options import Environment, Settings, UsageError, with_fields_named
 from miso_archive.store.put_once import Stored
@@ -75,13 +75,20 @@ def _retries(policy: Retries) -> dict[str, Any]:
 @task(
     name="fetch snapshot",
     task_run_name="fetch snapshot, poll {poll}",
-    # Feed and poll tell a run's fetches apart; an environment that changed before a retry must not cost the body.
+    # Feed, with a daily one's day and node, and poll tell a run's fetches apart; an environment that changed before a
+    # retry must not cost the body.
     cache_policy=RUN_ID + (INPUTS - "parts" - "candidate") + TASK_SOURCE,
     persist_result=True,
 )
 def fetch_snapshot(parts: Parts, candidate: Candidate, feed: str, poll: int) -> Response | None:  # noqa: ARG001 - feed and poll make the cache key
     """Ask the feed for the present snapshot, in the run's next slot; None when there is none left."""
     return parts.fetch(candidate)
+
+
+@task(name="look what stands", task_run_name="look what stands of {day}", cache_policy=NO_CACHE)
+def look_what_stands(parts: Parts, day: date) -> dict[str, list[Snapshot]]:
+    """Look which pages of a market day are archived."""
+    return parts.pages_of(day)
 
 
 # No retries: without an answer the snapshot is archived all the same, and the registration tries again.
@@ -130,7 +137,11 @@ def register_snapshot(parts: Parts, snapshot: Snapshot, response: Response, stor
     parts.register(snapshot, response, stored)
 
 
-_DESCRIBED: Final = {"feed": "Which feed to collect; all of them in one run, each once and at the same time, is `all`."}
+_DESCRIBED: Final = {
+    "feed": "Which feed to collect; all live ones in one run, each once and at the same time, is `all`.",
+    "market_day": "Of a daily feed: which day; the newest that can be there when empty.",
+    "nodes": "Of rt_exante_lmp_history: commercial pricing nodes; MISO's hubs when empty.",
+}
 
 
 def _described_by_settings(function: Function) -> Function:
@@ -151,17 +162,19 @@ def _run_name() -> str:
 
 def _scope(feed: str, environment: str) -> str:
     """Return what tells runs of a feed, or of all, from others."""
-    return FEEDS[feed].scope(environment) if feed in FEEDS else f"{feed}-{environment}"
+    return KNOWN[feed].scope(environment) if feed in KNOWN else f"{feed}-{environment}"
 
 
-# The settings' options but the secrets: these come from the worker's environment (REDIS_URL,
-# KAFKA_CONNECTION_STRING) or stand in the S3Bucket block, never in a parameter, which Prefect stores in clear.
+# The settings' options but the secrets: these come from the worker's environment (REDIS_URL, KAFKA_CONNECTION_STRING,
+# MISO_API_KEY) or stand in a block, never in a parameter, which Prefect stores in clear.
 @in_sentences
 @flow(name="collect", flow_run_name=_run_name, persist_result=True)
 @_described_by_settings
 def collect(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
     *,
     feed: FeedChoice = "reserve",
+    market_day: date | None = None,
+    nodes: list[str] | None = None,
     s3_block: str | None = None,
     s3_bucket: str | None = None,
     local: Path | None = None,
@@ -171,54 +184,61 @@ def collect(  # noqa: PLR0913 - one parameter an option, as people set them in t
     redis_port: int | None = None,
     redis_db: int | None = None,
     api_url: str | None = None,
+    keyed_api_base: str | None = None,
+    api_key_block: str | None = None,
     timeout: float | None = None,
     polls: int | None = None,
     poll_gap: float | None = None,
     spool: Path | None = None,
 ) -> dict[str, Any]:
-    """Collect the present snapshot of one of MISO's real-time feeds, or of all of them.
+    """Collect the present snapshot of one of MISO's real-time feeds, or of all of them; or a market day of a daily one.
 
     What is left empty comes from the worker's environment, then from the defaults. A run with failures is Failed, says
     why in its message, and keeps its result; a retry of it takes the body already fetched.
     """
-    given = {name: value for name, value in locals().items() if name != "feed"}
+    given = {name: value for name, value in locals().items() if name not in _DESCRIBED}
     clock = clock_of_a_run()
     now = clock.now()
     this_run = _this_run()
     due = _due(this_run) or now
-    feeds = list(FEEDS.values()) if feed == ALL else [FEEDS[feed]]
+    feeds = list(FEEDS.values()) if feed == ALL else [KNOWN[feed]]
+    asked = AskedDay(market_day, tuple(nodes or ()))
     scope = _scope(feed, environment)
     try:
         settings = Settings.resolve(given, os.environ)
         refuse_wrong_address(settings, feeds)
+        refuse_wrong_asking(settings, feeds, asked)
     except UsageError as error:
         name_run(scope, due, FailureCode.WRONG_PARAMETERS.value)
         return _failed(_wrong_parameters(error))  # type: ignore[no-any-return]
     pace = Pace.of(due, now, settings.polls, settings.poll_gap)
     # A worker that was down starts its whole backlog at once: the next run of the schedule does what this one would.
-    if pace.is_stale(now) and _is_sent_for_the_first_time(this_run):
+    is_live = any(each.daily is None for each in feeds)
+    if is_live and pace.is_stale(now) and _is_sent_for_the_first_time(this_run):
         name_run(scope, due, TOO_LATE)
         due_at, started_at = as_est(pace.due, seconds=True), as_est(now, seconds=True)
         message = f"due at {due_at}, started at {started_at}: the next run is to ask; nothing was fetched"
         nothing = _as_one({each.name: RunResult() for each in feeds})
         return Completed(name="Skipped", message=message, data=nothing.as_dict())  # type: ignore[return-value]
     shows = [Show(each, settings, is_one_of_several=len(feeds) > 1) for each in feeds]
-    result = _as_one(_collected(shows, settings, pace, clock))
+    result = _as_one(_collected(shows, settings, pace, clock, asked))
     name_run(scope, pace.due, *_outcome(shows, result))
     return _failed(result) if result.failed else result.as_dict()
 
 
-def _collected(shows: Sequence[Show], settings: Settings, pace: Pace, clock: Clock) -> dict[str, RunResult]:
+def _collected(
+    shows: Sequence[Show], settings: Settings, pace: Pace, clock: Clock, asked: AskedDay
+) -> dict[str, RunResult]:
     """Collect one feed, or several at once, each in a thread: one that fails, or waits, holds none of the others.
 
     Not in a task each: what a task within a task results in is kept only where all of that succeeds, and a retry would
     ask the feed again.
     """
     if len(shows) == 1:
-        return {show.feed.name: run(settings, pace, clock, show) for show in shows}
+        return {show.feed.name: run(settings, pace, clock, show, asked) for show in shows}
     with ThreadPoolExecutor(len(shows)) as threads, stopping(clock):
         results = [
-            threads.submit(copy_context().run, one_of_several, partial(run, settings, pace, clock, show))
+            threads.submit(copy_context().run, one_of_several, partial(run, settings, pace, clock, show, asked))
             for show in shows
         ]
         return {show.feed.name: result.result() for show, result in zip(shows, results, strict=True)}
@@ -271,13 +291,12 @@ def _is_sent_for_the_first_time(this_run: FlowRun | None) -> bool:
         return not any(state.is_final() for state in client.read_flow_run_states(this_run.id))
 
 
-def run(settings: Settings, pace: Pace, clock: Clock, show: Show) -> RunResult:
+def run(settings: Settings, pace: Pace, clock: Clock, show: Show, asked: AskedDay) -> RunResult:
     """Run the library's steps of one feed as tasks, within a flow run."""
     try:
         with open_parts(settings, show.feed, pace=pace, clock=clock) as parts:
             show.archive = parts.archive
-            candidates = generate_candidates(settings, show.feed)
-            result = collect_candidates(candidates, show.feed, parts, _AsTasks(parts, show), pace, show)
+            result = collect_feed(settings, asked, parts, _AsTasks(parts, show), show)
     except CollectionError as error:
         result = failed_before_start(error)
     except MissingExtraError as error:
@@ -291,10 +310,13 @@ class _AsTasks:
 
     def __init__(self, parts: Parts, show: Show) -> None:
         # Copies: a retry's delay is set on the task, and must not reach into another run of this process.
-        fetch = show.named(fetch_snapshot).with_options(**_retries(feed_retries(parts.pace, parts.clock)))
+        fetch = show.named(fetch_snapshot).with_options(**_retries(feed_retries(parts)))
+        if parts.feed.daily is not None:
+            fetch = fetch.with_options(task_run_name="fetch page {poll} of {feed}")
         name = parts.feed.name
         self._tasks: dict[Callable[..., Any], Callable[..., Any]] = {
-            parts.fetch: lambda candidate: fetch(parts, candidate, name, candidate.poll),
+            parts.fetch: lambda candidate: fetch(parts, candidate, f"{name} {candidate.of}".rstrip(), candidate.poll),
+            parts.pages_of: partial(show.named(look_what_stands), parts),
             parts.is_registered: partial(show.named(look_up), parts),
             parts.store: partial(show.named(archive_snapshot), parts),
             parts.quarantine: partial(show.named(quarantine_body), parts),

@@ -14,7 +14,7 @@ from flows.described import in_sentences
 from flows.failures import FORESEEN, failed, results_of, tell_in_one_line
 from flows.harmless import harmless
 from flows.task_runner import task_runner, task_runner_or_threads
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import KNOWN
 from miso_archive.reading.compaction import compact_month, months_to_compact
 from miso_archive.settings.options import ArchiveSettings
 from miso_archive.store.address import standing, store_of
@@ -25,7 +25,7 @@ tell_in_one_line()
 
 def _task_run_name() -> str:
     feed, month = (runtime.task_run.parameters[name] for name in ("feed", "month"))
-    return f"compact {month:%Y-%m}" if FEEDS[feed].is_first else f"compact {feed} {month:%Y-%m}"
+    return f"compact {month:%Y-%m}" if KNOWN[feed].is_first else f"compact {feed} {month:%Y-%m}"
 
 
 # The archive is opened anew in each task: a runner may carry tasks into other processes.
@@ -41,12 +41,12 @@ def compact_one(settings: ArchiveSettings, feed: str, month: date) -> dict[str, 
     compacted = compact_month(standing(store_of(settings)), month, feed=feed)
     if compacted is None:
         return None
-    return compacted.as_dict() if FEEDS[feed].is_first else {"feed": feed, **compacted.as_dict()}
+    return compacted.as_dict() if KNOWN[feed].is_first else {"feed": feed, **compacted.as_dict()}
 
 
 def _months(store: Store, start: date | None, end: date | None) -> list[tuple[str, date]]:
     """Return the months to compact of every feed that the archive holds."""
-    return [(feed, month) for feed in FEEDS for month in months_to_compact(store, start=start, end=end, feed=feed)]
+    return [(feed, month) for feed in KNOWN for month in months_to_compact(store, start=start, end=end, feed=feed)]
 
 
 @in_sentences

@@ -14,7 +14,8 @@ from flows.collect import collect
 from flows.compact import compact
 from flows.gaps import gaps
 from flows.sweep import sweep
-from miso_archive.feeds import ALL, FEEDS, FeedChoice
+from miso_archive.feeds import ALL, DAILY, FEEDS, FeedChoice
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST, EST_NAME, INTERVAL
 from miso_archive.intervals.polite import MOST_POLLS, POLITE_GAP
 from miso_archive.settings.options import is_simulated
@@ -22,6 +23,7 @@ from miso_archive.text import stripped
 
 ON_THE_GRID = datetime(2026, 1, 1, tzinfo=EST)
 _APART = timedelta(seconds=3)
+_AFTER = timedelta(minutes=30)
 
 app = App(help="Serve the deployments until interrupted. What runs need comes from the environment, as for a worker.")
 
@@ -32,8 +34,8 @@ def deployments(
     """Return what prefect.yaml deploys, with the seconds between runs and between polls.
 
     Each feed has a deployment, a few seconds after the one before, and all of them have one together; that of ``feed``
-    is active. A feed on this machine is simulated, and MISO's reports say nothing of its intervals: without reports of
-    its own, named by MISO_REPORTS_URL, its gaps stay.
+    is active, and those of the daily feeds are where a key is set. A feed on this machine is simulated, and MISO's
+    reports say nothing of its intervals: without reports of its own, named by MISO_REPORTS_URL, its gaps stay.
     """
     interval = Interval(timedelta(seconds=every), anchor_date=ON_THE_GRID, timezone=EST_NAME)
     pace: dict[str, Any] = {"environment": environment, "polls": MOST_POLLS, "poll_gap": poll_gap}
@@ -43,6 +45,10 @@ def deployments(
         # The first runs with what it ran with before there was another.
         parameters = pace if each.is_first else pace | {"feed": name}
         made.append(_collecting(each.tag, environment, schedule, parameters))
+    has_key = _set("MISO_API_KEY") or _set("MISO_API_KEY_BLOCK")
+    for name, each in DAILY.items():
+        schedule = replace(_daily(each), active=bool(has_key))
+        made.append(_collecting(each.tag, environment, schedule, {"environment": environment, "feed": name}))
     made += [
         _collecting(ALL, environment, replace(interval, active=feed == ALL), pace | {"feed": ALL}),
         compact.to_deployment("compact", schedule=Cron("30 1 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
@@ -53,6 +59,14 @@ def deployments(
         daily = Cron("0 13 * * *", timezone=EST_NAME)
         made.append(gaps.to_deployment("gaps", schedule=daily, tags=["miso", "reserve"]))
     return made
+
+
+def _daily(feed: Feed) -> Schedule:
+    """Return the schedule of a daily feed: half an hour after a market day can be there."""
+    if feed.daily is None:
+        raise TypeError(f"{feed.name} is no daily feed")
+    time = ON_THE_GRID + feed.daily.out + _AFTER
+    return Cron(f"{time.minute} {time.hour} * * *", timezone=EST_NAME)
 
 
 def _collecting(tag: str, environment: str, schedule: Schedule, parameters: dict[str, Any]) -> RunnerDeployment:

@@ -56,6 +56,9 @@ class Show:
     archive: Store | None = None
     _told: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.record.is_daily = self.feed.daily is not None
+
     def named(self, made: Task[P, T]) -> Task[P, T]:
         """Return a task of its own for this feed, whose runs tell the feed where a run has those of several."""
         # Not by a tag as well: for each task with one Prefect asks its server whether tags are limited.
@@ -85,12 +88,13 @@ class Show:
         scope = self.feed.scope(self.settings.environment)
         with harmless("event of the stored snapshot"):
             _emit(stored_event(self.feed, self.settings.environment, snapshot, stored))
-        with harmless("table of rows"), _ONE_AT_A_TIME:
-            create_table_artifact(
-                key=rows_key(self.feed, scope),
-                table=rows_shown(self.feed, snapshot),
-                description=rows_description(self.feed, snapshot, link),
-            )
+        if self.feed.daily is None:  # a page has a thousand rows
+            with harmless("table of rows"), _ONE_AT_A_TIME:
+                create_table_artifact(
+                    key=rows_key(self.feed, scope),
+                    table=rows_shown(self.feed, snapshot),
+                    description=rows_description(self.feed, snapshot, link),
+                )
         with harmless("command that shows the snapshot"):
             endpoint = _endpoint(self.archive)
             command = show_command(
@@ -106,7 +110,7 @@ class Show:
     def end(self) -> None:
         """Publish the market day's coverage if anything was stored."""
         newest = self.record.newest_stored
-        if newest is not None and self.archive is not None:
+        if newest is not None and self.archive is not None and self.feed.daily is None:
             with harmless("coverage of the market day"):
                 self._show_coverage(self.archive, newest)
 

@@ -99,5 +99,8 @@ class RetryPolicy(Retries):
 FEED_RETRIES: Final = RetryPolicy(tries=5, first_delay=1.0, longest_delay=20.0, within=120.0)
 """For the feed: the interval stays up for five minutes, so two of them may go into trying."""
 
+DAILY_RETRIES: Final = RetryPolicy(tries=7, first_delay=2.0, longest_delay=90.0, within=1200.0)
+"""For a page of a daily feed: the keyed API is slow, fails for minutes, and does not run away."""
+
 ARCHIVE_RETRIES: Final = RetryPolicy(tries=6, first_delay=0.5, longest_delay=20.0, within=120.0)
 """For the archive: a fetched body is worth patience."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miso_archive.cli.app import app, main
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import FEEDS, KNOWN
 from miso_archive.store.folder import Folder
 from miso_archive.store.layout import quarantine_key
 from miso_archive.store.response import Response
@@ -30,16 +30,16 @@ class TestList:
     def test_all_are_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
         """`feeds` prints each feed as it is typed, its title, tables, dataset and address."""
         listed = json.loads(printed(capsys, "feeds", "--format", "json"))
-        assert [row["feed"] for row in listed] == list(FEEDS)
-        for row, feed in zip(listed, FEEDS.values(), strict=True):
+        assert [row["feed"] for row in listed] == list(KNOWN)
+        for row, feed in zip(listed, KNOWN.values(), strict=True):
             assert row["tables"].split(", ") == [table.name for table in feed.contract.tables]
             assert (row["title"], row["dataset"], row["address"]) == (feed.title, feed.dataset, feed.url)
 
     def test_a_table_says_nothing_of_times(self, capsys: pytest.CaptureFixture[str]) -> None:
         """A line a feed, and their number."""
         _, *lines, last = printed(capsys, "feeds").splitlines()
-        assert [line.split()[0] for line in lines] == list(FEEDS)
-        assert last == f"{len(FEEDS)} rows"
+        assert [line.split()[0] for line in lines] == list(KNOWN)
+        assert last == f"{len(KNOWN)} rows"
 
 
 class TestNames:
@@ -48,7 +48,8 @@ class TestNames:
         """--help of each command that is by feed lists their names, and `all` where several can be named."""
         main([command, "--help"])
         shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-        offered = f"[choices: {', '.join((*FEEDS, 'all') if command in SEVERAL else FEEDS)}]"
+        known = FEEDS if command == "simulate" else KNOWN
+        offered = f"[choices: {', '.join((*known, 'all') if command in SEVERAL else known)}]"
         assert (offered in shown) == (command in BY_FEED)
 
     @pytest.mark.parametrize("name", ["nope", "miso_fuel_mix", "FuelMix", "fuel-mix", "a\nb", "\x1b[2J"])

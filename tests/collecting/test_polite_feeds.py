@@ -47,11 +47,11 @@ class Host:
         self._server = ReplyServer("127.0.0.1", 0, self._respond)
         fetch = fetching.fetch
 
-        def noted(url: str, timeout: float) -> Response:
+        def noted(url: str, timeout: float, key: str | None = None) -> Response:
             name = next(feed.name for feed in FEEDS.values() if url.endswith(f"/{feed.path}"))
             self.asked[name].append(self.now())
             try:
-                return fetch(url, timeout)
+                return fetch(url, timeout, key=key)
             finally:
                 self.sleep(ANSWER_SECONDS)
 

@@ -389,7 +389,7 @@ class TestParts:
         seen: list[tuple[object, ...]] = []
         answer = World().fetch(CANDIDATE)
 
-        def fetch(*asked: object) -> Response:
+        def fetch(*asked: object, **_named: object) -> Response:
             fail_twice(seen, *asked)
             return answer
 
@@ -402,7 +402,7 @@ class TestParts:
     def test_a_body_is_fetched_when_the_run_s_clock_says(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever the machine's clock says, a body of a run in 2001 is of 2001."""
         answer = World().fetch(CANDIDATE)
-        monkeypatch.setattr("miso_archive.collecting.fetch.fetch", lambda *_: answer)
+        monkeypatch.setattr("miso_archive.collecting.fetch.fetch", lambda *_, **__: answer)
         clock = SystemClock()
         monkeypatch.setattr(clock, "now", lambda: datetime(2001, 1, 2, 12, 5, tzinfo=UTC))
         fetched = replace(parts, clock=clock).fetch(CANDIDATE)
@@ -422,7 +422,7 @@ class TestParts:
 class Failing:
     """The parts of a run, one of which is another function."""
 
-    pace, clock = AT_ONCE, SystemClock()
+    feed, pace, clock = RESERVE, AT_ONCE, SystemClock()
 
     def __init__(self, step: str, function: Callable[..., object]) -> None:
         for name in ("fetch", "is_registered", "store", "quarantine", "register"):

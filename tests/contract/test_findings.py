@@ -12,7 +12,7 @@ from miso_archive.collecting.fetch import UndecodedError
 from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.findings import MOST_FINDINGS, FailureCode, Finding, RefusalCode, WarningCode
 from miso_archive.contract.rows import fields_of
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import FEEDS, KNOWN
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.text import shown
@@ -53,10 +53,12 @@ REFUSED_OF_SISTERS: dict[RefusalCode, tuple[str, str, str]] = {
     RefusalCode.EMPTY_VALUE: ("rt_exante_lmp", '"SWPP"', '""'),
     RefusalCode.BAD_NUMBER: ("fuel_mix", '"705"', '"1,23"'),
     RefusalCode.NO_LABEL_ROW: ("snapshot", "Current", "Former"),
+    RefusalCode.WRONG_PAGE: ("da_exante_asm_mcp", '"pageNumber":1', '"pageNumber":0'),
 }
 WARNED_OF_SISTERS: dict[WarningCode, tuple[str, str, str]] = {
     WarningCode.SUM_DIFFERS: ("fuel_mix", '"705"', '"706"'),
     WarningCode.ENERGY_DIFFERS: ("rt_exante_lmp", '"29.20"', '"29.23"'),
+    WarningCode.PARTS_DIFFER: ("rt_exante_lmp_history", '"lmp":22.1', '"lmp":22.2'),
 }
 REFUSED_REPORTS: dict[RefusalCode, bytes] = {
     RefusalCode.NOT_A_WORKBOOK: b"PK\x03\x04 a newer workbook",
@@ -81,9 +83,9 @@ EVERY_ROW += [feed.contract.figures for feed in FEEDS.values() if feed.contract.
 
 def changed(name: str, old: str, new: str) -> tuple[Feed, bytes]:
     """Return a feed, and its recorded body with one text put in place of another."""
-    text = text_of(FEEDS[name])
+    text = text_of(KNOWN[name])
     assert old in text
-    return FEEDS[name], text.replace(old, new).encode()
+    return KNOWN[name], text.replace(old, new).encode()
 
 
 class TestCodes:

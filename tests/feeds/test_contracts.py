@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from miso_archive.contract.findings import MOST_FINDINGS
 from miso_archive.contract.rows import Table, fields_of
-from miso_archive.feeds import FEEDS, feed_given
+from miso_archive.feeds import FEEDS, KNOWN, feed_given
 from miso_archive.feeds.drift import UNKNOWN_NAME_SHAPE, drift_of
 from tests.feeds.near import bodies
 from tests.feeds.recorded import each_feed, payload_of, rows_in, spelled, tables, with_row
@@ -179,5 +179,5 @@ def test_any_body_gets_a_verdict(feed: Feed, data: st.DataObject) -> None:
 
 def test_a_feed_that_is_not_there_is_told() -> None:
     """The feeds that there are stand in the message."""
-    with pytest.raises(ValueError, match=rf"^feed= is one of {', '.join(FEEDS)}, not 'fuelmix'$"):
+    with pytest.raises(ValueError, match=rf"^feed= is one of {', '.join(KNOWN)}, not 'fuelmix'$"):
         feed_given("fuelmix")

@@ -180,6 +180,7 @@ class TestParts:
             "unannounced",
             "written_by",
             "spooled_since",
+            "last_market_day",
         }
         lines = dict(line.split(maxsplit=1) for line in told(found).replace(" interval", "_interval").splitlines())
         assert {lines[name] for name in ("last_interval", "today", "refused")} == {"unknown"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.host import API_BASE
+from miso_archive.host import API_BASE, KEYED_API_BASE
 from miso_archive.settings.kafka_address import KafkaAddress
 from miso_archive.settings.options import DESTINATIONS, Settings, UsageError, environment_variable, option_name
 
@@ -33,6 +33,9 @@ TABLE: list[tuple[str, str | None, object, str, object]] = [
     ("--kafka-connection-string", "KAFKA_CONNECTION_STRING", None, "broker:9092", SecretStr("broker:9092")),
     ("--api-base", "MISO_API_BASE", API_BASE, "http://127.0.0.1:8000/api", "http://127.0.0.1:8000/api"),
     ("--api-url", "MISO_API_URL", None, "http://127.0.0.1:8000/feed", "http://127.0.0.1:8000/feed"),
+    ("--keyed-api-base", "MISO_KEYED_API_BASE", KEYED_API_BASE, "https://keys.example/v1", "https://keys.example/v1"),
+    ("--api-key", "MISO_API_KEY", None, "a-key", SecretStr("a-key")),
+    ("--api-key-block", "MISO_API_KEY_BLOCK", None, "block", "block"),
     ("--timeout", "MISO_TIMEOUT", 30.0, "2.5", 2.5),
     ("--s3-block", "MISO_S3_BLOCK", None, "block", "block"),
     ("--redis-url", "REDIS_URL", None, "rediss://cache:6390/2", SecretStr("rediss://cache:6390/2")),

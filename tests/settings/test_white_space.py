@@ -168,9 +168,9 @@ class TestDoors:
 def _noting(asked: list[str]) -> Any:  # noqa: ANN401 - stands in for a function of the feed
     from miso_archive.collecting.fetch import _request  # noqa: PLC0415 - before it is replaced
 
-    def request(url: str, *others: Any) -> Any:  # noqa: ANN401 - as the function
-        asked.append(url)
-        return _request(url, *others)
+    def request(wanted: Any, *others: Any) -> Any:  # noqa: ANN401 - as the function
+        asked.append(wanted.url)
+        return _request(wanted, *others)
 
     return request
 

@@ -301,7 +301,7 @@ class Collector:
         parts = Parts(*self.opened, pace, self.clock)
         collect(generate_candidates(self.settings, self.feed), self.feed, parts, Patient(parts), pace)
 
-    def fetch(self, _url: str, _timeout: float) -> Response:
+    def fetch(self, _url: str, _timeout: float, key: str | None = None) -> Response:  # noqa: ARG002 - of daily feeds
         """Ask the virtual feed."""
         asked = self.clock.now()
         self.asked.append(asked)

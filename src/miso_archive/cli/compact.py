@@ -3,10 +3,10 @@
 import polars as pl
 
 from miso_archive.cli.on_archive import Where, opened, progress_bar, told_wrong_bounds
-from miso_archive.cli.on_feeds import Feeds, together
+from miso_archive.cli.on_feeds import StoredFeeds, together
 from miso_archive.cli.output import File, Format, Output
 from miso_archive.cli.streams import tell
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import KNOWN
 from miso_archive.reading.compaction import compact_month, months_to_compact, results_of
 from miso_archive.store.store import ArchiveError
 
@@ -14,7 +14,7 @@ from miso_archive.store.store import ArchiveError
 def compact(  # noqa: PLR0913 - all by keyword, all with a default
     *,
     settings: Where = None,
-    feed: Feeds = ("reserve",),
+    feed: StoredFeeds = ("reserve",),
     start: str | None = None,
     end: str | None = None,
     format: Format | None = None,  # noqa: A002 - the option's name
@@ -46,6 +46,6 @@ def compact(  # noqa: PLR0913 - all by keyword, all with a default
             else:
                 compacted[name] += [] if became is None else [became.as_dict()]
             progress(number + 1, len(months))
-    to.write(together({name: pl.DataFrame(rows, results_of(FEEDS[name])) for name, rows in compacted.items()}))
+    to.write(together({name: pl.DataFrame(rows, results_of(KNOWN[name])) for name, rows in compacted.items()}))
     tell(*(error.message for error in failed))
     return 1 if failed else 0

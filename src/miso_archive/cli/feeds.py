@@ -3,7 +3,7 @@
 import polars as pl
 
 from miso_archive.cli.output import File, Format, Output
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import KNOWN
 
 
 def feeds(
@@ -19,7 +19,7 @@ def feeds(
     """
     rows = [
         (feed.name, feed.title, ", ".join(table.name for table in feed.contract.tables), feed.dataset, feed.url)
-        for feed in FEEDS.values()
+        for feed in KNOWN.values()
     ]
     listed = pl.DataFrame(rows, ["feed", "title", "tables", "dataset", "address"], orient="row")
     Output.of(format, output).write(listed, has_times=False)

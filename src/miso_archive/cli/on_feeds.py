@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter, Token
 
-from miso_archive.feeds import ALL, FEEDS, FeedChoice
+from miso_archive.feeds import ALL, FEEDS, KNOWN, FeedChoice
 from miso_archive.feeds.feed import Feed
 from miso_archive.text import shown
 
@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     import polars as pl
 
     _Name: TypeAlias = str
+    _LiveChoice: TypeAlias = str
 else:
     # What --help shows as choices.
-    _Name = Literal[tuple(FEEDS)]
+    _Name = Literal[tuple(KNOWN)]
+    _LiveChoice = Literal[(*FEEDS, ALL)]
 
 
 def _one(_kind: object, tokens: Sequence[Token]) -> str:
     """Read one feed's name."""
     name = tokens[-1].value.strip()
-    if name not in FEEDS:
-        raise ValueError(f"{shown(name)} is no feed: it is one of {', '.join(FEEDS)}")
+    if name not in KNOWN:
+        raise ValueError(f"{shown(name)} is no feed: it is one of {', '.join(KNOWN)}")
     return name
 
 
@@ -36,15 +38,25 @@ def listed(tokens: Sequence[Token], known: Collection[str], wrong: str) -> list[
     return names
 
 
-def _several(_kind: object, tokens: Sequence[Token]) -> tuple[str, ...]:
-    """Read feeds; ``all`` is every one."""
-    names = listed(tokens, {*FEEDS, ALL}, f"is no feed: it is one of {', '.join(FEEDS)}, or {ALL}")
-    return tuple(name for name in FEEDS if name in names or ALL in names)
+def _several(known: Collection[str], of_all: Collection[str]) -> Parameter:
+    """Return the option by which several feeds are named; ``all`` is every one of some."""
 
+    def read(_kind: object, tokens: Sequence[Token]) -> tuple[str, ...]:
+        names = listed(tokens, {*known, ALL}, f"is no feed: it is one of {', '.join(known)}, or {ALL}")
+        return tuple(name for name in known if name in names or (ALL in names and name in of_all))
 
-def _refuse_none(_kind: object, names: tuple[str, ...] | None) -> None:
-    if names is not None and not names:
-        raise ValueError(f"it names none of {', '.join(FEEDS)}, nor {ALL}")
+    def refuse_none(_kind: object, names: tuple[str, ...] | None) -> None:
+        if names is not None and not names:
+            raise ValueError(f"it names none of {', '.join(known)}, nor {ALL}")
+
+    return Parameter(
+        name="--feed",
+        consume_multiple=True,
+        negative=(),
+        converter=read,
+        validator=refuse_none,
+        show_default=_typed,
+    )
 
 
 def _typed(names: tuple[str, ...] | None) -> str | None:
@@ -53,22 +65,16 @@ def _typed(names: tuple[str, ...] | None) -> str | None:
 
 
 OneFeed = Annotated[_Name, Parameter(name="--feed", converter=_one)]
-Feeds = Annotated[
-    tuple[FeedChoice, ...],
-    Parameter(
-        name="--feed",
-        consume_multiple=True,
-        negative=(),
-        converter=_several,
-        validator=_refuse_none,
-        show_default=_typed,
-    ),
-]
+Feeds = Annotated[tuple[FeedChoice, ...], _several(KNOWN, FEEDS)]
+"""Feeds of any cadence; all are the live ones."""
+StoredFeeds = Annotated[tuple[FeedChoice, ...], _several(KNOWN, KNOWN)]
+"""The same; all are those of which anything can stand in an archive."""
+LiveFeeds = Annotated[tuple[_LiveChoice, ...], _several(FEEDS, FEEDS)]
 
 
 def named(names: Sequence[str]) -> list[Feed]:
     """Return the feeds of these names."""
-    return [FEEDS[name] for name in names]
+    return [KNOWN[name] for name in names]
 
 
 def together(frames: "Mapping[str, pl.DataFrame]") -> "pl.DataFrame":

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from miso_archive.cli.on_feeds import OneFeed
 from miso_archive.cli.streams import put
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import KNOWN
 from miso_archive.healing.replay import replay as replay_refused
 from miso_archive.intervals.market_days import WrongDaysError
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
@@ -35,7 +35,7 @@ def replay(
     resolved = ArchiveSettings.resolve(given_in(settings), os.environ)
     try:
         store = standing(store_of(resolved))
-        result = replay_refused(store, FEEDS[feed], dry_run=dry_run, start=start, end=end)
+        result = replay_refused(store, KNOWN[feed], dry_run=dry_run, start=start, end=end)
     except WrongDaysError as error:
         raise UsageError(error.as_option) from error
     put(orjson.dumps(result.model_dump()).decode() + "\n")

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from miso_archive.cli.on_feeds import Feeds, named
+from miso_archive.cli.on_feeds import LiveFeeds, named
 from miso_archive.cli.streams import put
 from miso_archive.settings.options import UsageError
 from miso_archive.simulate import run
@@ -24,7 +24,7 @@ def simulate(  # noqa: PLR0913 - all by keyword, all with a default
     archive: Path | None = None,
     days: int | None = None,
     start: date | None = None,
-    feed: Feeds | None = None,
+    feed: LiveFeeds | None = None,
 ) -> int:
     """Carry out ``simulate``.
 

@@ -18,7 +18,7 @@ from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.content_encoding import gunzipped
 from miso_archive.contract.findings import Finding, RefusalCode
 from miso_archive.contract.verdict import Snapshot, Verdict
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import KNOWN
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import as_est
 from miso_archive.settings.options import UsageError
@@ -52,13 +52,13 @@ def validate(
     if unknown := [name for name in files if name.startswith("-") and name != "-"]:
         raise UsageError(f"Unknown option: {unknown[0]}. A file of that name is ./{unknown[0]}.")
     valid = True
-    for name, verdict in _examined(FEEDS[feed], files):
+    for name, verdict in _examined(KNOWN[feed], files):
         valid &= verdict.snapshot is not None
         if json:
-            summary = {"file": os.fsencode(name).decode(errors="replace"), **_summary(FEEDS[feed], verdict)}
+            summary = {"file": os.fsencode(name).decode(errors="replace"), **_summary(KNOWN[feed], verdict)}
             put(orjson.dumps(summary).decode() + "\n")
         else:
-            _print_verdict(FEEDS[feed], name if name.isprintable() else ascii(name), verdict)
+            _print_verdict(KNOWN[feed], name if name.isprintable() else ascii(name), verdict)
     return 0 if valid else 1
 
 
@@ -75,7 +75,7 @@ def _examined_folder(feed: Feed, folder: str) -> Iterator[tuple[str, Verdict]]:
     failed: list[OSError] = []
     empty = True
     # An archive holds those of several feeds.
-    others = {other.dataset for other in FEEDS.values()} - {feed.dataset}
+    others = {other.dataset for other in KNOWN.values()} - {feed.dataset}
     for path, folders, names in os.walk(folder, onerror=failed.append):
         is_archive = "sourcing" in folders
         folders[:] = sorted(
@@ -134,7 +134,12 @@ def _print_verdict(feed: Feed, name: str, verdict: Verdict) -> None:
         lines = [f"{name}: refused"]
     else:
         state = _counted(feed, verdict.snapshot)
-        lines = [f"{name}: valid, interval end {as_est(verdict.snapshot.interval_end)}, {state}"]
+        what = (
+            verdict.snapshot.ref_id
+            if verdict.snapshot.page
+            else f"interval end {as_est(verdict.snapshot.interval_end)}"
+        )
+        lines = [f"{name}: valid, {what}, {state}"]
     lines += [f"  {reason.code.value}: {reason.where} {reason.message}" for reason in verdict.reasons]
     lines += [f"  warning {warning.code.value}: {warning.where} {warning.message}" for warning in verdict.warnings]
     put("\n".join(lines) + "\n")

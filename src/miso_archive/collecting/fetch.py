@@ -3,6 +3,7 @@
 import http.client
 import threading
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -26,6 +27,7 @@ from miso_archive.text import shown
 from miso_archive.version import __version__
 
 USER_AGENT: Final = f"miso-archive/{__version__}"
+_KEY_HEADER: Final = "Ocp-Apim-Subscription-Key"
 _MOST_REDIRECTS: Final = 3
 _CHUNK: Final = 64 * 1024
 _TOO_MANY_REQUESTS: Final = 429
@@ -38,6 +40,13 @@ _TROUBLES: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exce
 
 class NotFoundError(CollectionError):
     """There is nothing at the address: 404."""
+
+
+_OF_THE_KEY: Final = {
+    requests.codes.unauthorized: (FailureCode.API_KEY_REFUSED, "the key is refused: check MISO_API_KEY"),
+    requests.codes.forbidden: (FailureCode.API_QUOTA, "the day's calls are used up, or the key is not for this"),
+}
+"""What other statuses mean where a key is sent."""
 
 
 class UndecodedError(CollectionError):
@@ -60,6 +69,26 @@ def encoding_reasons(message: str) -> tuple[Finding, ...]:
     return (Finding(RefusalCode.UNREADABLE_ENCODING, "body", message),)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked for, and with which key, if any: one that is sent goes nowhere else."""
+
+    url: str
+    accept: str
+    key: str | None = field(repr=False)
+
+    @property
+    def told(self) -> str:
+        """The address, fit for logs and metadata: where a key is sent it says which page, and nothing secret."""
+        told = without_secrets(self.url)
+        return told if self.key is None else f"{told}?{urlsplit(self.url).query}".removesuffix("?")
+
+    def headers(self) -> dict[str, str]:
+        """Return what is said beside the address."""
+        said = {"User-Agent": USER_AGENT, "Accept": self.accept, "Accept-Encoding": "gzip"}
+        return said if self.key is None else said | {_KEY_HEADER: self.key}
+
+
 def fetch_if_published(url: str, timeout: float) -> Response | None:
     """Get a file as ``fetch`` does; None when there is none at the address (404)."""
     try:
@@ -68,8 +97,10 @@ def fetch_if_published(url: str, timeout: float) -> Response | None:
         return None
 
 
-def fetch(url: str, timeout: float, accept: str = "application/json") -> Response:
+def fetch(url: str, timeout: float, accept: str = "application/json", key: str | None = None) -> Response:
     """Get the feed's present body, in at most ``timeout`` seconds for everything, body included.
+
+    A key goes with the request as MISO's keyed API takes it, and no redirect is followed with it.
 
     Raises:
         CollectionError: Transient for time-outs, broken connections, 429 and 5xx; final for any other status but 200
@@ -78,12 +109,13 @@ def fetch(url: str, timeout: float, accept: str = "application/json") -> Respons
     """
     # requests bounds each read, not the whole: a server that drips bytes, or a resolver that hangs, would hold it for
     # ever. Waiting on a thread is the one bound that covers them all; one left behind ends when its server lets go.
+    wanted = _Asked(url, accept, key)
     outcome: list[Response | Exception] = []
     routes: list[Route] = []
 
     def work() -> None:
         try:
-            outcome.append(_request(url, time.monotonic() + timeout, accept, routes))
+            outcome.append(_request(wanted, time.monotonic() + timeout, routes))
         except Exception as error:  # noqa: BLE001 - carried over to the caller's thread and raised there
             outcome.append(error)
 
@@ -91,7 +123,7 @@ def fetch(url: str, timeout: float, accept: str = "application/json") -> Respons
     thread.start()
     thread.join(timeout)
     route = routes[-1] if routes else None
-    asked = without_secrets(url) + (route.through if route else "")
+    asked = wanted.told + (route.through if route else "")
     result = outcome[0] if outcome else TimeoutError()
     # The causes are not chained: they repeat the address with what it may hold, and Prefect logs tracebacks.
     if isinstance(result, _TIMEOUTS):
@@ -113,11 +145,11 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", "")).encode("ascii", "backslashreplace").decode()
 
 
-def _request(url: str, deadline: float, accept: str, routes: list[Route]) -> Response:
+def _request(asked: _Asked, deadline: float, routes: list[Route]) -> Response:
     """Ask an address, and what it redirects to within its host; each way that is gone is added to the routes."""
     with Session() as session:
-        session.headers.update({"User-Agent": USER_AGENT, "Accept": accept, "Accept-Encoding": "gzip"})
-        at = url
+        session.headers.update(asked.headers())
+        at = asked.url
         for _ in range(_MOST_REDIRECTS + 1):
             route = route_to(at)
             routes.append(route)
@@ -126,9 +158,12 @@ def _request(url: str, deadline: float, accept: str, routes: list[Route]) -> Res
                 at, timeout=left, stream=True, allow_redirects=False, proxies=dict(route.proxies), verify=route.verify
             ) as response:
                 if not response.is_redirect:
-                    return _read(response, url, deadline, route)
+                    return _read(response, asked, deadline, route)
+                if asked.key is not None:
+                    message = f"{asked.told} redirects: not followed, the key is for that address alone"
+                    raise CollectionError(FailureCode.FEED_REDIRECT, message)
                 at = _redirected(at, response)
-    raise CollectionError(FailureCode.FEED_REDIRECT, f"{without_secrets(url)} redirects without end")
+    raise CollectionError(FailureCode.FEED_REDIRECT, f"{asked.told} redirects without end")
 
 
 def _redirected(url: str, response: requests.Response) -> str:
@@ -148,23 +183,26 @@ def _redirected(url: str, response: requests.Response) -> str:
     raise CollectionError(FailureCode.FEED_REDIRECT, message)
 
 
-def _read(response: requests.Response, url: str, deadline: float, route: Route) -> Response:
+def _read(response: requests.Response, wanted: _Asked, deadline: float, route: Route) -> Response:
     status = response.status_code
-    asked = without_secrets(url) + route.through
+    asked = wanted.told + route.through
     if status == _TOO_MANY_REQUESTS or status in _SERVER_ERRORS:
         message = f"{asked} answers {status}"
         retry_after = _retry_after(response.headers.get("Retry-After"))
         raise CollectionError(FailureCode.FEED_UNAVAILABLE, message, transient=True, retry_after=retry_after)
+    if wanted.key is not None and status in _OF_THE_KEY:
+        code, meaning = _OF_THE_KEY[status]
+        raise CollectionError(code, f"{asked} answers {status}: {meaning}")
     if status != requests.codes.ok:
         error = NotFoundError if status == requests.codes.not_found else CollectionError
-        wanted = PROXY_LOGIN if status == PROXY_LOGIN_REQUIRED else ""
-        raise error(FailureCode.FEED_STATUS, f"{asked} answers {status}, not 200{wanted}")
+        login = PROXY_LOGIN if status == PROXY_LOGIN_REQUIRED else ""
+        raise error(FailureCode.FEED_STATUS, f"{asked} answers {status}, not 200{login}")
     raw = bytearray()
     encoding = response.headers.get("Content-Encoding", "")
 
     def kept(body: bytes, content_encoding: str = "") -> Response:
         content_type = shown(response.headers.get("Content-Type", ""), 100)[1:-1]
-        return Response(body, datetime.now(UTC), without_secrets(url), content_type, content_encoding)
+        return Response(body, datetime.now(UTC), wanted.told, content_type, content_encoding)
 
     def undecoded(code: FailureCode, message: str) -> UndecodedError:
         as_it_came = kept(bytes(raw[: MOST_BYTES + 1]), shown(encoding, 100)[1:-1])

@@ -7,13 +7,15 @@ from functools import partial
 from threading import current_thread
 from typing import Any, TypeVar
 
-from miso_archive.collecting.pace import Clock, NextSlot, Pace, SystemClock, stopping
+from miso_archive.collecting.market_day import AskedDay, collect_day
+from miso_archive.collecting.pace import Clock, NextSlot, SystemClock, stopping
 from miso_archive.collecting.parts import Parts, open_parts
 from miso_archive.collecting.result import ResultOfFeeds, RunResult, broken_off, failed_before_start
 from miso_archive.collecting.run import collect
-from miso_archive.collecting.steps import generate_candidates
+from miso_archive.collecting.steps import Do, Observer, generate_candidates
+from miso_archive.collecting.turn import Turn
 from miso_archive.extras import MissingExtraError
-from miso_archive.failures import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError, Retries
+from miso_archive.failures import ARCHIVE_RETRIES, DAILY_RETRIES, FEED_RETRIES, CollectionError, Retries
 from miso_archive.feeds.feed import Feed
 from miso_archive.settings.options import Settings
 
@@ -22,23 +24,44 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings, feed: Feed, clock: Clock | None = None) -> RunResult:
+def run(
+    settings: Settings,
+    feed: Feed,
+    clock: Clock | None = None,
+    asked: AskedDay = AskedDay(),  # noqa: B008 - cannot be changed
+    turn: Turn | None = None,
+) -> RunResult:
     """Collect a feed as the settings say, now by a clock or the machine's; what fails is in the result."""
     try:
-        with open_parts(settings, feed, clock=clock) as parts:
-            return collect(generate_candidates(settings, feed), feed, parts, Patient(parts), parts.pace)
+        with open_parts(settings, feed, clock=clock, turn=turn) as parts:
+            return collect_feed(settings, asked, parts, Patient(parts))
     except CollectionError as error:
         logger.error("%s", error)  # noqa: TRY400 - the message says it all; a traceback would not help
         return failed_before_start(error)
 
 
-def run_all(settings: Settings, feeds: Sequence[Feed], clock: Clock | None = None) -> ResultOfFeeds:
+def collect_feed(
+    settings: Settings, asked: AskedDay, parts: Parts, do: Do, observer: Observer | None = None
+) -> RunResult:
+    """Collect the feed of open parts: its present snapshot, or the pages of a market day."""
+    if parts.feed.daily is not None:
+        return collect_day(settings, asked, parts.feed, parts, do, parts.clock.now(), observer)
+    return collect(generate_candidates(settings, parts.feed), parts.feed, parts, do, parts.pace, observer)
+
+
+def run_all(
+    settings: Settings,
+    feeds: Sequence[Feed],
+    clock: Clock | None = None,
+    asked: AskedDay = AskedDay(),  # noqa: B008 - cannot be changed
+) -> ResultOfFeeds:
     """Collect several feeds as the settings say, all at once: one that fails, or waits, holds none of the others."""
     clock = clock or SystemClock()
+    turn = Turn(clock)
 
     def run_one(feed: Feed) -> RunResult:
         current_thread().name = feed.name  # by which its lines are told from the others' in the log
-        return one_of_several(lambda: run(settings, feed, clock))
+        return one_of_several(lambda: run(settings, feed, clock, asked, turn))
 
     with ThreadPoolExecutor(len(feeds)) as threads, stopping(clock):
         results = threads.map(run_one, feeds)
@@ -56,9 +79,11 @@ def one_of_several(run: Callable[[], RunResult]) -> RunResult:
         return broken_off(error)
 
 
-def feed_retries(pace: Pace, clock: Clock) -> Retries:
+def feed_retries(parts: Parts) -> Retries:
     """Return how a failed request is tried again: in the next slot, or, by a run with one poll, soon."""
-    return FEED_RETRIES if pace.polls == 1 else NextSlot(pace, clock)
+    if parts.feed.daily is not None:
+        return DAILY_RETRIES
+    return FEED_RETRIES if parts.pace.polls == 1 else NextSlot(parts.pace, parts.clock)
 
 
 class Patient:
@@ -69,7 +94,7 @@ class Patient:
         self._retries: dict[Callable[..., Any], Retries] = dict.fromkeys(
             (parts.store, parts.quarantine, parts.register), ARCHIVE_RETRIES
         )
-        self._fetch, self._feed_retries = parts.fetch, feed_retries(parts.pace, parts.clock)
+        self._fetch, self._feed_retries = parts.fetch, feed_retries(parts)
         self._clock = parts.clock
 
     def __call__(self, step: Callable[..., T], /, *arguments: Any, **named: Any) -> T:  # noqa: ANN401 - the step's own

@@ -25,6 +25,9 @@ class RunResult(BaseModel):
     collected: int = Field(default=0, description="New snapshots archived, announced and registered.")
     skipped_duplicate: int = Field(default=0, description="Snapshots that the archive held already.")
     failed: int = Field(default=0, description="Candidates that failed; `errors` says why.")
+    not_published: int | None = Field(
+        default=None, description="Of a daily feed: market days, or nodes of one, of which nothing is out (404)."
+    )
     errors: list[RunError] = Field(default_factory=list, description="Each with a code and a message.")
     objects: list[str] = Field(default_factory=list, description="The keys of the objects this run wrote.")
 

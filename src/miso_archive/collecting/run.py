@@ -6,79 +6,115 @@ feed shows the interval, the mark tells a later run that the object is still to 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from typing import Literal, NamedTuple
 
 from miso_archive.collecting.fetch import UndecodedError
 from miso_archive.collecting.pace import Pace
 from miso_archive.collecting.result import RunResult, refusals, run_error
 from miso_archive.collecting.steps import Candidate, Do, Observer, Steps, is_known
-from miso_archive.contract.findings import Finding
+from miso_archive.contract.findings import FailureCode, Finding
+from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.feed import Feed
 from miso_archive.store.response import Response
 
 logger = logging.getLogger(__name__)
 
+Outcome = Literal["collected", "skipped_duplicate", "failed"]
+
+
+class Taken(NamedTuple):
+    """What became of a candidate; ``snapshot`` is None of what failed, ``code`` that of a failed request."""
+
+    outcome: Outcome
+    snapshot: Snapshot | None = None
+    code: FailureCode | None = None
+
 
 def collect(  # noqa: PLR0913, PLR0917 - what a run consists of
     candidates: Sequence[Candidate], feed: Feed, steps: Steps, do: Do, pace: Pace, observer: Observer | None = None
 ) -> RunResult:
     """Take each candidate through the steps, in the order that loses nothing; failures are counted, not raised."""
-    return _Run(feed, steps, do, observer).collect(candidates, pace)
+    run = Run(feed, steps, do, observer)
+    run.begin()
+    for candidate in candidates:
+        taken = run.take(candidate)
+        if taken is None:
+            break
+        run.count(taken.outcome)
+        if taken.snapshot is not None and pace.is_enough(taken.snapshot.interval_end - feed.lead):
+            break
+    return run.end()
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
+    """A run of one feed: how a candidate is taken through the steps, and what has come of it so far."""
+
     feed: Feed
     steps: Steps
     do: Do
     observer: Observer | None
     result: RunResult = field(default_factory=RunResult)
 
-    def collect(self, candidates: Sequence[Candidate], pace: Pace) -> RunResult:
-        # One that is away as the run begins would keep the feed waiting for its time-outs.
+    def begin(self) -> None:
+        """Store what waits in the spool."""
+        # An archive that is away as the run begins would keep the feed waiting for its time-outs.
         if not self.steps.archive_is_away:
             self._store_spooled()
-        for candidate in candidates:
-            newest = None
-            try:
-                response = self.do(self.steps.fetch, candidate)
-                if response is None:
-                    break
-                newest = self._collect_one(response)
-            except CollectionError as error:
-                logger.error("%s", error)  # noqa: TRY400 - the message says it all; a traceback would not help
-                self.result.failed += 1
-                self.result.errors.append(run_error(error))
-                if isinstance(error, UndecodedError) and error.response is not None:
-                    self._quarantine(error.response, error.reasons)
-            else:
-                self._store_spooled()
-            self.result.total_candidates += 1
-            if newest is not None and pace.is_enough(newest - self.feed.lead):
-                break
+
+    def take(
+        self, candidate: Candidate, judged: Callable[[Verdict], Verdict] = lambda verdict: verdict
+    ) -> Taken | None:
+        """Take a candidate through the steps; None when there is none: the run's time is over, or nothing is out.
+
+        What the contract says of its body is ``judged`` once more.
+        """
+        try:
+            response = self.do(self.steps.fetch, candidate)
+            if response is None:
+                return None
+            taken = self._collect_one(response, judged)
+        except CollectionError as error:
+            self.fail(error)
+            if isinstance(error, UndecodedError) and error.response is not None:
+                self._quarantine(error.response, error.reasons)
+            return Taken("failed", code=error.code)
+        self._store_spooled()
+        return taken
+
+    def count(self, outcome: Outcome) -> None:
+        """Count a candidate, once."""
+        self.result.total_candidates += 1
+        setattr(self.result, outcome, getattr(self.result, outcome) + 1)
+
+    def fail(self, error: CollectionError) -> None:
+        """Tell of a failure, in the log and in the result."""
+        logger.error("%s", error)
+        self.result.errors.append(run_error(error))
+
+    def end(self) -> RunResult:
+        """Announce what runs before this one could not, and return what came of this one."""
         self._catch_up()
         return self.result
 
-    def _collect_one(self, response: Response) -> datetime | None:
-        """Take one body through the steps; return its interval's end, or None when it is refused."""
-        verdict = self.feed.examine(response.body)
+    def _collect_one(self, response: Response, judged: Callable[[Verdict], Verdict]) -> Taken:
+        """Take one body through the steps."""
+        verdict = judged(self.feed.examine(response.body))
         if self.observer is not None:
             self.observer.seen(verdict)
         for warning in verdict.warnings:
             logger.warning("%s at %s: %s", warning.code.value, warning.where, warning.message)
         snapshot = verdict.snapshot
         if snapshot is None:
-            self.result.failed += 1
             self.result.errors.extend(refusals(verdict.reasons))
             self._quarantine(response, verdict.reasons)
-            return None
+            return Taken("failed")
         if is_known(lambda body: self.do(self.steps.is_registered, body), response):
             logger.info("%s is archived and announced already", snapshot.ref_id)
-            self.result.skipped_duplicate += 1
-            return snapshot.interval_end
+            return Taken("skipped_duplicate", snapshot)
         stored = self.do(self.steps.store, snapshot, response)
         logger.info("%s %s %s", snapshot.ref_id, "stored as" if stored.written else "stands as", stored.key)
         if stored.written:
@@ -89,11 +125,7 @@ class _Run:
         self.do(self.steps.register, snapshot, response, stored)
         if self.observer is not None:
             self.observer.shown(verdict, stored)
-        if stored.written:
-            self.result.collected += 1
-        else:
-            self.result.skipped_duplicate += 1
-        return snapshot.interval_end
+        return Taken("collected" if stored.written else "skipped_duplicate", snapshot)
 
     def _store_spooled(self) -> None:
         if not self.steps.has_spooled:

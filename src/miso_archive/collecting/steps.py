@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,11 +24,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One poll of the feed within a run, counted from 1."""
+    """One poll of the feed within a run, counted from 1; of a daily feed one page, ``of`` a market day and node."""
 
     url: str
     timeout: float
     poll: int
+    of: str = ""
 
 
 def refuse_wrong_address(settings: Settings, feeds: Sequence[Feed]) -> None:
@@ -36,14 +38,15 @@ def refuse_wrong_address(settings: Settings, feeds: Sequence[Feed]) -> None:
     Raises:
         UsageError: An address is named, and it is not that of the one feed of a run.
     """
-    if settings.api_url is None:
+    live = [feed for feed in feeds if feed.daily is None]
+    if settings.api_url is None or not live:
         return
-    if len(feeds) > 1:
+    if len(live) > 1:
         raise UsageError("--api-url (MISO_API_URL) is the address of one feed: for several give --api-base")
     path = urlsplit(settings.api_url).path.rstrip("/")
     for other in FEEDS.values():
-        if path.endswith(f"/{other.path}") and other is not feeds[0]:
-            message = f"is the address of {other.name}, not of {feeds[0].name}: give that, or --api-base"
+        if path.endswith(f"/{other.path}") and other is not live[0]:
+            message = f"is the address of {other.name}, not of {live[0].name}: give that, or --api-base"
             raise UsageError(f"--api-url (MISO_API_URL) {message}")
 
 
@@ -71,7 +74,7 @@ class Steps(Protocol):
         ...
 
     def fetch(self, candidate: Candidate) -> Response | None:
-        """Ask the feed, in the run's next slot; None when the run's time is over."""
+        """Ask the feed, in the run's next slot; None when the run's time is over, or a page is not there."""
         ...
 
     def is_registered(self, response: Response) -> bool:
@@ -100,6 +103,14 @@ class Steps(Protocol):
 
     def store_spooled(self) -> list[tuple[Verdict, Stored]]:
         """Archive what waits in the spool; return what stands in the archive now, each snapshot with where."""
+        ...
+
+
+class DailySteps(Steps, Protocol):
+    """The steps of a run of a daily feed."""
+
+    def pages_of(self, day: date) -> dict[str, list[Snapshot]]:
+        """Return by node the first pages that stand of a market day, without a hole."""
         ...
 
 

@@ -22,6 +22,9 @@ from miso_archive.store.put_once import Stored
 STORED: Final = "snapshot.stored"
 """The event of a snapshot that the archive holds and this collector did not know."""
 
+PAGE_STORED: Final = "page.stored"
+"""The same of a page of a daily feed, which is silent for most of a day."""
+
 REFUSED: Final = "body.refused"
 """The event of a body that the contract refuses."""
 
@@ -52,6 +55,7 @@ class RunRecord:
 
     seen: list[datetime] = field(default_factory=list)
     stored: list[Snapshot] = field(default_factory=list)
+    is_daily: bool = False
 
     @property
     def newest_stored(self) -> Snapshot | None:
@@ -64,6 +68,13 @@ class RunRecord:
         if self.newest_stored is not None:
             return self.newest_stored.interval_end
         return max(self.seen, default=None)
+
+    @property
+    def about(self) -> str | None:
+        """Which interval that is, or which market day, in words."""
+        if self.interval_end is None:
+            return None
+        return str(market_day(self.interval_end)) if self.is_daily else as_est(self.interval_end)
 
 
 def event_name(feed: Feed, what: str) -> str:
@@ -86,9 +97,9 @@ def name_at_start(scope: str, due: datetime) -> str:
 
 def name_at_end(scope: str, due: datetime, record: RunRecord, outcome: str) -> str:
     """Name a run by the interval it was about, or, where it saw none, by the time it was due; and by its outcome."""
-    if record.interval_end is None:
+    if record.about is None:
         return f"{name_at_start(scope, due)}: {outcome}"
-    return f"collect {scope} {as_est(record.interval_end)}: {outcome}"
+    return f"collect {scope} {record.about}: {outcome}"
 
 
 def outcome_of(feed: Feed, result: RunResult, record: RunRecord) -> str:
@@ -101,7 +112,9 @@ def outcome_of(feed: Feed, result: RunResult, record: RunRecord) -> str:
     if result.errors:
         return f"{result.errors[0].code}, {stored}" if stored else result.errors[0].code
     if not stored or record.newest_stored is None:
-        return "nothing new"
+        return "not published" if result.not_published else "nothing new"
+    if record.is_daily:
+        return f"stored, {sum(len(page.rows) for page in record.stored)} {feed.contract.tables[0].name}"
     return f"{stored}, {counted_rows(feed, record.newest_stored)}"
 
 
@@ -189,9 +202,11 @@ def object_link(location: str, key: str) -> str:
 
 def snapshot_markdown(feed: Feed, snapshot: Snapshot, link: str, command: str) -> str:
     """Tell of the newest snapshot and how to look at it: a browser opens neither ``file://`` nor ``s3://``."""
-    return "\n".join(
-        [f"## {as_est(snapshot.interval_end)}: {counted_rows(feed, snapshot)}", "", f"`{link}`", "", *_block(command)]
-    )
+    return "\n".join([f"## {_title(snapshot)}: {counted_rows(feed, snapshot)}", "", f"`{link}`", "", *_block(command)])
+
+
+def _title(snapshot: Snapshot) -> str:
+    return as_est(snapshot.interval_end) if snapshot.page is None else snapshot.ref_id
 
 
 def show_command(location: str, key: str, *, endpoint: str | None = None, profile: str | None = None) -> str:
@@ -260,7 +275,8 @@ def stored_event(feed: Feed, environment: str, snapshot: Snapshot, stored: Store
         "key": stored.key,
         "written": stored.written,
     }
-    return Event(event_name(feed, STORED), _resource(feed, environment), payload)
+    name = event_name(feed, STORED if snapshot.page is None else PAGE_STORED)
+    return Event(name, _resource(feed, environment), payload)
 
 
 def events_of(feed: Feed, environment: str, verdict: Verdict) -> list[Event]:

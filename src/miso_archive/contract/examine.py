@@ -10,8 +10,9 @@ from typing import Any
 
 from miso_archive.contract.body import read_body
 from miso_archive.contract.findings import Findings, RefusalCode, WarningCode
+from miso_archive.contract.pages import in_words, label_of_page
 from miso_archive.contract.read_rows import read_figures, read_rows, spelled, warn_of_drift
-from miso_archive.contract.rows import Contract, RowLabel, Table
+from miso_archive.contract.rows import Contract, PageLabel, RowLabel, Table
 from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.intervals.labels import as_est, is_on_grid, parse_ref_id
 from miso_archive.text import shown
@@ -37,9 +38,15 @@ def examine(contract: Contract, body: bytes) -> Verdict:
     if isinstance(label, RowLabel):
         interval_end = _label_among(tables[label.table], label, findings)
         ref_id = "" if interval_end is None else as_est(interval_end)
+    page = None
+    if isinstance(label, PageLabel) and not findings.reasons():
+        labelled = label_of_page(tables[label.table], label, figures, contract.tables[0].at, findings)
+        if labelled is not None:
+            interval_end, page = labelled
+            ref_id = in_words(interval_end, page)
     if interval_end is None or findings.reasons():
         return Verdict(None, findings.reasons(), findings.warnings(), interval_end)
-    snapshot = Snapshot(ref_id=ref_id, interval_end=interval_end, tables=tables, figures=figures)
+    snapshot = Snapshot(ref_id=ref_id, interval_end=interval_end, tables=tables, figures=figures, page=page)
     for check in contract.checks:
         for doubt in check(snapshot):
             findings.warn(doubt.code, doubt.where, doubt.where, doubt.message)

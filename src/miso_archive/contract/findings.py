@@ -62,6 +62,10 @@ class RefusalCode(_Code):
     REPORT_LAYOUT = "report_layout", "A report without the header, the columns or the closing disclaimer row it has."
     REPORT_MARKET_DAY = "report_market_day", "A report of another market day than its file's date stands for."
     UNREADABLE_TIME = "unreadable_time", "A time or hour that rows depend on cannot be read, in a body or a report."
+    WRONG_PAGE = (
+        "wrong_page",
+        "A page of another market day, number or node than was asked for, one that repeats, or one too many.",
+    )
     UNREADABLE_FILE = "unreadable_file", "A file given to `miso-archive validate` cannot be read."
     MORE_REASONS = "more_reasons", f"More than {MOST_FINDINGS} reasons: the message counts those not listed."
 
@@ -85,6 +89,7 @@ class WarningCode(_Code):
     OFF_GRID_INTERVAL = "off_grid_interval", "The label is a time that is not on the five-minute grid."
     SUM_DIFFERS = "sum_differs", "`TotalMW` is not the sum of the fuels."
     ENERGY_DIFFERS = "energy_differs", "The energy component of the prices differs between locations by more than 0.02."
+    PARTS_DIFFER = "parts_differ", "A price is not the sum of its energy, congestion and loss, to 0.02."
     PLACEHOLDER_BESIDE_CONSTRAINTS = (
         "placeholder_beside_constraints",
         "A placeholder row (nothing binds) stands beside binding constraints.",
@@ -112,6 +117,18 @@ class FailureCode(_Code):
         "feed_redirect",
         "The feed redirects to another host. Not followed: check it, then set `--api-base`, or `--api-url`.",
     )
+    API_KEY_REFUSED = (
+        "api_key_refused",
+        "The keyed API answers 401. Not retried: check `MISO_API_KEY`, or the `Secret` block of `--api-key-block`.",
+    )
+    API_QUOTA = (
+        "api_quota",
+        "The keyed API answers 403: the day's calls are used up, or the key is not for it. Left to a later run.",
+    )
+    PAGES_UNFINISHED = (
+        "pages_unfinished",
+        "All pages of a market day came, and their rows are not as many as they say: the next run asks for all anew.",
+    )
     FEED_ENCODING = (
         "feed_encoding",
         "The answer's content encoding cannot be undone, also after retries. Its bytes are kept in quarantine.",
@@ -138,7 +155,7 @@ class FailureCode(_Code):
     )
     BLOCK_NOT_FOUND = (
         "block_not_found",
-        "The `S3Bucket` block cannot be loaded. Save it under that name; see that Prefect answers.",
+        "The `S3Bucket` or `Secret` block cannot be loaded. Save it under that name; see that Prefect answers.",
     )
     KAFKA_UNDELIVERED = (
         "kafka_undelivered",

@@ -205,15 +205,29 @@ class RowLabel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PageLabel:
+    """A body without a label of its own, which is a page of the market day of its rows.
+
+    Rows are those of the ``table``; all are of one node where ``node`` says which attribute names it. ``named_by`` are
+    the attributes that tell rows of one interval apart.
+    """
+
+    table: str
+    named_by: tuple[str, ...]
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """What a feed's bodies are to be.
 
-    ``label`` is the path of the RefId, or the row that says the interval. ``figures`` are the fields of the body
-    itself, their keys paths. ``quiet`` is the row that says that there is nothing; ``any_case`` takes every key in
-    whatever case it is spelled. ``checks`` find what is worth a warning in a body that is accepted.
+    ``label`` is the path of the RefId, the row that says the interval, or how a page says its market day. ``figures``
+    are the fields of the body itself, their keys paths. ``quiet`` is the row that says that there is nothing;
+    ``any_case`` takes every key in whatever case it is spelled. ``checks`` find what is worth a warning in a body that
+    is accepted.
     """
 
-    label: str | RowLabel
+    label: str | RowLabel | PageLabel
     tables: tuple[Table, ...]
     figures: type[Row] | None = None
     quiet: Placeholder | None = None

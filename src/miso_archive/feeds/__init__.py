@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from miso_archive.feeds.asm_mcp import ASM_MCP
+from miso_archive.feeds.da_exante_asm_mcp import DA_EXANTE_ASM_MCP
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.feeds.rt_exante_lmp import RT_EXANTE_LMP
+from miso_archive.feeds.rt_exante_lmp_history import RT_EXANTE_LMP_HISTORY
 from miso_archive.feeds.snapshot import SNAPSHOT
 from miso_archive.feeds.subregional import SUBREGIONAL
 from miso_archive.feeds.transmission import TRANSMISSION
@@ -24,15 +26,21 @@ FEEDS: Final = {
         SNAPSHOT,
     )
 }
-"""All feeds, by what people type."""
+"""The live feeds, by what people type."""
+
+DAILY: Final = {feed.name: feed for feed in (DA_EXANTE_ASM_MCP, RT_EXANTE_LMP_HISTORY)}
+"""The feeds of another cadence, which bring a market day at a time, from behind a key."""
+
+KNOWN: Final = FEEDS | DAILY
+"""All feeds."""
 
 ALL: Final = "all"
-"""What people type for every one of them."""
+"""What people type for every live one."""
 
 if TYPE_CHECKING:
     FeedChoice: TypeAlias = str
 else:
-    FeedChoice = Literal[(*FEEDS, ALL)]
+    FeedChoice = Literal[(*KNOWN, ALL)]
     """One of their names, or all: a choice in a form."""
 
 
@@ -48,7 +56,7 @@ def feed_given(feed: str | Feed) -> Feed:
     """
     if isinstance(feed, Feed):
         return feed
-    found = FEEDS.get(feed) if isinstance(feed, str) else None
+    found = KNOWN.get(feed) if isinstance(feed, str) else None
     if found is None:
-        raise WrongFeedError(f"feed= is one of {', '.join(FEEDS)}, not {shown(feed)}")
+        raise WrongFeedError(f"feed= is one of {', '.join(KNOWN)}, not {shown(feed)}")
     return found

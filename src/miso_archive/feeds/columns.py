@@ -1,16 +1,20 @@
 """The columns of the reader's frames: names, types, units, meaning. Raw and compacted archives give the same."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 import polars as pl
 
+from miso_archive.contract.pages import OfADay
 from miso_archive.contract.rows import Contract, RowLabel, Table, fields_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST_NAME, INTERVAL
+from miso_archive.intervals.market_days import ONE_DAY
 from miso_archive.text import shown
+
+_AN_HOUR: Final = timedelta(hours=1)
 
 SNAPSHOTS_TABLE: Final = "snapshots"
 """The frame of a feed's snapshots: one row each."""
@@ -25,6 +29,9 @@ LIVE: Final = "live"
 NEXT_DAY_REPORT: Final = "next_day_report"
 """The source of a row of MISO's real-time report of the day after, ``rt_rpe``."""
 
+KEYED_API: Final = "keyed_api"
+"""The source of a row of MISO's keyed API, which tells of past days and of the day ahead: not live."""
+
 DAY_AHEAD_REPORT: Final = "day_ahead_report"
 """The source of a row of MISO's day-ahead report, ``da_rpe``: another market than that of the live feed."""
 
@@ -35,6 +42,10 @@ MARKET_DAY: Final = (pl.col("interval_end") - pl.duration(microseconds=1)).dt.da
 """The market day of ``interval_end``: the label 00:00 ends the last interval of the day before."""
 
 INTERVAL_START: Final = (pl.col("interval_end") - INTERVAL).alias("interval_start")
+
+
+DAY_START: Final = (pl.col("interval_end") - ONE_DAY).alias("interval_start")
+"""The same of a market day, whose end ``interval_end`` is."""
 
 
 class Column(NamedTuple):
@@ -91,6 +102,25 @@ _OF_THEIR_OWN: Final = {
 }
 """What columns mean in a table whose rows name intervals of their own."""
 
+_OF_A_DAY: Final = {
+    "interval_start": "Where the row's interval begins.",
+    "interval_end": "Where it ends, whichever end MISO names it by.",
+    "revision": "Among the bodies of its page: 0 for the one fetched first, 1 for the next.",
+    "is_latest": "Whether it counts: all pages of the day stand, and no later body or page has the same row.",
+    "source": "`keyed_api`: MISO's keyed API, not the live feed.",
+}
+"""What columns mean in a table whose bodies are pages of a market day."""
+
+_OF_PAGES: Final = _OF_A_DAY | {
+    "interval_start": "Where the market day begins.",
+    "interval_end": "Where it ends.",
+    "ref_id": "Which page of which market day, in our words.",
+    "is_latest": "Whether it counts: all pages of the day stand, and none of its page is fetched later.",
+}
+
+_HOUR: Final = Column("hour_ending", pl.Int32(), "", "The hour of the market day by its end, 1 to 24.")
+_NODE: Final = Column("node", pl.String(), "", "The commercial pricing node that was asked for.")
+
 TYPES: Final[dict[type, pl.DataType]] = {
     str: pl.String(),
     float: pl.Float64(),
@@ -134,6 +164,8 @@ def columns_of(feed: Feed, table: str) -> tuple[Column, ...]:
     contract = feed.contract
     if table == FETCH_TIMES_TABLE:
         return _FETCH_TIMES
+    if feed.daily is not None:
+        return _columns_of_pages(feed, table)
     if table != SNAPSHOTS_TABLE:
         found = table_given(feed, table)
         columns = (*_TIMES, *value_columns(found), *_hour_columns(contract, found), *_ORIGIN)
@@ -142,6 +174,18 @@ def columns_of(feed: Feed, table: str) -> tuple[Column, ...]:
     quiet = (Column("quiet", pl.Boolean(), "", "Whether nothing binds: an observation, not a gap."),)
     columns = (*_TIMES, *counts, *(quiet if contract.quiet else ()), *figure_columns(contract), *_ORIGIN)
     return _meaning(columns, _particular(contract))
+
+
+def _columns_of_pages(feed: Feed, table: str) -> tuple[Column, ...]:
+    contract = feed.contract
+    if table != SNAPSHOTS_TABLE:
+        found = table_given(feed, table)
+        times = tuple(column for column in _TIMES if column.name != "ref_id")
+        hour = (_HOUR,) if issubclass(found.row, OfADay) and found.row.length == _AN_HOUR else ()
+        return _meaning((*times, *hour, *value_columns(found), *_ORIGIN), _OF_A_DAY)
+    counts = tuple(Column(one.name, pl.Int32(), "", _counted(contract, one)) for one in contract.tables)
+    node = (_NODE,) if feed.daily is not None and feed.daily.nodes else ()
+    return _meaning((*_TIMES, *node, *counts, *figure_columns(contract), *_ORIGIN), _OF_PAGES)
 
 
 def _counted(contract: Contract, table: Table) -> str:
@@ -233,7 +277,27 @@ COVERAGE_COLUMNS: Final = (
 COVERAGE: Final = pl.Schema({column.name: column.dtype for column in COVERAGE_COLUMNS})
 
 
+_OF_DAILY: Final = {
+    "expected": "Rows that the day is to have, of each node; none before it can be there.",
+    "collected": "Of those, how many it has, where all its pages stand.",
+    "missing": "Rows that are to be there and are not: expected less collected.",
+    "revised": "Pages with more than one body.",
+}
+
+DAILY_COVERAGE_COLUMNS: Final = (
+    *(
+        column._replace(meaning=_OF_DAILY.get(column.name, column.meaning))
+        for column in COVERAGE_COLUMNS
+        if column.name not in {"quiet", "binding", "healed", "off_grid"}
+    ),
+    Column("pages", pl.Int32(), "", "Pages that stand, of a day that is not whole too."),
+)
+"""One row a market day of a daily feed."""
+
+
 def coverage_of(feed: Feed) -> pl.Schema:
     """Return the columns of a feed's coverage: one that cannot be quiet has none of what is."""
+    if feed.daily is not None:
+        return pl.Schema({column.name: column.dtype for column in DAILY_COVERAGE_COLUMNS})
     only_quiet = () if feed.contract.quiet else ("quiet", "binding")
     return pl.Schema({name: dtype for name, dtype in COVERAGE.items() if name not in only_quiet})

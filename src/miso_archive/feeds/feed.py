@@ -1,14 +1,16 @@
 """What sets one feed apart from its siblings."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from miso_archive.contract.examine import examine
 from miso_archive.contract.rows import Contract
 from miso_archive.contract.verdict import Verdict
-from miso_archive.host import API_BASE
+from miso_archive.host import API_BASE, KEYED_API_BASE
+from miso_archive.intervals.labels import EST
+from miso_archive.intervals.market_days import day_begins
 
 _EXAMPLES: Final = Path(__file__).with_name("examples")
 
@@ -17,14 +19,35 @@ OF_MISO: Final = "miso_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Daily:
+    """What sets a feed apart that is not live: a market day at a time, in pages, behind a key.
+
+    ``out`` is how long after its market day's beginning a day can be there, ``rows`` how many it is to have, of each
+    node where ``nodes`` are those asked for unless others are named.
+    """
+
+    out: timedelta
+    rows: int
+    nodes: tuple[str, ...] = ()
+
+    def newest(self, now: datetime) -> date:
+        """Return the newest market day that can be there at a time, aware."""
+        return (now - self.out).astimezone(EST).date()
+
+    def can_be_there(self, day: date, now: datetime) -> bool:
+        """Tell whether a market day can be there at a time, aware."""
+        return day_begins(day) + self.out <= now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """One feed.
 
     ``name`` is what people type; ``dataset`` what stands in keys, Redis and Kafka; ``file_stem`` what its files begin
     with; ``path`` where it is below the base address; ``title`` what it is called; ``contract`` what its bodies are to
-    be; ``lead`` how long before its interval's end a body may be published; ``examples`` the folder of its recorded
-    body, ``{file_stem}.json``; ``is_first`` marks the one whose runs and artifacts had their names before there was
-    another.
+    be; ``lead`` how long before its interval's end a body may be published; ``daily`` what sets one apart that is not
+    live; ``examples`` the folder of its recorded body, ``{file_stem}.json``; ``is_first`` marks the one whose runs and
+    artifacts had their names before there was another.
     """
 
     name: str
@@ -34,6 +57,7 @@ class Feed:
     title: str
     contract: Contract
     lead: timedelta = timedelta(0)
+    daily: Daily | None = None
     examples: Path = _EXAMPLES
     is_first: bool = False
 
@@ -44,8 +68,8 @@ class Feed:
 
     @property
     def url(self) -> str:
-        """The feed's address."""
-        return f"{API_BASE}/{self.path}"
+        """The feed's address; that of a market day has ``{market_day}`` for it."""
+        return f"{API_BASE if self.daily is None else KEYED_API_BASE}/{self.path}"
 
     @property
     def tag(self) -> str:

@@ -199,7 +199,7 @@ def _unzipped(data: bytes | OSError) -> bytes:
 
 def _rehearsed(store: Store, feed: Feed, snapshot: Snapshot, sha256: str, rehearsed: dict[str, str]) -> Stored:
     """Tell what ``store_snapshot`` would do, after what was rehearsed before: keys, and the SHA-256 of their bodies."""
-    for key in snapshot_keys(feed, snapshot.interval_end, sha256):
+    for key in snapshot_keys(feed, snapshot.interval_end, sha256, page=snapshot.page):
         standing = rehearsed.get(key) or standing_sha256(store, key)
         if standing is None:
             rehearsed[key] = sha256

@@ -48,9 +48,12 @@ def glance(store: Store, feed: Feed, *, stale_after: timedelta, now: datetime) -
 def newest_interval_end(store: Store, feed: Feed, now: datetime) -> datetime | None:
     """Return the newest label, in EST; one far in the future is a mistake of somebody's clock and does not hide a gap.
 
+    Of a daily feed it is the end of its newest market day.
+
     Raises:
         ArchiveError: The archive fails.
     """
-    days = [day for day in market_days(store, feed) if day <= now.date()]
+    newest = now.date() if feed.daily is None else feed.daily.newest(now + _CLOCKS_APART)
+    days = [day for day in market_days(store, feed) if day <= newest]
     ends = find_snapshots(store, feed, days[-2:], ordered=False)[0].ends
-    return max((end for end in ends if end <= now + _CLOCKS_APART), default=None)
+    return max((end for end in ends if feed.daily is not None or end <= now + _CLOCKS_APART), default=None)

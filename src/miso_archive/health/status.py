@@ -29,6 +29,9 @@ from miso_archive.store.store import Store
 from miso_archive.text import counted, in_utf8
 
 _DAYS_OF_REFUSALS: Final = 7
+_DAILY_GRACE: Final = timedelta(hours=6)
+"""How long after a market day can be there a daily feed without it is stale: one run a day, and a second try."""
+
 _KAFKA_SECONDS: Final = 5.0
 _Told = Annotated[str, AfterValidator(in_utf8)]
 _UNKNOWN: Final = "unknown"
@@ -66,6 +69,7 @@ class Status(BaseModel):
         default=None, description="The newest archived interval, by its end; null also where nothing is archived."
     )
     age_minutes: float | None = Field(default=None, description="How long ago that was.")
+    last_market_day: date | None = Field(default=None, description="Of a daily feed, the newest archived market day.")
     stale: bool | None = Field(default=None, description="Whether that is too long, or nothing is archived at all.")
     today: Today | None = Field(default=None, description="The present market day's coverage.")
     refused_today: int | None = Field(default=None, description="Bodies refused on the present EST day.")
@@ -139,12 +143,16 @@ def _last(store: Store, asked: _Asked) -> dict[str, object]:
     if last is None:
         return {"stale": True}
     age = asked.now - last
-    minutes = round(age / timedelta(minutes=1), 1)
-    return {"last_interval_end": last, "age_minutes": minutes, "stale": age > asked.stale_after}
+    found = {"last_interval_end": last, "age_minutes": round(age / timedelta(minutes=1), 1)}
+    daily = asked.feed.daily
+    if daily is None:
+        return found | {"stale": age > asked.stale_after}
+    day = market_day(last)
+    return found | {"last_market_day": day, "stale": day < daily.newest(asked.now - _DAILY_GRACE)}
 
 
 def _today(store: Store, asked: _Asked) -> dict[str, object]:
-    day = market_day(asked.now)
+    day = market_day(asked.now) if asked.feed.daily is None else asked.feed.daily.newest(asked.now)
     drift: Counter[str] = Counter()
 
     def seen(body: bytes) -> None:
@@ -209,13 +217,14 @@ def _kafka(settings: PartsSettings, feed: Feed) -> tuple[bool | None, str]:
 
 def told(found: Status) -> str:
     """Return the status as one screen, a line a fact; what could not be looked at is unknown."""
-    facts = [("last interval", _last_told(found))]
+    is_daily = found.last_market_day is not None
+    facts = [("last market day" if is_daily else "last interval", _last_told(found))]
     if (day := found.today) is None:
         facts.append(("today", _UNKNOWN))
     else:
         of_those = "" if day.quiet is None else f" ({day.quiet} quiet, {day.binding} binding)"
         counts = f"{day.collected} of {day.expected} collected{of_those}"
-        facts.append((f"today, {day.market_day}", f"{counts}, {day.missing} missing"))
+        facts.append((f"{'due' if is_daily else 'today'}, {day.market_day}", f"{counts}, {day.missing} missing"))
     refused = f"{_known(found.refused_today)} today, {_known(found.refused_7_days)} in seven days"
     oldest = "" if found.spooled_since is None else f", oldest {as_est(found.spooled_since)}"
     facts += [
@@ -284,6 +293,8 @@ def _last_told(found: Status) -> str:
     if found.last_interval_end is None or found.age_minutes is None:
         return "nothing archived"
     late = ", STALE" if found.stale else ""
+    if found.last_market_day is not None:
+        return f"{found.last_market_day}{late}"
     return f"{as_est(found.last_interval_end)}, {_age(found.age_minutes)}{late}"
 
 

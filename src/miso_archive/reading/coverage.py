@@ -1,7 +1,7 @@
 """What was collected and what was not: a gap is never passed off as a quiet market."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -48,7 +48,7 @@ def coverage(  # noqa: PLR0913 - all but the archive by keyword, with a default
 
     Returns:
         A frame with the columns of ``feeds.columns.coverage_of(feed)``. A market day has 288 intervals, also on the
-        days on which US clocks change.
+        days on which US clocks change; of a daily feed rows are counted, not intervals.
 
     Raises:
         ArchiveError: There is no such archive, or it fails.
@@ -74,7 +74,7 @@ def missing_intervals(  # noqa: PLR0913 - likewise
     Returns:
         A frame of ``market_day``, ``interval_start``, ``interval_end`` (EST, UTC-5 all year) and ``healed``: whether
         MISO's next-day report covers the interval, archived and readable. What the report says is not what the live
-        feed said: a healed interval stays missing.
+        feed said: a healed interval stays missing. Of a daily feed each row is a market day that is not there whole.
     """
     return _whole(archive, Days.of(start, end), now, progress, feed_given(feed)).missing()
 
@@ -87,15 +87,22 @@ def coverage_of_day(store: Store, feed: Feed, day: date, *, now: datetime, seen:
     """
     reading = Reading(store, SNAPSHOTS_TABLE, feed=feed)
     snapshots = [decoded.frames[SNAPSHOTS_TABLE] for decoded in reading.raw([day], [SNAPSHOTS_TABLE], seen=seen)]
-    return _Coverage(reading, Days(day, day + ONE_DAY), now, snapshots).frame()
+    return _counted(reading, Days(day, day + ONE_DAY), now, snapshots).frame()
 
 
 def _whole(
     archive: ArchiveAddress, days: Days, now: datetime | None, progress: Progress | None, feed: Feed
-) -> "_Coverage":
+) -> "_Coverage | _DailyCoverage":
     now = given_now(now)
     reading = Reading(open_to_read(archive), SNAPSHOTS_TABLE, feed=feed, progress=progress)
-    return _Coverage(reading, days, now, pl.collect_all(list(reading.frames(days))))
+    return _counted(reading, days, now, pl.collect_all(list(reading.frames(days))))
+
+
+def _counted(
+    reading: Reading, days: Days, now: datetime, snapshots: Sequence[pl.DataFrame]
+) -> "_Coverage | _DailyCoverage":
+    count = _Coverage if reading.feed.daily is None else _DailyCoverage
+    return count(reading, days, now, snapshots)
 
 
 class _Coverage:
@@ -109,7 +116,7 @@ class _Coverage:
         report = next_day_report(reading.feed)
         reports = () if report is None else Reports(reading.store, report).read(days)
         self._covered = {found.market_day: found.covered for found in reports}
-        self._days = self._between(days)
+        self._days = _between(days, {*self._snapshots["market_day"], *self._unreadable, *self._refused, *self._covered})
         ends = self._snapshots["interval_end"].max()
         self._horizon = max(now, ends) if isinstance(ends, datetime) else now
 
@@ -160,17 +167,65 @@ class _Coverage:
     def _expected(self, day: date) -> int:
         return intervals_ended(day, self._horizon)
 
-    def _between(self, days: Days) -> list[date]:
-        """Return every day asked for, or from the first to the last of which the archive knows anything."""
-        asked = days.all()
-        if asked is not None:
-            return asked
-        known = {*self._snapshots["market_day"], *self._unreadable, *self._refused, *self._covered}
-        first, last = days.start or min(known, default=None), max(known, default=None)
-        if first is None or (last is None and days.end is None):
-            return []
-        after = days.end or max(first, (last or first) + ONE_DAY)
-        return Days(first, max(first, after)).all() or []
+
+class _DailyCoverage:
+    """The same of a daily feed, whose days are counted in rows."""
+
+    def __init__(self, reading: Reading, days: Days, now: datetime, snapshots: Sequence[pl.DataFrame]) -> None:
+        self._feed = reading.feed
+        self._pages = pl.concat([schema_of(reading.feed, SNAPSHOTS_TABLE).to_frame(), *snapshots])
+        self._unreadable = Counter(found.market_day for found in reading.skipped)
+        self._refused = _count_refused(reading.store, reading.feed, days)
+        self._days = _between(days, {*self._pages["market_day"], *self._unreadable, *self._refused})
+        self._now = now
+
+    def frame(self) -> pl.DataFrame:
+        [table] = self._feed.contract.tables
+        page = pl.struct("node", "page") if self._feed.daily and self._feed.daily.nodes else pl.col("page")
+        counted = self._pages.group_by("market_day").agg(
+            collected=pl.col(table.name).filter("is_latest").sum(),
+            pages=page.n_unique(),
+            revised=page.filter(pl.col("revision") == 1).n_unique(),
+        )
+        days = pl.DataFrame(
+            {
+                "market_day": self._days,
+                "expected": [self._expected(day) for day in self._days],
+                "refused": [self._refused[day] for day in self._days],
+                "unreadable": [self._unreadable[day] for day in self._days],
+            },
+            schema_overrides={"market_day": pl.Date},
+        )
+        return (
+            days.join(counted, on="market_day", how="left", maintain_order="left")
+            .with_columns(pl.exclude("market_day").fill_null(0))
+            .with_columns(missing=(pl.col("expected").cast(pl.Int64) - pl.col("collected")).clip(0))
+            .select(pl.col(name).cast(dtype) for name, dtype in coverage_of(self._feed).items())
+        )
+
+    def missing(self) -> pl.DataFrame:
+        days = self.frame().filter(pl.col("missing") > 0)["market_day"].to_list()
+        ends = [(day, day_begins(day), day_begins(day) + ONE_DAY, False) for day in days]
+        return pl.DataFrame(ends, MISSING, orient="row")
+
+    def _expected(self, day: date) -> int:
+        daily = self._feed.daily
+        if daily is None or not daily.can_be_there(day, self._now):
+            return 0
+        nodes = self._pages["node"].n_unique() or len(daily.nodes) if daily.nodes else 1
+        return daily.rows * nodes
+
+
+def _between(days: Days, known: Collection[date]) -> list[date]:
+    """Return every day asked for, or from the first to the last of which the archive knows anything."""
+    asked = days.all()
+    if asked is not None:
+        return asked
+    first, last = days.start or min(known, default=None), max(known, default=None)
+    if first is None or (last is None and days.end is None):
+        return []
+    after = days.end or max(first, (last or first) + ONE_DAY)
+    return Days(first, max(first, after)).all() or []
 
 
 def _on_grid() -> pl.Expr:

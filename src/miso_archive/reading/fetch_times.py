@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from miso_archive.feeds import feed_given
-from miso_archive.feeds.columns import FETCH_TIMES_TABLE, INTERVAL_START, MARKET_DAY, TIME, schema_of
+from miso_archive.feeds.columns import DAY_START, FETCH_TIMES_TABLE, INTERVAL_START, MARKET_DAY, TIME, schema_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days
@@ -67,7 +67,7 @@ def fetch_times_of_raw(store: Store, feed: Feed, days: Sequence[date], fetched: 
     told = pl.Series("fetched_at", fetched.at(rows["object_key"].to_list()), pl.String)
     fetched_at = told.str.to_datetime(_PROVENANCE, strict=False, time_zone="UTC").cast(TIME)
     return (
-        rows.with_columns(fetched_at, MARKET_DAY, INTERVAL_START)
+        rows.with_columns(fetched_at, MARKET_DAY, INTERVAL_START if feed.daily is None else DAY_START)
         .with_columns(_LAG)
         .select(pl.col(name).cast(dtype) for name, dtype in FETCH_TIMES.items())
     )

@@ -17,6 +17,7 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import ONE_DAY, days_between, market_day, month_end
 from miso_archive.reading.decode import Decoded, Decoder
+from miso_archive.reading.pages import PageDecoder
 from miso_archive.reading.shared import Shared, days_beside
 from miso_archive.store.fetched import Fetched
 from miso_archive.store.gzipped import unzipped
@@ -142,14 +143,14 @@ class Reading:
         told, days = set(days), sorted({*days, *beside})
         # Files are read and unzipped here while the batches before are decoded there.
         with ThreadPoolExecutor(1) as thread:
-            decoder: Decoder | None = None
+            decoder: Decoder | PageDecoder | None = None
             pending = deque[Future[Decoded]]()
             for start in range(0, len(days), _DAYS_LISTED_TOGETHER):
                 together = days[start : start + _DAYS_LISTED_TOGETHER]
                 listing = list_snapshots(self.store, self.feed, together, fetched=fetched)
                 self._skip(listing.foreign, told)
                 for objects, bodies in self._batches(listing.snapshots, seen, told):
-                    decoder = decoder or Decoder(self.feed, names)
+                    decoder = decoder or _decoder(self.feed, names)
                     # Where the thread has enough to do the decoding is done here, too.
                     is_behind = sum(not decoded.done() for decoded in pending) > 1
                     take = _at_once if is_behind else thread.submit
@@ -217,6 +218,10 @@ class Reading:
         if skipped and self._strict:
             raise UnreadableObjectError(f"{self.store.location}/{skipped[0].object_key}: {skipped[0].reason}")
         self.skipped += skipped
+
+
+def _decoder(feed: Feed, names: Collection[str]) -> Decoder | PageDecoder:
+    return Decoder(feed, names) if feed.daily is None else PageDecoder(feed, names)
 
 
 def _at_once(

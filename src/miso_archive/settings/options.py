@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from miso_archive.host import API_BASE
+from miso_archive.host import API_BASE, KEYED_API_BASE
 from miso_archive.intervals.polite import MOST_POLLS, POLITE_GAP
 from miso_archive.settings.kafka_address import KafkaAddress, parse_kafka_address
 from miso_archive.text import has_control_characters, is_address, is_utf8, stripped
@@ -37,6 +37,8 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.ASCII | re.IGNORECASE)
 """How ``file:///folder`` or ``s3://bucket`` begins, also once it was a Path, which takes two slashes for one."""
 _FOUR_NUMBERS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
+_DAILY_TIMEOUT: Final = 180.0
+_KEYS: Final = ("api_key", "api_key_block")
 _REDIS_PARTS: Final = ("redis_host", "redis_port", "redis_db")
 
 
@@ -110,6 +112,17 @@ def _redis_url(value: SecretStr) -> SecretStr:
     address = value.get_secret_value()
     if not is_address(address, {"redis", "rediss"}) or not re.fullmatch(r"/?\d*", urlsplit(address).path):
         raise ValueError("give an address of the form redis://[user:password@]host:port/db, or rediss:// for TLS")
+    return value
+
+
+def is_key(text: str) -> bool:
+    """Tell whether this may be a key: what a header takes, in one word."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    if not is_key(value.get_secret_value()):
+        raise ValueError("give the key alone: letters, digits and signs of ASCII")
     return value
 
 
@@ -244,8 +257,19 @@ class Settings(PartsSettings):
     api_base: Annotated[str, AfterValidator(_base_url)] = _option(
         API_BASE, "The address below which all feeds are, for when MISO moves them.", "MISO_API_BASE"
     )
+    keyed_api_base: Annotated[str, AfterValidator(_base_url)] = _option(
+        KEYED_API_BASE, "The same of the daily feeds, which a key is for.", "MISO_KEYED_API_BASE"
+    )
+    api_key: Annotated[SecretStr, AfterValidator(_api_key)] | None = _option(
+        None, "The key of the daily feeds, free from MISO's Data Exchange; it goes to --keyed-api-base.", "MISO_API_KEY"
+    )
+    api_key_block: Annotated[str, Field(min_length=1)] | None = _option(
+        None, "The name of a saved Prefect Secret block with that key, instead.", "MISO_API_KEY_BLOCK"
+    )
     timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
-        30.0, "Seconds for one whole request to the feed, body included.", "MISO_TIMEOUT"
+        30.0,
+        "Seconds for one whole request to the feed, body included; unless set, a daily feed has 180.",
+        "MISO_TIMEOUT",
     )
     polls: Annotated[int, Field(ge=1, le=MOST_POLLS)] = _option(
         1,
@@ -266,18 +290,30 @@ class Settings(PartsSettings):
             UsageError: A value is wrong, or the values do not go together.
         """
         settings = super().resolve(given, environ)
-        if settings.poll_gap < POLITE_GAP and not settings.simulated:
+        if settings.poll_gap < POLITE_GAP and not is_simulated(settings.api_url or settings.api_base):
             raise UsageError("--poll-gap: MISO asks for at most one request a minute: give 60 or more")
+        if urlsplit(settings.keyed_api_base).scheme != "https" and not is_simulated(settings.keyed_api_base):
+            raise UsageError("--keyed-api-base (MISO_KEYED_API_BASE): the key goes there: give an https:// address")
+        if settings.api_key is not None and settings.api_key_block is not None:
+            raise UsageError(
+                "name the key in one way: --api-key (MISO_API_KEY) or --api-key-block (MISO_API_KEY_BLOCK)"
+            )
         return settings
 
-    @property
-    def simulated(self) -> bool:
-        """Whether the feeds are taken for simulated ones."""
-        return is_simulated(self.api_url or self.api_base)
+    def simulates(self, feed: "Feed") -> bool:
+        """Tell whether a feed is taken for a simulated one."""
+        return is_simulated(self.address(feed))
 
     def address(self, feed: "Feed") -> str:
-        """Return where a feed is asked for."""
+        """Return where a feed is asked for; that of a daily one has ``{market_day}`` in it."""
+        if feed.daily is not None:
+            return f"{self.keyed_api_base.rstrip('/')}/{feed.path}"
         return self.api_url or f"{self.api_base.rstrip('/')}/{feed.path}"
+
+    def timeout_of(self, feed: "Feed") -> float:
+        """Return how long a request to a feed may take, in seconds: a day of prices takes minutes now and then."""
+        is_set = "timeout" in self.model_fields_set or feed.daily is None
+        return self.timeout if is_set else _DAILY_TIMEOUT
 
 
 def given_in(settings: ArchiveSettings | None) -> dict[str, Any]:
@@ -323,6 +359,8 @@ def _from_environment(fields: Collection[str], given: Mapping[str, Any], environ
         set_aside.add("redis_url")
     elif "redis_url" in given or stripped(environ.get("REDIS_URL", "")):
         set_aside.update(_REDIS_PARTS)
+    if set_aside & set(_KEYS):
+        set_aside.update(_KEYS)
     return {
         field: environ[name]
         for field in fields

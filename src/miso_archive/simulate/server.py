@@ -4,25 +4,31 @@ import json
 import math
 import random
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import partial
 from threading import Lock
 from time import monotonic
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import DAILY, FEEDS
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.host import API_BASE
+from miso_archive.host import API_BASE, KEYED_API_BASE
 from miso_archive.intervals.labels import EST, INTERVAL
+from miso_archive.intervals.market_days import read_day
 from miso_archive.simulate.bodies import PUBLISHED_AFTER, body_of
 from miso_archive.simulate.faults import Reply, check_faults, fault_reply, pick_fault
+from miso_archive.simulate.keyed import PAGE_SIZE, page_body
 from miso_archive.simulate.wire import ReplyServer, compressed
 
 BASE_PATH = urlsplit(API_BASE).path
+KEYED_BASE_PATH = urlsplit(KEYED_API_BASE).path
 STATUS_PATH = "/simulated/status"
+KEY_HEADER = "Ocp-Apim-Subscription-Key"
+MISSING_KEY = "Access denied due to missing subscription key."
 
 # Long before the feed began, so that nobody takes a simulated archive for a real one.
 DEFAULT_START = datetime(2001, 1, 2, 7, 5, tzinfo=EST)
@@ -67,7 +73,9 @@ class SimulatedFeed:
         revision_rate: the chance, 0 to 1, that a request for an interval already served finds it revised.
         faults: the share of requests, 0 to 1, that each fault befalls.
         compress: gzip the body for clients that accept it.
-        feeds: which feeds to serve; all unless given.
+        feeds: which live feeds to serve; all unless given. The keyed API is served besides.
+        key: the key that it asks for; any will do unless given.
+        page_size: rows a page of it.
 
     Raises:
         ValueError: an argument is outside its range, or a feed's recorded body is refused.
@@ -87,6 +95,8 @@ class SimulatedFeed:
         faults: Mapping[str, float] | None = None,
         compress: bool = False,
         feeds: Iterable[Feed] | None = None,
+        key: str | None = None,
+        page_size: int = PAGE_SIZE,
     ) -> None:
         if not 0 <= speed < math.inf:
             raise ValueError(f"speed is 0 or more simulated seconds a second: {speed}")
@@ -104,6 +114,8 @@ class SimulatedFeed:
         self._ahead = ahead
         self._revision_rate = revision_rate
         self._compress = compress
+        self._key = key
+        self._page_size = page_size
 
         self._lock = Lock()
         self._advanced = 0
@@ -113,7 +125,7 @@ class SimulatedFeed:
         self._hits: Counter[str] = Counter()
         self._requests: deque[ServedRequest] = deque(maxlen=_REQUESTS_KEPT)
         self._faults_served: Counter[str] = Counter()
-        self._server = ReplyServer(host, port, self._respond)
+        self._server = ReplyServer(host, port, self._respond, with_query=True)
         self._began = monotonic()
 
     def __enter__(self) -> Self:
@@ -140,6 +152,11 @@ class SimulatedFeed:
     def base_url(self) -> str:
         """The address below which all feeds are."""
         return f"{self._address}{BASE_PATH}"
+
+    @property
+    def keyed_base_url(self) -> str:
+        """The address below which the daily feeds are."""
+        return f"{self._address}{KEYED_BASE_PATH}"
 
     @property
     def _address(self) -> str:
@@ -183,22 +200,55 @@ class SimulatedFeed:
             self._advanced += intervals
 
     def revise(self, feed: Feed = RESERVE) -> None:
-        """Serve the present interval's next revision from now on, until the clock moves to another interval."""
+        """Serve the present interval's next revision from now on, until the clock moves to another interval.
+
+        Of a daily feed that of every day, for good.
+        """
         with self._lock:
-            self._revise(feed, self.interval_end_of(feed))
+            self._revise(feed, self._start if feed.daily is not None else self.interval_end_of(feed))
 
     def script(self, *replies: Reply, feed: Feed = RESERVE) -> None:
         """Answer the next requests for a feed with these replies, one each, before going on as usual."""
         with self._lock:
             self._scripts[feed.name].extend(replies)
 
-    def _respond(self, path: str, headers: Mapping[str, str]) -> Reply:
+    def _respond(self, address: str, headers: Mapping[str, str]) -> Reply:
+        path, _, query = address.partition("?")
         if path in self._by_path:
             reply = self._serve(self._by_path[path], headers)
             return compressed(reply) if self._compress and _accepts_gzip(headers) else reply
         if path == STATUS_PATH:
             return Reply(body=json.dumps(self._status()).encode())
+        for feed in DAILY.values():
+            if (day := _day_asked(feed, path)) is not None:
+                return self._serve(feed, headers, partial(self._page, feed, day, query, headers))
         return Reply(404, b'{"error":"not found"}')
+
+    def _page(self, feed: Feed, day: date, query: str, headers: Mapping[str, str]) -> Reply:
+        """Answer for a page of a market day, as MISO's keyed API does."""
+        given = next((value for name, value in headers.items() if name.lower() == KEY_HEADER.lower()), "")
+        if not given or (self._key is not None and given != self._key):
+            message = "Access denied due to invalid subscription key." if given else MISSING_KEY
+            return Reply(401, json.dumps({"statusCode": 401, "message": message}).encode())
+        said = parse_qs(query)
+        number, node = (said.get(name, [default])[0] for name, default in (("pageNumber", "1"), ("node", "")))
+        now = self.interval_end
+        is_out = feed.daily is not None and feed.daily.can_be_there(day, now) and number.isdecimal()
+        revision = self._revision_of(feed, self._start)
+        body = (
+            page_body(
+                *(feed, day),
+                page=int(number),
+                node=node,
+                seed=self._seed,
+                revision=revision,
+                size=self._page_size,
+            )
+            if is_out
+            else None
+        )
+        nothing = b'{"status":404,"reason":"Empty data returned for date"}'
+        return Reply(404, nothing) if body is None else Reply(body=body)
 
     def _status(self) -> dict[str, object]:
         with self._lock:
@@ -211,11 +261,13 @@ class SimulatedFeed:
                 "faults_served": dict(self._faults_served),
             }
 
-    def _serve(self, feed: Feed, headers: Mapping[str, str]) -> Reply:
+    def _serve(self, feed: Feed, headers: Mapping[str, str], usual: Callable[[], Reply] | None = None) -> Reply:
         with self._lock:
             self._hits[feed.name] += 1
             hits = self._hits[feed.name]
             fault, reply = self._next_reply(feed, hits)
+            if reply == Reply() and usual is not None:
+                reply = usual()
             body = self._normal_body(feed, hits) if reply.body is None else reply.body
             reply = replace(reply, body=body)
             sent = b"" if reply.reset else body[: reply.truncate_to]
@@ -243,7 +295,7 @@ class SimulatedFeed:
 
     def _seed_of(self, feed: Feed) -> int:
         """Return what draws a feed's faults and revisions, apart from those of the others; the first's is the seed."""
-        return self._seed + list(self._feeds).index(feed.name)
+        return self._seed + list(self._feeds | DAILY).index(feed.name)
 
     def _revise(self, feed: Feed, interval_end: datetime) -> None:
         self._revised[feed.name] = (interval_end, self._revision_of(feed, interval_end) + 1)
@@ -251,6 +303,13 @@ class SimulatedFeed:
     def _revision_of(self, feed: Feed, interval_end: datetime) -> int:
         revised, revision = self._revised.get(feed.name, (interval_end, 0))
         return revision if revised == interval_end else 0
+
+
+def _day_asked(feed: Feed, path: str) -> date | None:
+    """Return the market day of which a path asks for a daily feed; None where it does not."""
+    before, after = f"{KEYED_BASE_PATH}/{feed.path}".split("{market_day}")
+    is_asked = path.startswith(before) and path.endswith(after)
+    return read_day(path[len(before) : len(path) - len(after)]) if is_asked else None
 
 
 def _accepts_gzip(headers: Mapping[str, str]) -> bool:

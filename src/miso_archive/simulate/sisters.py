@@ -73,6 +73,12 @@ def subregional_body(interval_end: datetime, *, seed: int, revision: int = 0) ->
 
 def lmp_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
     """Give the ex-ante prices of an interval at the hubs: energy, the same at all, congestion and loss."""
+    prices = {"HourAndMin": as_clock(interval_end), "Hub": prices_at_hubs(interval_end, seed, revision)}
+    return orjson.dumps({"LMPData": {"RefId": as_ref_id(interval_end), "ExAnteLMP": prices}})
+
+
+def prices_at_hubs(interval_end: datetime, seed: int, revision: int = 0) -> list[dict[str, str]]:
+    """Return the prices of an interval at the hubs, as the live feed spells them."""
     number = interval_number(interval_end)
     energy = energy_cents(number, seed) + revision
     binding = _binding(number, seed, 0)
@@ -82,8 +88,7 @@ def lmp_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
         loss = round(energy * 0.08 * (_noise(seed, f"loss {hub}", number // _AN_HOUR) - 0.5))
         price = energy + congestion + loss
         hubs.append({"name": hub, "LMP": _money(price), "loss": _money(loss), "congestion": _money(congestion)})
-    prices = {"HourAndMin": as_clock(interval_end), "Hub": hubs}
-    return orjson.dumps({"LMPData": {"RefId": as_ref_id(interval_end), "ExAnteLMP": prices}})
+    return hubs
 
 
 def asm_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
@@ -91,13 +96,18 @@ def asm_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
     number = interval_number(interval_end)
     binding = zone_cents(number, seed)
     real_time = _zones(seed, number, {zone: binding.get(zone, 0) + revision for zone in _ZONES})
-    ahead = _zones(seed + 1, number // _AN_HOUR, dict.fromkeys(_ZONES, 20))
+    ahead = prices_ahead(interval_end, seed)
     times = {"RefId": as_ref_id(interval_end), "MktDay": _spelled(MARKET_DAY, interval_end)}
     markets = {
         "RealTimeMCP": {"HourAndMin": as_clock(interval_end), "Zone": real_time},
         "DayAheadMCP": {"HourEnding": str(hour_ending_of(interval_end)), "Zone": ahead},
     }
     return orjson.dumps({"MCPData": times | markets})
+
+
+def prices_ahead(interval_end: datetime, seed: int) -> list[dict[str, str]]:
+    """Return the day-ahead prices of each zone in the hour that an interval lies in, as the live feed spells them."""
+    return _zones(seed + 1, interval_number(interval_end) // _AN_HOUR, dict.fromkeys(_ZONES, 20))
 
 
 def fuel_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:

@@ -22,7 +22,8 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _POLL_SECONDS = 0.05  # how soon the accepting thread notices that it is to stop
 
 Respond = Callable[[str, Mapping[str, str]], Reply]
-"""Gives the reply, its body filled in, to a GET of a path (without the query) with the given request headers."""
+"""Gives the reply, its body filled in, to a GET of a path with the given request headers; the query comes with the path
+where it is asked for."""
 
 
 class ReplyServer(ThreadingHTTPServer):
@@ -34,6 +35,7 @@ class ReplyServer(ThreadingHTTPServer):
         host: an IPv4 address or host name to listen on.
         port: the port to listen on; 0 takes a free one, named by `server_port`.
         respond: called in the thread of each connection.
+        with_query: whether the path is told with its query.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -41,8 +43,9 @@ class ReplyServer(ThreadingHTTPServer):
 
     request_queue_size = 128
 
-    def __init__(self, host: str, port: int, respond: Respond) -> None:
+    def __init__(self, host: str, port: int, respond: Respond, *, with_query: bool = False) -> None:
         self.respond = respond
+        self.with_query = with_query
         self.stopping = Event()
         self._connections: dict[Thread, socket.socket] = {}
         self._accepting = Thread(target=self.serve_forever, args=(_POLL_SECONDS,), name="simulated-feed", daemon=True)
@@ -95,7 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: ReplyServer
 
     def do_GET(self) -> None:
-        self._send(self.server.respond(self.path.partition("?")[0], dict(self.headers.items())))
+        path = self.path if self.server.with_query else self.path.partition("?")[0]
+        self._send(self.server.respond(path, dict(self.headers.items())))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - as the base class
         self.close_connection = True  # what follows a request that was not understood cannot be trusted

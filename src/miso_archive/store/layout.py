@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
+from miso_archive.contract.pages import is_node
+from miso_archive.contract.verdict import Page
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST
-from miso_archive.intervals.market_days import day_named
+from miso_archive.intervals.market_days import day_named, market_day
 from miso_archive.store.response import Response
 
 ROOMS: Final = ("sourcing", "curated", "quarantine", "reports")
@@ -19,6 +21,9 @@ ENVIRONMENTS: Final = "environments"
 _DIGITS: Final = 12
 _SNAPSHOT: Final = {f"{minute // 60:02}{minute % 60:02}.json.gz": minute for minute in range(24 * 60)}
 _REVISION: Final = re.compile(rf"([01]\d|2[0-3])([0-5]\d)\.[0-9a-f]{{{_DIGITS}}}\.json\.gz", re.ASCII)
+_PAGE: Final = re.compile(
+    rf"(?:_(?P<node>.+?))?(?:\.p(?P<number>[1-9]\d{{0,5}}))?(?P<revision>\.[0-9a-f]{{{_DIGITS}}})?\.json\.gz", re.ASCII
+)
 _MONTH: Final = re.compile(r"(\d{4}-\d{2})\.parquet", re.ASCII)
 _REFUSED: Final = re.compile(r"(refused_[0-9a-f]{64})\.(?:body\.gz|reasons\.json)", re.ASCII)
 
@@ -36,20 +41,45 @@ def sourcing_folder(feed: Feed, day: date | None = None) -> str:
     return folder if day is None else f"{folder}/{day}"
 
 
-def snapshot_key(feed: Feed, interval_end: datetime, revision_of: str | None = None) -> str:
+class PageName(NamedTuple):
+    """What the name of a page's object says: of which node it is, its number, and whether it is a revision."""
+
+    node: str
+    number: int
+    is_revision: bool
+
+
+def snapshot_key(
+    feed: Feed, interval_end: datetime, revision_of: str | None = None, *, page: Page | None = None
+) -> str:
     """Return the key of a snapshot, from its own label in EST and nothing else.
 
-    With the SHA-256 of a body, the key of that body as a revision: another body for an interval that is taken.
+    With the SHA-256 of a body, the key of that body as a revision: another body for an interval that is taken. That of
+    a page is named by its market day, which the label then ends, by its node and, behind the first, by its number.
     """
-    label = interval_end.astimezone(EST)
     suffix = f".{revision_of[:_DIGITS]}" if revision_of else ""
+    if page is not None:
+        day = market_day(interval_end)
+        node = f"_{page.node}" if page.node else ""
+        number = f".p{page.number}" if page.number > 1 else ""
+        return f"{sourcing_folder(feed, day)}/{feed.file_stem}_{day:%Y%m%d}{node}{number}{suffix}.json.gz"
+    label = interval_end.astimezone(EST)
     day = label.date()
     return f"{sourcing_folder(feed, day)}/{snapshot_stem(feed, day)}{label:%H%M}{suffix}.json.gz"
 
 
-def snapshot_keys(feed: Feed, interval_end: datetime, sha256: str) -> Keys:
+def snapshot_keys(feed: Feed, interval_end: datetime, sha256: str, *, page: Page | None = None) -> Keys:
     """Return both keys of a snapshot whose body has this SHA-256."""
-    return Keys(snapshot_key(feed, interval_end), snapshot_key(feed, interval_end, sha256))
+    return Keys(snapshot_key(feed, interval_end, page=page), snapshot_key(feed, interval_end, sha256, page=page))
+
+
+def page_named(feed: Feed, day: date, name: str) -> PageName | None:
+    """Return what the name of an object in a market day's folder says of a page; None of any other name."""
+    stem = f"{feed.file_stem}_{day:%Y%m%d}"
+    found = _PAGE.fullmatch(name, len(stem)) if name.startswith(stem) else None
+    if found is None or not (found["node"] is None or is_node(found["node"])) or found["number"] == "1":
+        return None
+    return PageName(found["node"] or "", int(found["number"] or 1), found["revision"] is not None)
 
 
 def snapshot_stem(feed: Feed, day: date) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from operator import eq
@@ -13,8 +13,10 @@ from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import ONE_DAY, day_named
 from miso_archive.store.fetched import Fetched
 from miso_archive.store.layout import (
+    PageName,
     is_refused_body,
     is_revision,
+    page_named,
     quarantine_folder,
     snapshot_minutes,
     snapshot_stem,
@@ -64,6 +66,8 @@ def days_in(store: Store, folder: str) -> list[date]:
 def market_days(store: Store, feed: Feed) -> list[date]:
     """Return every market day that may have a snapshot, by the archive's folders: one listing."""
     folders = days_in(store, sourcing_folder(feed))
+    if feed.daily is not None:
+        return folders
     # A folder is named by the labels' date, and its label 00:00 belongs to the day before.
     return sorted({*folders, *(day - ONE_DAY for day in folders)})
 
@@ -94,6 +98,8 @@ def find_snapshots(
     store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True, fetched: Fetched | None = None
 ) -> "tuple[Snapshots, list[Unreadable]]":
     """Do as ``list_snapshots`` does, without a frame."""
+    if feed.daily is not None:
+        return _find_pages(store, feed, days, ordered=ordered, fetched=fetched or Fetched(store))
     wanted = set(days)
     folders = sorted(wanted | {day + ONE_DAY for day in days})
     paths = [sourcing_folder(feed, day) for day in folders]
@@ -114,6 +120,27 @@ def find_snapshots(
     snapshots = Snapshots()
     for folder in listed:
         snapshots.add(folder, came)
+    return snapshots, foreign
+
+
+def _find_pages(
+    store: Store, feed: Feed, days: Sequence[date], *, ordered: bool, fetched: Fetched
+) -> "tuple[Snapshots, list[Unreadable]]":
+    """Find the pages of market days, each in its day's own folder; a revision is one of its page."""
+    days = sorted(set(days))
+    paths = [sourcing_folder(feed, day) for day in days]
+    snapshots = Snapshots()
+    foreign: list[Unreadable] = []
+    for day, path, names in zip(days, paths, store.names(paths), strict=True):
+        pages: dict[str, PageName] = {}
+        for name in names:
+            if (page := page_named(feed, day, name)) is not None:
+                pages[f"{path}/{name}"] = page
+            else:
+                reason = "its name is not that of a page there"
+                foreign.append(Unreadable(f"{path}/{_printable(name)}", day, reason))
+        came = dict(zip(pages, fetched.at(list(pages)), strict=True)) if ordered else {}
+        snapshots.add_pages(day, pages, came)
     return snapshots, foreign
 
 
@@ -138,6 +165,17 @@ class Snapshots:
         self.revisions += numbers
         self.keys += [folder.stem + ending for ending in _in_order(folder, came)]
         self.labels += [midnight + minute * _MICROSECONDS_A_MINUTE for minute in folder.minutes]
+
+    def add_pages(self, day: date, pages: Mapping[str, PageName], came: Mapping[str, str]) -> None:
+        """Add the pages of a market day, by their keys: those of a node together, each page in order of the fetch."""
+        bodies: dict[tuple[str, int], list[str]] = {}
+        for key, page in pages.items():
+            bodies.setdefault((page.node, page.number), []).append(key)
+        for _, keys in sorted(bodies.items()):
+            self.keys += _by_fetch({key: came.get(key) for key in keys}, lambda key: pages[key].is_revision)
+            self.revisions += range(len(keys))
+        ends = (datetime.combine(day + ONE_DAY, time(), EST) - _EPOCH) // timedelta(microseconds=1)
+        self.labels += [ends] * len(pages)
 
     @property
     def ends(self) -> list[datetime]:
@@ -191,16 +229,18 @@ def _in_order(folder: _Folder, came: Mapping[str, str]) -> list[str]:
     """Order the bodies of each interval by when each was fetched: a replayed one comes late and was fetched before."""
     endings = folder.endings.copy()
     for several in folder.several:
-        endings[several] = _by_fetch({ending: came.get(folder.stem + ending) for ending in endings[several]})
+        endings[several] = _by_fetch(
+            {ending: came.get(folder.stem + ending) for ending in endings[several]}, is_revision
+        )
     return endings
 
 
-def _by_fetch(fetched: Mapping[str, str | None]) -> list[str]:
-    """Order the bodies of one interval; where no provenance tells, the one without a suffix was put first."""
+def _by_fetch(fetched: Mapping[str, str | None], is_revision: Callable[[str], bool]) -> list[str]:
+    """Order the bodies of one interval or page; where no provenance tells, the one without a suffix was put first."""
     is_untold = "" in fetched.values()
 
-    def order(ending: str) -> tuple[bool, str, bool, str]:
-        is_later = is_revision(ending)
-        return is_untold and is_later, fetched[ending] or "", is_later, ending
+    def order(name: str) -> tuple[bool, str, bool, str]:
+        is_later = is_revision(name)
+        return is_untold and is_later, fetched[name] or "", is_later, name
 
     return sorted(fetched, key=order)

@@ -68,7 +68,8 @@ def store_snapshot(
 ) -> Stored:
     """Put a snapshot's body under its interval's key, or beside it. Safe to repeat."""
     provenance = provenance_of(response, environment) | {"ref-id": snapshot.ref_id.strip()}
-    return put_once(store, snapshot_keys(feed, snapshot.interval_end, response.sha256), response, provenance)
+    keys = snapshot_keys(feed, snapshot.interval_end, response.sha256, page=snapshot.page)
+    return put_once(store, keys, response, provenance)
 
 
 def store_refused(
