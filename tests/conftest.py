@@ -186,7 +186,7 @@ def feed() -> Iterator[SimulatedFeed]:
 @pytest.fixture
 def fast_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The retries of the library's own run, as many as ever but a hundred times as fast."""
-    for name in ("FEED_RETRIES", "ARCHIVE_RETRIES"):
+    for name in ("FEED_RETRIES", "DAILY_RETRIES", "ARCHIVE_RETRIES"):
         policy = getattr(plain, name)
         faster = replace(policy, first_delay=policy.first_delay / 100, longest_delay=policy.longest_delay / 100)
         monkeypatch.setattr(plain, name, faster)

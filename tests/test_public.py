@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 import miso_archive as mr
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import FEEDS, KNOWN
 from miso_archive.feeds.columns import WrongTableError, schema_of, table_given, tables_of
 from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.simulate.archive import write_archive
@@ -155,7 +155,7 @@ class TestFeeds:
     def test_what_is_no_feed_is_told(self, name: str, given: object, archive: Path) -> None:
         """feed= of another name or type raises at the call, with the names that there are."""
         arguments = {"compact_month": [date(2001, 1, 1)]}.get(name, [])
-        with pytest.raises(ValueError, match=rf"^feed= is one of {', '.join(FEEDS)}, not ") as caught:
+        with pytest.raises(ValueError, match=rf"^feed= is one of {', '.join(KNOWN)}, not ") as caught:
             getattr(mr, name)(archive, *arguments, feed=given)
         assert "\n" not in str(caught.value)
 

@@ -309,7 +309,7 @@ class Announced:
 
     def announce(self, announcement: Any) -> None:  # noqa: ANN401 - an Announcement
         """Keep it."""
-        self.announcements.append(announcement.model_dump())
+        self.announcements.append(announcement.model_dump(exclude_none=True))
 
 
 class TestParts:

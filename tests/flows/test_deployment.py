@@ -30,9 +30,9 @@ from flows.serve import app as serving
 from flows.serve import deployments as served_deployments
 from flows.sweep import sweep
 from flows.up import server_settings
-from miso_archive.collecting.told import DRIFTED, STORED, drift_label, event_name, events_of, stored_event
+from miso_archive.collecting.told import DRIFTED, PAGE_STORED, STORED, drift_label, event_name, events_of, stored_event
 from miso_archive.contract.findings import Finding, WarningCode
-from miso_archive.feeds import ALL, FEEDS
+from miso_archive.feeds import ALL, DAILY, FEEDS, KNOWN
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.polite import POLITE_GAP
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
 FLOWS = Path("flows")
 COLLECT = "flows/collect.py:collect"
-COLLECTING = {ALL, *(feed.tag for feed in FEEDS.values())}
-"""The deployments that collect: one a feed, and one of all."""
+COLLECTING = {ALL, *(feed.tag for feed in KNOWN.values())}
+"""The deployments that collect: one a feed, and one of all live ones."""
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,34 @@ def test_each_feed_has_a_deployment_of_its_own(deployments: dict[str, Deployment
     assert len(begun) == len(FEEDS)
     # Each is there before the first poll, at twenty seconds past the minute.
     assert max(begun) < POLITE_GAP / 3
+
+
+@pytest.mark.parametrize(
+    ("feed", "cron"), [("da_exante_asm_mcp", "30 14 * * *"), ("rt_exante_lmp_history", "30 7 * * *")]
+)
+def test_a_daily_feed_is_collected_half_an_hour_after_its_day_is_out(
+    deployments: dict[str, DeploymentResponse], feed: str, cron: str
+) -> None:
+    """Once a day, EST all year, and not unasked: it needs a key."""
+    deployment = deployments[DAILY[feed].tag]
+    assert deployment.parameters == {"environment": "dev", "feed": feed}
+    (schedule,) = deployment.schedules
+    assert isinstance(schedule.schedule, CronSchedule)
+    assert (schedule.schedule.cron, schedule.schedule.timezone, schedule.active) == (cron, "Etc/GMT+5", False)
+    out = DAILY[feed].daily
+    assert out is not None
+    hour, minute = divmod(int((out.out + timedelta(minutes=30)) / timedelta(minutes=1)) % (24 * 60), 60)
+    assert cron.startswith(f"{minute} {hour} ")
+
+
+def test_a_daily_feed_is_served_where_its_key_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`flows.serve` switches the daily deployments on where the environment has a key, and off where it has none."""
+    for variable, expected in (("MISO_API_KEY", True), ("MISO_API_KEY_BLOCK", True), ("HOME_OF_NOTHING", False)):
+        with monkeypatch.context() as environment:
+            environment.setenv(variable, "a-key")
+            served: list[Any] = served_deployments(300, 60, "dev")
+        daily = [one for one in served if one.name in {feed.tag for feed in DAILY.values()}]
+        assert [one.schedules[0].active for one in daily] == [expected] * len(DAILY)
 
 
 def test_one_deployment_collects_all_feeds_in_one_run(deployments: dict[str, DeploymentResponse]) -> None:
@@ -247,7 +275,7 @@ def triggers(kind: Any) -> list[Any]:  # noqa: ANN401 - the client's automation,
 def test_each_feed_is_watched_by_itself() -> None:
     """By the server's own reckoning each event is one automation's, counted by feed, environment and kind of drift."""
     counted: dict[str, set[tuple[str, ...]]] = {}
-    for feed in FEEDS.values():
+    for feed in KNOWN.values():
         body = feed.recorded.read_bytes()
         verdict = feed.examine(body)
         assert verdict.snapshot is not None
@@ -270,5 +298,9 @@ def test_each_feed_is_watched_by_itself() -> None:
                 ]
                 assert watching.starts_after(event.name) is (event is stored)
                 counted.setdefault(what, set()).add(watching.bucketing_key(received))
-    assert {what: len(buckets) for what, buckets in counted.items()} == dict.fromkeys((STORED, DRIFTED), 2 * len(FEEDS))
+    assert {what: len(buckets) for what, buckets in counted.items()} == {
+        STORED: 2 * len(FEEDS),
+        PAGE_STORED: 2 * len(DAILY),
+        DRIFTED: 2 * len(KNOWN),
+    }
     assert {kind for _, kind in map(sorted, counted[DRIFTED])} == {"unknown_field"}

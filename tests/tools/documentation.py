@@ -24,7 +24,7 @@ from miso_archive.cli.app import app
 from miso_archive.collecting.announcement import Announcement
 from miso_archive.collecting.result import RunResult
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
-from miso_archive.feeds.columns import COVERAGE_COLUMNS
+from miso_archive.feeds.columns import COVERAGE_COLUMNS, DAILY_COVERAGE_COLUMNS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.health.status import Status, status, told
 from miso_archive.intervals.labels import EST, INTERVAL
@@ -278,6 +278,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/read.md", "compact"): lambda: own_options("compact"),
     ("docs/read.md", "every-frame"): every_frame,
     ("docs/read.md", "coverage"): lambda: columns(COVERAGE_COLUMNS),
+    ("docs/read.md", "daily-coverage"): lambda: columns(DAILY_COVERAGE_COLUMNS),
     ("docs/heal.md", "backfill"): lambda: own_options("backfill"),
     ("docs/heal.md", "replay"): lambda: own_options("replay"),
     ("docs/prefect.md", "deployments"): deployments,

@@ -8,10 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import miso_archive.feeds
-from miso_archive.contract.rows import Contract, Row, RowLabel, Table, fields_of
-from miso_archive.feeds import FEEDS
+from miso_archive.contract.rows import Contract, PageLabel, Row, RowLabel, Table, fields_of
+from miso_archive.feeds import FEEDS, KNOWN
 from miso_archive.feeds.columns import SNAPSHOTS_TABLE, Column, columns_of, tables_of
 from miso_archive.intervals.labels import as_est
+from miso_archive.intervals.market_days import day_begins, market_day
 from miso_archive.reports.workbook import next_day_report
 from miso_archive.store.layout import snapshot_key
 from tests.tools.markdown import columns, table
@@ -37,9 +38,9 @@ def feeds() -> str:
             f"`{feed.name}`",
             f"`{feed.dataset}`",
             ", ".join(f"`{one.name}`" for one in feed.contract.tables),
-            f"[{feed.path}]({feed.url})",
+            f"[{feed.path}]({feed.url})" if feed.daily is None else f"`{feed.path}`, with a key",
         )
-        for feed in FEEDS.values()
+        for feed in KNOWN.values()
     )
     return table(("Feed", "`--feed`", "Dataset", "Tables", "Address"), rows)
 
@@ -65,7 +66,7 @@ def every_frame() -> str:
 
 def sections() -> str:
     """Return the sections of all feeds."""
-    return "\n".join(section(feed, about(feed)) for feed in FEEDS.values())
+    return "\n".join(section(feed, about(feed)) for feed in KNOWN.values())
 
 
 def about(feed: Feed) -> str:
@@ -81,7 +82,11 @@ def section(feed: Feed, said: str) -> str:
         raise ValueError(f"the recorded body of {feed.name} is refused")
     parts = [f"## {feed.title}", said, table(("What", "Value"), _facts(feed, snapshot))]
     parts += [part for one in feed.contract.tables for part in (_told(one), _dictionary(feed, one))]
-    parts += ["`snapshots`, one row a snapshot:", _of_snapshots(feed), *_bodies(feed, snapshot)]
+    parts += [
+        f"`snapshots`, one row a {'page' if feed.daily else 'snapshot'}:",
+        _of_snapshots(feed),
+        *_bodies(feed, snapshot),
+    ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -90,18 +95,33 @@ def _facts(feed: Feed, snapshot: Snapshot) -> Iterable[tuple[str, str]]:
     yield "`--feed`, `feed=`", f"`{feed.name}`"
     yield "Address", feed.url
     yield "Dataset: in keys, in Redis and Kafka", f"`{feed.dataset}`"
-    yield "Label", f"{_label(feed.contract, snapshot)}: the interval that ends at {as_est(snapshot.interval_end)}"
-    yield "Published", f"up to {minutes} minutes before its interval's end" if minutes else "after its interval's end"
-    yield "Its object", f"`{snapshot_key(feed, snapshot.interval_end)}`"
+    ends = "" if feed.daily is not None else f": the interval that ends at {as_est(snapshot.interval_end)}"
+    yield "Label", f"{_label(feed.contract, snapshot)}{ends}"
+    if feed.daily is not None:
+        out = as_est(day_begins(market_day(snapshot.interval_end)) + feed.daily.out)
+        yield "Published", f"a market day at a time: that of {market_day(snapshot.interval_end)} from {out} on"
+        yield "Rows a day", f"{feed.daily.rows}{' of each node' if feed.daily.nodes else ''}"
+        if feed.daily.nodes:
+            yield "Nodes", f"{_listed(feed.daily.nodes)}, or those of `--node`"
+    else:
+        yield (
+            "Published",
+            f"up to {minutes} minutes before its interval's end" if minutes else "after its interval's end",
+        )
+    yield "Its object", f"`{snapshot_key(feed, snapshot.interval_end, page=snapshot.page)}`"
     yield "Quiet", _quiet(feed.contract)
     if feed.contract.any_case:
         yield "Names of fields", "in whatever case they are spelled"
     report = next_day_report(feed)
+    if feed.daily is not None:
+        return
     yield "Gaps", f"healed from MISO's next-day reports, `{report.name}`" if report else "stay: no report is read"
 
 
 def _label(contract: Contract, snapshot: Snapshot) -> str:
     label = contract.label
+    if isinstance(label, PageLabel):
+        return "none of the body's own; ours is the market day of its rows"
     if isinstance(label, RowLabel):
         return f"none of the body's own; ours is `{label.time}` of the row `{label.name}`"
     return f"`{label}`, as `{snapshot.ref_id}`"
@@ -190,7 +210,10 @@ def _listed(names: Iterable[str]) -> str:
 def _bodies(feed: Feed, snapshot: Snapshot) -> Iterable[str]:
     body = json.loads(feed.recorded.read_bytes())
     quiet = feed.contract.quiet is not None and snapshot.quiet
-    yield "A quiet body; one with rows was not recorded:" if quiet else "A body, a long list cut to two rows:"
+    if feed.daily is not None:
+        yield "A page as it is documented; none was recorded:"
+    else:
+        yield "A quiet body; one with rows was not recorded:" if quiet else "A body, a long list cut to two rows:"
     yield f"```json\n{_spelled(_shortened(body))}\n```"
     recorded_quiet = feed.recorded.with_suffix(".quiet.json")
     if recorded_quiet.is_file() and not quiet:

@@ -22,7 +22,7 @@ def collect(
     *,
     feed: Feeds = ("reserve",),
     market_day: str | None = None,
-    node: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    node: Annotated[tuple[str, ...] | None, Parameter(negative=())] = None,
     settings: Annotated[Settings | None, Parameter(name="*")] = None,
 ) -> int:
     """Carry out ``collect``.
@@ -45,7 +45,7 @@ def collect(
     from miso_archive.collecting.plain import run, run_all  # noqa: PLC0415 - likewise
     from miso_archive.collecting.steps import refuse_wrong_address  # noqa: PLC0415 - likewise
 
-    asked = AskedDay(day, node)
+    asked = AskedDay(day, node or ())
     refuse_wrong_address(resolved, feeds)
     refuse_wrong_asking(resolved, feeds, asked)
     log_to_stderr(resolved, feed if len(feed) > 1 else ())

@@ -30,7 +30,7 @@ def coverage(  # noqa: PLR0913 - all by keyword, all with a default
         settings: Where the archive is.
         start: The first market day, YYYY-MM-DD.
         end: The market day after the last.
-        feed: Of which feed, or of several: then a row a feed and day; `all` is every one.
+        feed: Of which feed, or of several: then a row a feed and day; `all` is every live one.
         missing: List the missing intervals instead, one row each.
         format: A table, or CSV, Parquet or a JSON array; as the file of --output is named, else a table, in which more
             than seven days on end without anything are one row.

@@ -31,7 +31,7 @@ def status(
 
     Args:
         settings: Where the archive is, and the parts around it.
-        feed: Which feed's collection, or those of several, together; `all` is every one.
+        feed: Which feed's collection, or those of several, together; `all` is every live one.
         stale_after: Minutes after its end at which the last interval is too old.
         json: Print one JSON object instead, for monitors; of several feeds each's, by its name, below `feeds`.
     """

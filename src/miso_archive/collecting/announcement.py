@@ -20,7 +20,11 @@ class Announcement(BaseModel):
     key: str = Field(description="The object's key within the location.")
     sha256: str = Field(description="The SHA-256 of the body, in hexadecimal: tell repeated messages apart by it.")
     ref_id: str = Field(description="The feed's own label, as sent; ours of a feed without one.")
-    interval_end: str = Field(description="The end of the interval, ISO 8601 with offset: EST, UTC-5 all year.")
+    interval_end: str = Field(
+        description="The end of the interval, of a daily feed of the day, ISO 8601 with offset: EST, UTC-5 all year."
+    )
+    page: int | None = Field(default=None, ge=1, description="Of a daily feed: which page of the market day.")
+    node: str | None = Field(default=None, description="Of a daily feed that has such: the node of all its rows.")
     # A mark that an older version left has none, and is announced as it stands.
     rows: dict[str, int] | None = Field(default=None, description="How many rows each of the feed's tables has.")
     constraint_count: int | None = Field(

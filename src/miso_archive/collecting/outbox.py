@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from miso_archive.collecting.announcement import Announcement
-from miso_archive.contract.verdict import Snapshot
+from miso_archive.contract.pages import is_node
+from miso_archive.contract.verdict import Page, Snapshot
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST, as_utc
 from miso_archive.store.layout import snapshot_key, snapshot_keys, unannounced_folder
@@ -47,6 +48,8 @@ class Outbox:
             sha256=response.sha256,
             ref_id=snapshot.ref_id,
             interval_end=snapshot.interval_end.isoformat(),
+            page=None if snapshot.page is None else snapshot.page.number,
+            node=None if snapshot.page is None else snapshot.page.node or None,
             rows={table: len(rows) for table, rows in snapshot.tables.items()},
             constraint_count=len(snapshot.rows) if self._feed.contract.quiet else None,
             fetched_at=as_utc(response.fetched_at),
@@ -55,7 +58,8 @@ class Outbox:
 
     def mark(self, snapshot: Snapshot, response: Response) -> None:
         """Remember that a snapshot is to be announced, under the key it gets unless other bytes stand there."""
-        announcement = self.announcement(snapshot, response, snapshot_key(self._feed, snapshot.interval_end))
+        key = snapshot_key(self._feed, snapshot.interval_end, page=snapshot.page)
+        announcement = self.announcement(snapshot, response, key)
         self._archive.put_if_absent(self._mark(response.sha256), announcement.as_json(), {})
 
     def unmark(self, sha256: str) -> None:
@@ -94,12 +98,16 @@ class Outbox:
             aware = all(time.tzinfo is not None and time.astimezone(EST) for time in times)
         except (ValueError, OverflowError):
             return None
-        ours = (self._feed.dataset, self._environment, self._mark(marked.sha256))
-        return marked if aware and (marked.dataset, marked.environment, key) == ours else None
+        ours = (self._feed.dataset, self._environment, self._mark(marked.sha256), self._feed.daily is not None)
+        said = (marked.dataset, marked.environment, key, marked.page is not None)
+        is_named = marked.node is None or is_node(marked.node)  # it becomes part of a key
+        return marked if aware and is_named and said == ours else None
 
     def _stored(self, marked: Announcement) -> Announcement | None:
         """Return the announcement with the key under which the snapshot stands."""
-        for key in snapshot_keys(self._feed, datetime.fromisoformat(marked.interval_end), marked.sha256):
+        page = None if marked.page is None else Page(number=marked.page, node=marked.node or "", is_last=False)
+        end = datetime.fromisoformat(marked.interval_end)
+        for key in snapshot_keys(self._feed, end, marked.sha256, page=page):
             if standing_sha256(self._archive, key) == marked.sha256:
                 return marked.model_copy(update={"key": key, "location": self._archive.location})
         return None

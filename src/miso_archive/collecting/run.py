@@ -26,7 +26,7 @@ Outcome = Literal["collected", "skipped_duplicate", "failed"]
 
 
 class Taken(NamedTuple):
-    """What became of a candidate; ``snapshot`` is None of what failed, ``code`` that of a failed request."""
+    """What became of a candidate: ``snapshot`` is what stands archived of it, ``code`` that of a failed step."""
 
     outcome: Outcome
     snapshot: Snapshot | None = None
@@ -44,7 +44,8 @@ def collect(  # noqa: PLR0913, PLR0917 - what a run consists of
         if taken is None:
             break
         run.count(taken.outcome)
-        if taken.snapshot is not None and pace.is_enough(taken.snapshot.interval_end - feed.lead):
+        is_taken = taken.outcome != "failed"
+        if is_taken and taken.snapshot is not None and pace.is_enough(taken.snapshot.interval_end - feed.lead):
             break
     return run.end()
 
@@ -119,10 +120,14 @@ class Run:
         logger.info("%s %s %s", snapshot.ref_id, "stored as" if stored.written else "stands as", stored.key)
         if stored.written:
             self.result.objects.append(stored.key)
-        # An object that stood there may be one whose run died before it was announced: it is announced again.
-        if self.steps.announces:
-            self.do(self.steps.announce, snapshot, response, stored)
-        self.do(self.steps.register, snapshot, response, stored)
+        try:
+            # An object that stood there may be one whose run died before it was announced: it is announced again.
+            if self.steps.announces:
+                self.do(self.steps.announce, snapshot, response, stored)
+            self.do(self.steps.register, snapshot, response, stored)
+        except CollectionError as error:
+            self.fail(error)
+            return Taken("failed", snapshot, error.code)
         if self.observer is not None:
             self.observer.shown(verdict, stored)
         return Taken("collected" if stored.written else "skipped_duplicate", snapshot)

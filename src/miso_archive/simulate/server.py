@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from threading import Lock
 from time import monotonic
 from typing import Self
@@ -49,6 +50,7 @@ class ServedRequest:
         body: the body that was to be sent: before the feed's own gzip encoding, after cutting it short, and empty for
             a reset.
         at: seconds on this machine's monotonic clock when the request was taken.
+        address: what was asked for, with its query.
     """
 
     feed: str
@@ -58,6 +60,7 @@ class ServedRequest:
     headers: Mapping[str, str]
     body: bytes
     at: float
+    address: str
 
 
 class SimulatedFeed:
@@ -215,13 +218,13 @@ class SimulatedFeed:
     def _respond(self, address: str, headers: Mapping[str, str]) -> Reply:
         path, _, query = address.partition("?")
         if path in self._by_path:
-            reply = self._serve(self._by_path[path], headers)
+            reply = self._serve(self._by_path[path], address, headers)
             return compressed(reply) if self._compress and _accepts_gzip(headers) else reply
         if path == STATUS_PATH:
             return Reply(body=json.dumps(self._status()).encode())
         for feed in DAILY.values():
             if (day := _day_asked(feed, path)) is not None:
-                return self._serve(feed, headers, partial(self._page, feed, day, query, headers))
+                return self._serve(feed, address, headers, partial(self._page, feed, day, query, headers))
         return Reply(404, b'{"error":"not found"}')
 
     def _page(self, feed: Feed, day: date, query: str, headers: Mapping[str, str]) -> Reply:
@@ -261,17 +264,27 @@ class SimulatedFeed:
                 "faults_served": dict(self._faults_served),
             }
 
-    def _serve(self, feed: Feed, headers: Mapping[str, str], usual: Callable[[], Reply] | None = None) -> Reply:
+    def _serve(
+        self, feed: Feed, address: str, headers: Mapping[str, str], usual: Callable[[], Reply] | None = None
+    ) -> Reply:
         with self._lock:
             self._hits[feed.name] += 1
             hits = self._hits[feed.name]
             fault, reply = self._next_reply(feed, hits)
-            if reply == Reply() and usual is not None:
-                reply = usual()
-            body = self._normal_body(feed, hits) if reply.body is None else reply.body
+            if reply.body is not None:
+                body = reply.body
+            elif usual is None:
+                body = self._normal_body(feed, hits)
+            elif reply.status == HTTPStatus.OK:
+                made = usual()
+                body, reply = made.body or b"", replace(reply, status=made.status)
+            else:
+                body = b""
             reply = replace(reply, body=body)
             sent = b"" if reply.reset else body[: reply.truncate_to]
-            self._requests.append(ServedRequest(feed.name, hits, reply.status, fault, headers, sent, monotonic()))
+            self._requests.append(
+                ServedRequest(feed.name, hits, reply.status, fault, headers, sent, monotonic(), address)
+            )
             return reply
 
     def _next_reply(self, feed: Feed, hits: int) -> tuple[str | None, Reply]:
