@@ -184,11 +184,11 @@ class TestFeeds:
         assert len(mr.fetch_times(tmp_path, feed=name)) == 1
         assert mr.coverage(tmp_path, feed=name)["collected"].to_list() == [1]
 
-    @pytest.mark.parametrize("name", [name for name in FEEDS if name != "reserve"])
+    @pytest.mark.parametrize("name", [name for name in KNOWN if name != "reserve"])
     def test_of_a_feed_that_it_does_not_hold_there_are_no_rows(self, name: str, archive: Path) -> None:
         """An archive of another feed alone is read like any: nothing of this one, in the columns that it has."""
-        for table in tables_of(FEEDS[name]):
-            assert mr.scan(archive, name, table).collect().equals(pl.DataFrame(schema=schema_of(FEEDS[name], table)))
+        for table in tables_of(KNOWN[name]):
+            assert mr.scan(archive, name, table).collect().equals(pl.DataFrame(schema=schema_of(KNOWN[name], table)))
         assert (len(mr.fetch_times(archive, feed=name)), len(mr.coverage(archive, feed=name))) == (0, 0)
 
 

@@ -17,7 +17,7 @@ import miso_archive
 from flows import serve, up
 from miso_archive.cli.app import app
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import FEEDS, KNOWN
 from miso_archive.feeds.columns import coverage_of, schema_of, tables_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.healing import backfill
@@ -123,18 +123,18 @@ class TestNamesAll:
         for module in pkgutil.walk_packages(miso_archive.__path__, "miso_archive."):
             if not module.name.endswith("__main__"):
                 found |= {value.name for value in vars(import_module(module.name)).values() if isinstance(value, Feed)}
-        assert found == set(FEEDS)
-        for feed in FEEDS.values():
+        assert found == set(KNOWN)
+        for feed in KNOWN.values():
             (line,) = re.findall(
                 rf"^\| \[{re.escape(feed.title)}\]\((.*?)\) \| `{feed.name}` \|.*", text_of(README), re.MULTILINE
             )
             assert resolves(README, line)
             assert line.partition("#")[2] in anchors(f"## {feed.title}")
 
-    @pytest.mark.parametrize("name", FEEDS)
+    @pytest.mark.parametrize("name", KNOWN)
     def test_tables_and_columns_of_feeds(self, name: str) -> None:
         """The section of a feed has its address and dataset, each of its tables, and each column of each frame."""
-        feed = FEEDS[name]
+        feed = KNOWN[name]
         (section,) = re.findall(
             rf"^## {re.escape(feed.title)}\n(.*?)(?=^## )", text_of("docs/feeds.md"), re.MULTILINE | re.DOTALL
         )
