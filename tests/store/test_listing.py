@@ -8,9 +8,10 @@ import pytest
 from miso_archive.feeds.columns import OBJECTS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
+from miso_archive.reading.listed import Listing, list_snapshots
 from miso_archive.store.folder import Folder
 from miso_archive.store.layout import provenance_key, snapshot_key
-from miso_archive.store.listing import Listing, list_snapshots, market_days
+from miso_archive.store.listing import market_days
 
 ROOT = f"sourcing/{RESERVE.dataset}"
 JULY_27 = date(2026, 7, 27)

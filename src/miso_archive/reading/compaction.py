@@ -16,12 +16,13 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days, given_day, given_now
 from miso_archive.intervals.market_days import ONE_DAY, days_between, month_end, open_day
 from miso_archive.reading.fetch_times import FETCH_TIMES, fetch_times_of_raw, known_of
+from miso_archive.reading.listed import Listing, list_snapshots
 from miso_archive.reading.one_pass import Progress, Reading
 from miso_archive.reading.shared import days_beside
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.fetched import Fetched
 from miso_archive.store.layout import curated_key
-from miso_archive.store.listing import Listing, list_snapshots, market_days
+from miso_archive.store.listing import market_days
 from miso_archive.store.months import VERSION, Compacted, months_of
 from miso_archive.store.store import ArchiveError, Store
 

@@ -11,10 +11,10 @@ from miso_archive.feeds.columns import DAY_START, FETCH_TIMES_TABLE, INTERVAL_ST
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.days import Day, Days
+from miso_archive.reading.listed import list_snapshots
 from miso_archive.reading.one_pass import Reading
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.fetched import Fetched
-from miso_archive.store.listing import list_snapshots
 from miso_archive.store.store import Store
 
 FETCH_TIMES: Final = schema_of(RESERVE, FETCH_TIMES_TABLE)

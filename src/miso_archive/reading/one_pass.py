@@ -17,12 +17,13 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import ONE_DAY, days_between, market_day, month_end
 from miso_archive.reading.decode import Decoded, Decoder
+from miso_archive.reading.listed import list_snapshots
 from miso_archive.reading.pages import PageDecoder
 from miso_archive.reading.shared import Shared, days_beside
 from miso_archive.store.fetched import Fetched
 from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import curated_key
-from miso_archive.store.listing import list_snapshots, market_days
+from miso_archive.store.listing import market_days
 from miso_archive.store.months import Compacted, compacted_months
 from miso_archive.store.store import Store, UnreadableObjectError
 from miso_archive.store.unreadable import Unreadable

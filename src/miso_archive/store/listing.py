@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from operator import eq
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import EST
@@ -25,9 +25,6 @@ from miso_archive.store.layout import (
 from miso_archive.store.store import Store
 from miso_archive.store.unreadable import Unreadable
 
-if TYPE_CHECKING:
-    import polars as pl
-
 _MICROSECONDS_A_MINUTE: Final = 60_000_000
 _RUN: Final = re.compile(rb"\x01+")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,13 +42,6 @@ class _Folder(NamedTuple):
     minutes: list[int]
     endings: list[str]
     several: list[slice]
-
-
-class Listing(NamedTuple):
-    """The snapshots of some market days, as ``columns.OBJECTS``, in time order, and what else lies among them."""
-
-    snapshots: "pl.DataFrame"
-    foreign: list[Unreadable]
 
 
 def days_in(store: Store, folder: str) -> list[date]:
@@ -82,22 +72,15 @@ def count_refused(store: Store, feed: Feed, days: Sequence[date]) -> list[int]:
     return [sum(map(is_refused_body, names)) for names in folders]
 
 
-def list_snapshots(
-    store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True, fetched: Fetched | None = None
-) -> Listing:
-    """List the snapshots of these market days: their own folders, and the 00:00 of the folders after.
-
-    When each body was fetched is asked of the archive, or of what ``fetched`` knows, where an interval has several; not
-    unless ``ordered``, which leaves them, and their revisions, in the order of their names.
-    """
-    snapshots, foreign = find_snapshots(store, feed, days, ordered=ordered, fetched=fetched)
-    return Listing(snapshots.frame(), foreign)
-
-
 def find_snapshots(
     store: Store, feed: Feed, days: Sequence[date], *, ordered: bool = True, fetched: Fetched | None = None
 ) -> "tuple[Snapshots, list[Unreadable]]":
-    """Do as ``list_snapshots`` does, without a frame."""
+    """Find the snapshots of these market days: in their own folders, and the 00:00 of the folders after.
+
+    When each body was fetched is asked of the archive, or of what ``fetched`` knows, where an interval has several; not
+    unless ``ordered``, which leaves them, and their revisions, in the order of their names. What else lies there is
+    returned beside them.
+    """
     if feed.daily is not None:
         return _find_pages(store, feed, days, ordered=ordered, fetched=fetched or Fetched(store))
     wanted = set(days)
@@ -181,17 +164,6 @@ class Snapshots:
     def ends(self) -> list[datetime]:
         """The end of each interval, in EST."""
         return [(_EPOCH + timedelta(microseconds=label)).astimezone(EST) for label in self.labels]
-
-    def frame(self) -> "pl.DataFrame":
-        """Return them as ``columns.OBJECTS``."""
-        # A flow's run lists its day, and starts without polars: a fifteenth of its CPU.
-        import polars as pl  # noqa: PLC0415 - as said
-
-        from miso_archive.feeds.columns import OBJECTS  # noqa: PLC0415 - likewise
-
-        # A series is cast at once, a frame through the query engine: a millisecond a listing.
-        labels = pl.Series("interval_end", self.labels, pl.Int64).cast(OBJECTS["interval_end"])
-        return pl.DataFrame({"object_key": self.keys, "interval_end": labels, "revision": self.revisions}, OBJECTS)
 
 
 def _recognised(prefix: str, names: list[str]) -> tuple[list[int], list[str], list[str]]:
