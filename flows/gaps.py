@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import polars as pl
 from prefect import flow, task
@@ -18,20 +18,36 @@ from flows.failures import FORESEEN, failed, tell_in_one_line
 from flows.harmless import harmless
 from flows.task_runner import task_runner, task_runner_or_threads
 from miso_archive.collecting.pace import SystemClock
-from miso_archive.healing.backfill import BackfilledDay, BackfillResult, backfill
+from miso_archive.feeds import KNOWN
+from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.reserve import RESERVE
+from miso_archive.healing.backfill import backfill
+from miso_archive.healing.backfilled import BackfilledDay, BackfillResult
+from miso_archive.healing.market_days import backfill_market_days, require_key
 from miso_archive.intervals.market_days import ONE_DAY, open_day
 from miso_archive.reading.coverage import coverage
 from miso_archive.settings.options import BackfillSettings, UsageError, with_fields_named
 from miso_archive.store.address import standing, store_of
+from miso_archive.store.store import Store
 
 tell_in_one_line()
+
+if TYPE_CHECKING:
+    HealedFeed: TypeAlias = str
+else:
+    HealedFeed = Literal[tuple(name for name, feed in KNOWN.items() if feed is RESERVE or feed.daily or feed.history)]
+    """Whose gaps can be healed: a choice in a form."""
 
 
 # No retries: the library tries again by itself, and tomorrow's run asks for what is left.
 @task(name="backfill day", task_run_name="backfill {market_day}", cache_policy=NO_CACHE)
-def backfill_one(settings: BackfillSettings, market_day: date) -> BackfilledDay:
-    """Fetch, check and archive the report of one market day. A day that failed fails the task, and is its result."""
-    result = backfill(settings, start=market_day, end=market_day + ONE_DAY)
+def backfill_one(settings: BackfillSettings, market_day: date, feed: str = RESERVE.name) -> BackfilledDay:
+    """Fetch, check and archive what heals one market day. A day that failed fails the task, and is its result."""
+    known, after = KNOWN[feed], market_day + ONE_DAY
+    if known is RESERVE:
+        result = backfill(settings, start=market_day, end=after)
+    else:
+        result = backfill_market_days(settings, known, start=market_day, end=after)
     # Without a day in it nothing is missing any more.
     (day,) = result.days or (BackfilledDay(market_day, "already"),)
     if result.failed:
@@ -43,55 +59,67 @@ def backfill_one(settings: BackfillSettings, market_day: date) -> BackfilledDay:
 @flow(name="gaps", flow_run_name="heal gaps", task_runner=task_runner_or_threads(os.environ), persist_result=True)
 def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the UI
     *,
+    feed: HealedFeed = "reserve",
     s3_block: str | None = None,
     s3_bucket: str | None = None,
     local: Path | None = None,
     aws_profile: str | None = None,
     reports_url: str | None = None,
+    keyed_api_base: str | None = None,
+    api_key_block: str | None = None,
     days: int = 30,
     end: date | None = None,
     pause: float | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Heal the gaps of closed market days from MISO's next-day reports, newest first, and publish the coverage.
+    """Heal the gaps of closed market days from MISO's next-day reports or daily feeds, and publish the coverage.
 
-    What is left empty comes from the worker's environment. Safe to repeat, and beside running collectors. Returns what
+    Newest first. What is left empty comes from the worker's environment, where the key of the daily feeds may stand
+    (MISO_API_KEY). Safe to repeat, and beside running collectors. Returns what
     became of each market day that had unhealed gaps. A day that failed, or whose report was refused, fails the run
     after all others are done; a report that is not published yet does not.
 
     Args:
+        feed: Whose gaps; a daily feed's are the market days that it lacks.
         s3_block: The name of a saved Prefect S3Bucket block.
         s3_bucket: The S3 bucket, instead.
         local: A folder, instead.
         aws_profile: The AWS profile whose credentials and endpoint are used.
         reports_url: Where the reports are, instead of MISO_REPORTS_URL or MISO's own address.
+        keyed_api_base: Where the daily feeds are, instead of MISO_KEYED_API_BASE or MISO's own address.
+        api_key_block: The name of a saved Prefect Secret block with the key of the daily feeds.
         days: How many closed market days to look at, also where the archive begins later.
         end: The market day after the last; the one after the last closed one when empty.
         pause: Seconds from the start of one day's task to the next, and of one task's requests; 5 when empty.
     """
-    given = {"s3_block": s3_block, "s3_bucket": s3_bucket, "local": local, "aws_profile": aws_profile}
-    clock = SystemClock()
+    given: dict[str, Any] = {"s3_block": s3_block, "s3_bucket": s3_bucket, "local": local, "aws_profile": aws_profile}
+    clock, known = SystemClock(), KNOWN[feed]
     last = open_day(clock.now()) if end is None else min(end, open_day(clock.now()))
     try:
         if days < 1:
             raise UsageError(f"days is at least 1: {days}")
         task_runner(os.environ)
+        given |= {"keyed_api_base": keyed_api_base, "api_key_block": api_key_block}
         settings = BackfillSettings.resolve({**given, "reports_url": reports_url, "pause": pause}, os.environ)
+        if known is not RESERVE:
+            require_key(settings, known)
         store = standing(store_of(settings))
-        look = partial(coverage, store, start=last - timedelta(days=days), end=last)
+        look = partial(_coverage, store, known, start=last - timedelta(days=days), end=last)
         before = look()
     except FORESEEN as error:
         return failed(error)  # type: ignore[no-any-return]
-    _publish(store.location, before, before, BackfillResult(()))
+    _publish(known, store.location, before, before, BackfillResult(()))
     unhealed = before.filter(pl.col("missing") > pl.col("healed"))["market_day"].sort(descending=True)
     futures: dict[date, Any] = {}
     for day in unhealed:
         if futures:
             clock.sleep(settings.pause)
-        futures[day] = backfill_one.submit(settings, day)
+        futures[day] = backfill_one.submit(settings, day, feed)
+        if known is not RESERVE:  # MISO's keyed API is asked for one thing at a time
+            futures[day].wait()
     result = BackfillResult(tuple(_became(day, future) for day, future in futures.items()))
     done = {str(day.market_day): asdict(day) | {"market_day": str(day.market_day)} for day in result.days}
     if done:
-        _publish(store.location, before, look(), result)
+        _publish(known, store.location, before, look(), result)
     if result.failed:
         message = with_fields_named("; ".join(map(_told, result.failures)))
         # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
@@ -114,7 +142,13 @@ def _told(day: BackfilledDay) -> str:
     return f"{day.code or 'no code'}: {day.market_day} {day.outcome}: {day.message}"
 
 
-def _publish(location: str, before: pl.DataFrame, after: pl.DataFrame, result: BackfillResult) -> None:
+def _coverage(store: Store, feed: Feed, *, start: date, end: date) -> pl.DataFrame:
+    """Count days; what a daily feed lacks nothing heals but itself."""
+    counted = coverage(store, feed=feed, start=start, end=end)
+    return counted if "healed" in counted.columns else counted.with_columns(healed=pl.lit(0, pl.Int32))
+
+
+def _publish(feed: Feed, location: str, before: pl.DataFrame, after: pl.DataFrame, result: BackfillResult) -> None:
     """Publish the days' coverage as a table: what is missing, what of it was and is healed, and what became of it."""
     table = (
         before.select("market_day", "expected", "collected", "missing", healed_before="healed")
@@ -123,6 +157,8 @@ def _publish(location: str, before: pl.DataFrame, after: pl.DataFrame, result: B
         .with_columns(pl.col("market_day").cast(pl.String))
     )
     missing, healed_before, healed = table.select(pl.col("missing", "healed_before", "healed").sum()).row(0)
-    description = f"{location}: {missing} intervals missing, {healed} of them healed, {healed_before} before this run"
+    what = "intervals" if feed.daily is None else "rows"
+    description = f"{location}: {missing} {what} missing, {healed} of them healed, {healed_before} before this run"
     with harmless("coverage"):
-        create_table_artifact(key="coverage", table=table.to_dicts(), description=description)
+        key = "coverage" if feed.is_first else f"coverage-{feed.tag}"
+        create_table_artifact(key=key, table=table.to_dicts(), description=description)

@@ -145,7 +145,9 @@ class TestDays:
     def test_sources_are_told_too(self, given: object, archive: Path) -> None:
         """What is no list of sources is answered with those that are."""
         sources: Any = given
-        with pytest.raises(ValueError, match=r"^sources are some of live, next_day_report, day_ahead_report, not "):
+        with pytest.raises(
+            ValueError, match=r"^sources are some of live, next_day_report, day_ahead_report, keyed_api, not "
+        ):
             mr.scan_constraints(archive, sources=sources)
 
 

@@ -7,8 +7,10 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
@@ -18,10 +20,15 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.gaps import gaps
 from flows.serve import deployments
 from flows.task_runner import VARIABLE, task_runner
+from miso_archive.feeds import DAILY, FEEDS
 from miso_archive.feeds.reserve import RESERVE
+from miso_archive.reading.coverage import coverage
+from miso_archive.reading.scan import scan
 from miso_archive.settings.options import UsageError
-from miso_archive.simulate import Reply
+from miso_archive.simulate import Reply, SimulatedFeed
 from miso_archive.simulate.archive import write_archive
+from tests.flows.test_collect import artifacts_of
+from tests.flows.test_daily import KEY, hold_the_key_nowhere
 from tests.healing.test_backfill import PAGE, Site, files_in, serving
 from tests.s3_archives import block
 from tests.waiting import until
@@ -29,7 +36,6 @@ from tests.workbooks import bound, real_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from prefect.client.schemas.objects import Artifact, State, TaskRun
 
@@ -374,3 +380,56 @@ def test_dask_heals_the_same(ran: Ran, tmp_path: Path, site: Site) -> None:
     assert len(run.asked) == 5
     assert run.result == ran.first.result
     assert contents(tmp_path) == ran.after_first
+
+
+class TestDailyFeeds:
+    """What heals the gaps of a live feed by way of a daily one, and the days that a daily feed lacks."""
+
+    @pytest.fixture
+    def host(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedFeed]:
+        """MISO's keyed API on loopback."""
+        with SimulatedFeed(seed=8, key=KEY, ahead=timedelta(days=5)) as serving:
+            monkeypatch.setenv("MISO_KEYED_API_BASE", serving.keyed_base_url)
+            monkeypatch.setenv("MISO_API_KEY", KEY)
+            yield serving
+
+    def test_a_live_feed_s_gaps_are_healed_from_its_history(
+        self, host: SimulatedFeed, tmp_path: Path, prefect_server: dict[str, str]
+    ) -> None:
+        """Each day with missing intervals is fetched, one after the other; the artifact has before and after."""
+        write_archive(tmp_path, days=3, seed=5, feeds=[FEEDS["rt_exante_lmp"]])
+        counted = coverage(tmp_path, start="2001-01-01", end="2001-01-04", feed="rt_exante_lmp")
+        lacking = counted.filter(pl.col("missing") > 0)
+        assert len(lacking) > 0
+        run: Any = gaps(feed="rt_exante_lmp", local=tmp_path, days=3, end=date(2001, 1, 4), return_state=True)
+        assert run.is_completed()
+        result = run.result()
+        assert {day: became["outcome"] for day, became in result.items()} == {
+            str(day): "fetched" for day in lacking["market_day"].sort(descending=True)
+        }
+        assert len(host.requests_for(DAILY["rt_exante_lmp_history"])) == 8 * len(lacking)
+        table = json.loads(str(artifacts_of(run)["coverage-rt-exante-lmp"].data))
+        assert sum(row["missing"] for row in table) == sum(row["healed"] for row in table) == lacking["missing"].sum()
+        assert sum(row["healed_before"] for row in table) == 0
+        hold_the_key_nowhere(tmp_path, Path(prefect_server["PREFECT_HOME"]))
+
+    def test_a_daily_feed_s_own_days_are_fetched(self, host: SimulatedFeed, tmp_path: Path) -> None:
+        """Days before anything was collected are fetched as well; a day that fails fails the run, and no other."""
+        (tmp_path / "sourcing").mkdir()
+        host.script(Reply(403), feed=DAILY["da_exante_asm_mcp"])
+        run: Any = gaps(feed="da_exante_asm_mcp", local=tmp_path, days=2, end=date(2001, 1, 4), return_state=True)
+        assert run.is_failed()
+        assert run.message.startswith("api_quota: 2001-01-03 failed")
+        result = run.result(raise_on_failure=False)
+        assert {day: became["outcome"] for day, became in result.items()} == {
+            "2001-01-03": "failed",
+            "2001-01-02": "fetched",
+        }
+        assert scan(tmp_path, "da_exante_asm_mcp").collect()["market_day"].unique().to_list() == [date(2001, 1, 2)]
+
+    def test_it_needs_a_key(self, tmp_path: Path) -> None:
+        """Without one the run is Failed, and says where it belongs."""
+        (tmp_path / "sourcing").mkdir()
+        run: Any = gaps(feed="da_exante_asm_mcp", local=tmp_path, return_state=True)
+        assert run.is_failed()
+        assert run.message.startswith("wrong_parameters: da_exante_asm_mcp is backfilled with a key: MISO_API_KEY")

@@ -20,7 +20,7 @@ from flows import collect, compact, gaps, serve, show, sweep, up
 from miso_archive.cli import app as cli_app
 from miso_archive.cli import output
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
-from miso_archive.healing import backfill
+from miso_archive.healing import backfilled
 from miso_archive.reading.compaction import RESULTS
 from miso_archive.settings.options import BackfillSettings, Settings, environment_variable, option_name
 from miso_archive.simulate.archive import write_archive
@@ -66,7 +66,7 @@ def python(folder: Path) -> str:
         "missing_intervals": mr.missing_intervals(folder),
         "fetch_times": mr.fetch_times(folder),
         "compaction": pl.DataFrame(schema=RESULTS),
-        "backfill": pl.DataFrame(schema=backfill.RESULTS),
+        "backfill": pl.DataFrame(schema=backfilled.RESULTS),
         "analysis.binding_summary": mr.analysis.binding_summary(constraints, snapshots),
         "analysis.price_duration_curve": mr.analysis.price_duration_curve(constraints, snapshots),
         "analysis.severity": mr.analysis.severity(constraints, snapshots),

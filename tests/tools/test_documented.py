@@ -20,7 +20,7 @@ from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
 from miso_archive.feeds import FEEDS, KNOWN
 from miso_archive.feeds.columns import coverage_of, schema_of, tables_of
 from miso_archive.feeds.feed import Feed
-from miso_archive.healing import backfill
+from miso_archive.healing import backfilled
 from miso_archive.healing.replay import ReplayResult
 from miso_archive.health.status import Part, Today
 from miso_archive.reading import compaction
@@ -102,7 +102,7 @@ class TestNamesAll:
 
     def test_columns_and_fields(self) -> None:
         """Every column of a frame, and every field of a result, that no generated table has is named as code."""
-        frames = (MISSING, FETCH_TIMES, compaction.RESULTS, backfill.RESULTS)
+        frames = (MISSING, FETCH_TIMES, compaction.RESULTS, backfilled.RESULTS)
         models = (ReplayResult, Part, Today)
         names = {name for frame in frames for name in frame} | {name for one in models for name in one.model_fields}
         assert {"lag_minutes", "still_refused"} <= names

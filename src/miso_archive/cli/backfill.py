@@ -9,6 +9,7 @@ from miso_archive.cli.on_archive import progress_bar, told_wrong_bounds
 from miso_archive.cli.on_feeds import OneFeed
 from miso_archive.cli.output import File, Format, Output
 from miso_archive.cli.streams import tell
+from miso_archive.feeds import KNOWN
 from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
 from miso_archive.settings.options import BackfillSettings, UsageError, given_in
 
@@ -27,7 +28,8 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
 
     Args:
         settings: Where the archive is, and where the reports are.
-        feed: Whose gaps; of reserve alone a report is known that heals them.
+        feed: Whose gaps. Those of reserve are healed from reports, of `rt_exante_lmp` and of what `asm_mcp` has day
+            ahead from the daily feeds; of a daily feed they are its own days.
         start: The first market day, YYYY-MM-DD; the archive's first unless given.
         end: The market day after the last; today unless given.
         day_ahead: The day-ahead reports instead, of every day that has none.
@@ -35,15 +37,23 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
             else a table.
         output: A file to write instead of standard output, which is -.
     """
-    from miso_archive.healing import backfill as backfilling  # noqa: PLC0415 - its help does not need what fetches
+    from miso_archive.healing.backfill import backfill as from_reports  # noqa: PLC0415 - its help needs nothing of it
+    from miso_archive.healing.market_days import backfill_market_days, require_key  # noqa: PLC0415 - likewise
 
     to = Output.of(format, output)
     resolved = BackfillSettings.resolve(given_in(settings), os.environ)
     report = DAY_AHEAD if day_ahead else REAL_TIME
-    if feed != report.feed.name:
+    known = KNOWN[feed]
+    is_of_days = known.daily is not None or known.history is not None
+    if feed != report.feed.name and (day_ahead or not is_of_days):
         raise UsageError(f"--feed: no report is known that heals {feed}: its gaps stay. {report.feed.name} has one")
+    if is_of_days:
+        require_key(resolved, known)
     with told_wrong_bounds(), progress_bar("days backfilled") as progress:
-        result = backfilling.backfill(resolved, start=start, end=end, report=report, progress=progress)
+        if is_of_days:
+            result = backfill_market_days(resolved, known, start=start, end=end, progress=progress)
+        else:
+            result = from_reports(resolved, start=start, end=end, report=report, progress=progress)
     frame = result.frame()
     to.write(frame.drop("object_key", "message") if to.form == "table" else frame)
     tell(*(f"{day.market_day} {day.outcome}: {day.code}: {day.message}" for day in result.days if day.code is not None))

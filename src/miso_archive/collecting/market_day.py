@@ -16,7 +16,7 @@ from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.market_days import market_day
-from miso_archive.settings.options import Settings, UsageError
+from miso_archive.settings.options import KeyedSettings, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class AskedDay:
     nodes: tuple[str, ...] = ()
 
 
-def refuse_wrong_asking(settings: Settings, feeds: Sequence[Feed], asked: AskedDay) -> None:
+def refuse_wrong_asking(settings: KeyedSettings, feeds: Sequence[Feed], asked: AskedDay) -> None:
     """Refuse to ask live feeds for a market day, or a daily one without its key.
 
     Raises:
@@ -50,12 +50,12 @@ def refuse_wrong_asking(settings: Settings, feeds: Sequence[Feed], asked: AskedD
     for node in asked.nodes:
         if not is_node(node):
             raise UsageError("a node is given as MISO spells it: MINN.HUB")
-    if daily and settings.api_key is None and settings.api_key_block is None:
+    if daily and not settings.has_key:
         raise UsageError(f"{daily[0].name} needs a key: MISO_API_KEY, or a Secret block (--api-key-block)")
 
 
 def collect_day(  # noqa: PLR0913, PLR0917 - what a run consists of, and when it is
-    settings: Settings,
+    settings: KeyedSettings,
     asked: AskedDay,
     feed: Feed,
     steps: DailySteps,
@@ -79,9 +79,14 @@ def collect_day(  # noqa: PLR0913, PLR0917 - what a run consists of, and when it
         pages = _Pages(settings, run, day, node)
         if pages.collect(stood.get(node, [])) in _OF_ALL_NODES:
             break
-    if run.result.not_published and feed.daily.can_be_there(day, now - _OUT_SINCE):
-        logger.warning("%s has nothing of %s, long since due: check --keyed-api-base", settings.address(feed), day)
     return run.end()
+
+
+def doubt_the_address(settings: KeyedSettings, feed: Feed, asked: AskedDay, now: datetime) -> None:
+    """Say so where nothing is published of a market day that should be out long since."""
+    day = asked.market_day
+    if feed.daily is not None and day is not None and feed.daily.can_be_there(day, now - _OUT_SINCE):
+        logger.warning("%s has nothing of %s, long since due: check --keyed-api-base", settings.keyed_api_base, day)
 
 
 def _standing(steps: DailySteps, do: Do, day: date) -> dict[str, list[Snapshot]]:
@@ -97,7 +102,7 @@ def _standing(steps: DailySteps, do: Do, day: date) -> dict[str, list[Snapshot]]
 class _Pages:
     """The pages of one node, or of all that a feed without nodes has."""
 
-    settings: Settings
+    settings: KeyedSettings
     run: Run
     day: date
     node: str

@@ -2,42 +2,34 @@
 
 import logging
 import time
-import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import SecretStr
-
 from miso_archive.collecting import fetch as fetching
 from miso_archive.collecting.announcement import DELIVERY_SECONDS
 from miso_archive.collecting.embedded_valkey import DiskAwayError, embedded_valkey
+from miso_archive.collecting.keyed import Keyed, Turn, fetched, key_of, pages_in
 from miso_archive.collecting.outbox import Outbox
 from miso_archive.collecting.pace import Clock, Pace, SystemClock, await_slot
 from miso_archive.collecting.registry import Registration, Registry
 from miso_archive.collecting.spool import Spool, default_folder
 from miso_archive.collecting.steps import Candidate, is_known
-from miso_archive.collecting.turn import Keyed, Turn
-from miso_archive.contract.findings import FailureCode, Finding
-from miso_archive.contract.pages import standing as pages_standing
+from miso_archive.contract.findings import Finding
 from miso_archive.contract.verdict import Snapshot, Verdict
 from miso_archive.failures import CollectionError
 from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.labels import as_est
-from miso_archive.settings.options import Settings, UsageError, is_key
+from miso_archive.settings.options import Settings
 from miso_archive.store.address import store_of
-from miso_archive.store.block import saved_secret
 from miso_archive.store.environments import enter
-from miso_archive.store.gzipped import unzipped
-from miso_archive.store.listing import find_snapshots
 from miso_archive.store.put_once import Stored, store_refused, store_snapshot
 from miso_archive.store.response import Response
 from miso_archive.store.store import Store
-from miso_archive.text import shown
 
 if TYPE_CHECKING:
     from miso_archive.collecting.announce import Announcer
@@ -83,25 +75,10 @@ class Parts:
     def fetch(self, candidate: Candidate) -> Response | None:
         """Wait until the run may ask, then ask the feed; None when the run's time is over, or a page is not there."""
         if self.keyed is not None:
-            with self.keyed.turn.taken():
-                return self._asked(candidate)
+            return self.keyed.fetch(candidate, self.clock)
         if not await_slot(self.pace, self.clock, candidate.poll, partial(self._claim, candidate.url)):
             return None
-        return self._asked(candidate)
-
-    def _asked(self, candidate: Candidate) -> Response | None:
-        key = None if self.keyed is None else self.keyed.key.get_secret_value()
-        # By the run's clock: a step of the machine's does not reach it, and that of a simulated hour is in that hour.
-        try:
-            return replace(fetching.fetch(candidate.url, candidate.timeout, key=key), fetched_at=self.clock.now())
-        except fetching.NotFoundError:
-            if key is None:
-                raise
-            return None
-        except fetching.UndecodedError as error:
-            if error.response is not None:
-                error.response = replace(error.response, fetched_at=self.clock.now())
-            raise
+        return fetched(candidate, self.clock)
 
     def _claim(self, link: str, slot: datetime) -> bool:
         """Take a slot of the link for this run alone; without an answer it asks all the same, as it stores."""
@@ -116,13 +93,7 @@ class Parts:
 
     def pages_of(self, day: date) -> dict[str, list[Snapshot]]:
         """Return by node the first pages that stand of a market day, without a hole."""
-        snapshots, _ = find_snapshots(self.archive, self.feed, [day])
-        found: list[Snapshot] = []
-        for data in self.archive.read(snapshots.keys):
-            with suppress(OSError, zlib.error):  # one that cannot be read is asked for anew
-                snapshot = self.feed.examine(unzipped(data)).snapshot
-                found += [] if snapshot is None else [snapshot]
-        return pages_standing(found)
+        return pages_in(self.archive, self.feed, day)
 
     def is_registered(self, response: Response) -> bool:
         """Ask Redis whether the body is archived and announced."""
@@ -265,24 +236,6 @@ def open_parts(
             archive_is_away=not answers,
             keyed=keyed,
         )
-
-
-def key_of(settings: Settings) -> SecretStr:
-    """Return the key of the daily feeds, which the settings hold or a block.
-
-    Raises:
-        CollectionError: The block cannot be loaded, or holds no key.
-        UsageError: There is neither.
-    """
-    if settings.api_key is not None:
-        return settings.api_key
-    if settings.api_key_block is None:
-        raise UsageError("a daily feed needs a key: MISO_API_KEY, or a Secret block (--api-key-block)")
-    held = saved_secret(settings.api_key_block)
-    if not is_key(held):
-        message = f"the Secret block {shown(settings.api_key_block)} holds no key: letters, digits and signs of ASCII"
-        raise CollectionError(FailureCode.BLOCK_NOT_FOUND, message)
-    return SecretStr(held)
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from functools import partial
 from threading import current_thread
 from typing import Any, TypeVar
 
-from miso_archive.collecting.market_day import AskedDay, collect_day
+from miso_archive.collecting.keyed import Turn
+from miso_archive.collecting.market_day import AskedDay, collect_day, doubt_the_address
 from miso_archive.collecting.pace import Clock, NextSlot, SystemClock, stopping
 from miso_archive.collecting.parts import Parts, open_parts
 from miso_archive.collecting.result import ResultOfFeeds, RunResult, broken_off, failed_before_start
 from miso_archive.collecting.run import collect
 from miso_archive.collecting.steps import Do, Observer, generate_candidates
-from miso_archive.collecting.turn import Turn
 from miso_archive.extras import MissingExtraError
 from miso_archive.failures import ARCHIVE_RETRIES, DAILY_RETRIES, FEED_RETRIES, CollectionError, Retries
 from miso_archive.feeds.feed import Feed
@@ -45,7 +45,11 @@ def collect_feed(
 ) -> RunResult:
     """Collect the feed of open parts: its present snapshot, or the pages of a market day."""
     if parts.feed.daily is not None:
-        return collect_day(settings, asked, parts.feed, parts, do, parts.clock.now(), observer)
+        now = parts.clock.now()
+        result = collect_day(settings, asked, parts.feed, parts, do, now, observer)
+        if result.not_published:
+            doubt_the_address(settings, parts.feed, asked, now)
+        return result
     return collect(generate_candidates(settings, parts.feed), parts.feed, parts, do, parts.pace, observer)
 
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 from miso_archive.contract.findings import RefusalCode
 from miso_archive.contract.kinds import AMOUNT, CLOCK, HOUR_ENDING, MARKET_DAY, NUMBER_OR_NAME, optional
 from miso_archive.contract.rows import Contract, Row, Table, published
-from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.da_exante_asm_mcp import DA_EXANTE_ASM_MCP
+from miso_archive.feeds.feed import Feed, History, Spread
 from miso_archive.intervals.labels import is_clock_of
 from miso_archive.intervals.market_days import is_hour_of, is_market_day_of
 
@@ -61,6 +62,23 @@ ASM_MCP: Final = Feed(
     file_stem="asm_mcp",
     path="MarketPricing/GetAncillaryServicesMcp",
     title="Ancillary services' clearing prices",
+    history=History(
+        feed=DA_EXANTE_ASM_MCP,
+        table="day_ahead",
+        spread=Spread(
+            names="product",
+            value="mcp",
+            columns={
+                "Regulation": "regulation",
+                "Spin": "spin",
+                "Supplemental": "supplemental",
+                "STR": "short_term_reserve",
+                "Ramp-up": "ramp_up",
+                "Ramp-down": "ramp_down",
+            },
+        ),
+        without={"zone": "Zone "},
+    ),
     contract=Contract(
         label="MCPData.RefId",
         tables=(

@@ -72,7 +72,8 @@ _ORIGIN: Final = (
         "source",
         pl.String(),
         "",
-        "`live`: the live feed; `next_day_report`, `day_ahead_report`: MISO's reports, if asked for.",
+        "`live`: the live feed; if asked for, `next_day_report`, `day_ahead_report`: MISO's reports, `keyed_api`: its"
+        " keyed API.",
     ),
     Column("object_key", pl.String(), "", "The key of the archived object, below the archive's root."),
 )
@@ -265,7 +266,7 @@ COVERAGE_COLUMNS: Final = (
         "healed",
         pl.Int32(),
         "",
-        "Of the missing, how many MISO's next-day report covers, archived and readable: inferred.",
+        "Of the missing, how many another source of MISO's covers, archived and readable: inferred.",
     ),
     Column("refused", pl.Int32(), "", "Bodies that were refused and are kept, by the EST day of the fetch."),
     Column("revised", pl.Int32(), "", "Intervals with more than one body."),

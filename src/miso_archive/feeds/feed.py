@@ -1,6 +1,7 @@
 """What sets one feed apart from its siblings."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -40,14 +41,41 @@ class Daily:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Columns that stand one below the other: which column ``names`` them, and which holds the ``value``.
+
+    ``columns`` are ours by those names; of others there is none.
+    """
+
+    names: str
+    value: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What a daily feed tells of the intervals that a live one lacks.
+
+    ``feed`` is the daily one, ``table`` the live one's table that it speaks for. ``spread`` is how its rows become
+    those of the table, where a row of it is one column; ``without`` are the beginnings that names have there and not
+    here, by column.
+    """
+
+    feed: "Feed"
+    table: str
+    spread: Spread | None = None
+    without: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """One feed.
 
     ``name`` is what people type; ``dataset`` what stands in keys, Redis and Kafka; ``file_stem`` what its files begin
     with; ``path`` where it is below the base address; ``title`` what it is called; ``contract`` what its bodies are to
     be; ``lead`` how long before its interval's end a body may be published; ``daily`` what sets one apart that is not
-    live; ``examples`` the folder of its recorded body, ``{file_stem}.json``; ``is_first`` marks the one whose runs and
-    artifacts had their names before there was another.
+    live; ``history`` the daily feed that speaks for its gaps; ``examples`` the folder of its recorded body,
+    ``{file_stem}.json``; ``is_first`` marks the one whose runs and artifacts had their names before there was another.
     """
 
     name: str
@@ -58,6 +86,7 @@ class Feed:
     contract: Contract
     lead: timedelta = timedelta(0)
     daily: Daily | None = None
+    history: History | None = None
     examples: Path = _EXAMPLES
     is_first: bool = False
 

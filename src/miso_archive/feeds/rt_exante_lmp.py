@@ -13,7 +13,8 @@ from miso_archive.contract.findings import RefusalCode, WarningCode
 from miso_archive.contract.kinds import AMOUNT, CLOCK, NAME, optional
 from miso_archive.contract.rows import Computed, Contract, Doubt, Made, Row, Table, published
 from miso_archive.contract.verdict import Snapshot
-from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.feed import Feed, History
+from miso_archive.feeds.rt_exante_lmp_history import RT_EXANTE_LMP_HISTORY
 from miso_archive.intervals.labels import INTERVAL, is_clock_of
 
 _MOST_SPREAD: Final = 0.02
@@ -65,6 +66,7 @@ RT_EXANTE_LMP: Final = Feed(
     path="MarketPricing/GetExAnteLmp",
     title="Real-time ex-ante LMP",
     lead=INTERVAL,
+    history=History(feed=RT_EXANTE_LMP_HISTORY, table="prices"),
     contract=Contract(
         label="LMPData.RefId",
         tables=(

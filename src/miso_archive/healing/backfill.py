@@ -5,16 +5,16 @@ The archive is the only record of progress: a market day whose report stands rea
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import polars as pl
 
 from miso_archive.collecting.fetch import UndecodedError, fetch_if_published, without_secrets
 from miso_archive.collecting.pace import Clock, SystemClock
 from miso_archive.failures import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
+from miso_archive.healing.backfilled import BackfilledDay, BackfillResult
 from miso_archive.intervals.days import Day, Days
 from miso_archive.intervals.market_days import open_day
 from miso_archive.reading.coverage import coverage
@@ -31,75 +31,6 @@ logger = logging.getLogger(__name__)
 
 # A day's report is a next-day report.
 _OUT_SINCE: Final = timedelta(days=7)
-
-Outcome = Literal["fetched", "not_published", "already", "refused", "failed"]
-
-RESULTS: Final = pl.Schema(
-    {
-        "market_day": pl.Date(),
-        "outcome": pl.String(),
-        "rows": pl.Int64(),
-        "covered": pl.Int64(),
-        "object_key": pl.String(),
-        "code": pl.String(),
-        "message": pl.String(),
-    }
-)
-"""The columns of a frame of BackfilledDays."""
-
-
-@dataclass(frozen=True, slots=True)
-class BackfilledDay:
-    """What became of one market day.
-
-    ``fetched``: its report is archived now, has so many rows and speaks for so many intervals. ``not_published``: there
-    is none yet. ``already``: it stood archived. ``refused``: it is kept in quarantine under ``object_key``. ``failed``:
-    ``code`` and ``message`` tell why, as they do for a refused one; bytes whose encoding cannot be undone are kept.
-    """
-
-    market_day: date
-    outcome: Outcome
-    rows: int = 0
-    covered: int = 0
-    object_key: str | None = None
-    code: str | None = None
-    message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BackfillResult:
-    """What a backfill did, day by day, newest first."""
-
-    days: tuple[BackfilledDay, ...]
-
-    @property
-    def failures(self) -> list[BackfilledDay]:
-        """The days that failed, or whose report was refused."""
-        return [day for day in self.days if day.outcome in {"failed", "refused"}]
-
-    @property
-    def failed(self) -> bool:
-        """Whether there are any."""
-        return bool(self.failures)
-
-    def as_dict(self) -> dict[str, object]:
-        """Return how many days were asked for and came to which outcome, the rows fetched, and the errors."""
-        outcomes: tuple[Outcome, ...] = ("fetched", "not_published", "already", "refused", "failed")
-        return {
-            "asked": len(self.days),
-            **{outcome: sum(day.outcome == outcome for day in self.days) for outcome in outcomes},
-            "rows": sum(day.rows for day in self.days),
-            "errors": [
-                {"market_day": str(day.market_day), "code": day.code, "message": day.message}
-                for day in self.days
-                if day.code is not None
-            ],
-            "objects": [day.object_key for day in self.days if day.outcome == "fetched"],
-        }
-
-    def frame(self) -> pl.DataFrame:
-        """Return a row a day, with the columns of RESULTS."""
-        return pl.DataFrame([asdict(day) for day in self.days], RESULTS)
 
 
 class Reporter:

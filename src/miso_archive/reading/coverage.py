@@ -13,12 +13,13 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Day, Days, given_now
 from miso_archive.intervals.labels import INTERVAL
 from miso_archive.intervals.market_days import ONE_DAY, day_begins, intervals_ended
+from miso_archive.reading.history import covered_intervals, told_of
 from miso_archive.reading.one_pass import Progress, Reading, Seen
 from miso_archive.reports.archived import Reports
 from miso_archive.reports.workbook import next_day_report
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.layout import quarantine_folder
-from miso_archive.store.listing import count_refused, days_in
+from miso_archive.store.listing import count_refused, days_in, market_days
 from miso_archive.store.store import Store
 
 MISSING: Final = pl.Schema(
@@ -73,7 +74,7 @@ def missing_intervals(  # noqa: PLR0913 - likewise
 
     Returns:
         A frame of ``market_day``, ``interval_start``, ``interval_end`` (EST, UTC-5 all year) and ``healed``: whether
-        MISO's next-day report covers the interval, archived and readable. What the report says is not what the live
+        another source of MISO's covers the interval, archived and readable. What that says is not what the live
         feed said: a healed interval stays missing. Of a daily feed each row is a market day that is not there whole.
     """
     return _whole(archive, Days.of(start, end), now, progress, feed_given(feed)).missing()
@@ -116,7 +117,11 @@ class _Coverage:
         report = next_day_report(reading.feed)
         reports = () if report is None else Reports(reading.store, report).read(days)
         self._covered = {found.market_day: found.covered for found in reports}
-        self._days = _between(days, {*self._snapshots["market_day"], *self._unreadable, *self._refused, *self._covered})
+        self._store, history = reading.store, reading.feed.history
+        self._told_days = set() if history is None else set(days.among(market_days(reading.store, history.feed)))
+        known = {*self._snapshots["market_day"], *self._unreadable, *self._refused, *self._covered}
+        # Where nothing of the feed was collected nothing of it is missed.
+        self._days = _between(days, known | self._told_days if known else known)
         ends = self._snapshots["interval_end"].max()
         self._horizon = max(now, ends) if isinstance(ends, datetime) else now
 
@@ -139,8 +144,8 @@ class _Coverage:
             },
             schema_overrides={"market_day": pl.Date},
         )
-        of_reports = self._missing([day for day in self._days if day in self._covered])
-        healed = of_reports.group_by("market_day").agg(pl.col("healed").sum())
+        of_others = self._missing([day for day in self._days if day in self._covered or day in self._told_days])
+        healed = of_others.group_by("market_day").agg(pl.col("healed").sum())
         return (
             days.join(counted, on="market_day", how="left", maintain_order="left")
             .join(healed, on="market_day", how="left", maintain_order="left")
@@ -159,10 +164,22 @@ class _Coverage:
         ]
         expected = pl.DataFrame(ends, {"market_day": pl.Date, "interval_end": TIME}, orient="row")
         absent = expected.join(seen, on="interval_end", how="anti", maintain_order="left")
-        covered = pl.concat([pl.DataFrame(schema={"interval_end": TIME}), *self._covered.values()])["interval_end"]
+        told = self._told(sorted(self._told_days & {*absent["market_day"]}))
+        covered = pl.concat([pl.DataFrame(schema={"interval_end": TIME}), *self._covered.values(), told])[
+            "interval_end"
+        ]
         return absent.with_columns(INTERVAL_START, healed=pl.col("interval_end").is_in(covered.implode())).select(
             list(MISSING)
         )
+
+    def _told(self, days: list[date]) -> pl.DataFrame:
+        """Return the ends of the intervals of which a daily feed tells: of days alone that lack any."""
+        history = self._feed.history
+        if history is None or not days:
+            return pl.DataFrame(schema={"interval_end": TIME})
+        among = Days(days[0], days[-1] + ONE_DAY, pl.col("market_day").is_in(days))
+        told = told_of(self._store, self._feed, history, among)
+        return covered_intervals(self._feed, history, told).to_frame()
 
     def _expected(self, day: date) -> int:
         return intervals_ended(day, self._horizon)

@@ -9,9 +9,19 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from miso_archive.feeds import feed_given
-from miso_archive.feeds.columns import DAY_AHEAD_REPORT, LIVE, NEXT_DAY_REPORT, frame_given, schema_of
-from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.columns import (
+    DAY_AHEAD_REPORT,
+    KEYED_API,
+    LIVE,
+    NEXT_DAY_REPORT,
+    SNAPSHOTS_TABLE,
+    frame_given,
+    schema_of,
+    table_given,
+)
+from miso_archive.feeds.feed import Feed, History
 from miso_archive.intervals.days import Day, Days
+from miso_archive.reading.history import Told, shown_by, snapshots_of, told_of
 from miso_archive.reading.one_pass import Progress, Reading
 from miso_archive.reports.archived import ArchivedReport, Reports
 from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME, next_day_report
@@ -59,7 +69,8 @@ def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a 
         sources: ``live`` alone unless given. With ``next_day_report`` beside it, rows of MISO's next-day reports fill
             the intervals that have no live snapshot, and no other: a report is never mixed into what was collected.
             ``next_day_report`` alone gives all rows of those reports, ``day_ahead_report`` alone those of the
-            day-ahead ones, hours of another market. ``source`` tells of each row where it is from.
+            day-ahead ones, hours of another market. ``source`` tells of each row where it is from. Those are of
+            reserve; of other feeds see ``scan``.
         progress: Called with how many market days have been read from raw objects, and how many are to be.
         feed: The feed's name: one of binding constraints.
 
@@ -130,7 +141,9 @@ def scan(  # noqa: PLR0913 - likewise
         end: The market day after the last; after the archive's last when not given.
         latest_only: Leave out bodies that a later one of the same interval supersedes; ``is_latest`` tells.
         strict: Raise on an object that cannot be read, instead of leaving it out with a SkippedObjectsWarning.
-        sources: ``live`` alone unless given.
+        sources: ``live`` alone unless given. With ``keyed_api`` beside it, prices of ``rt_exante_lmp`` and those that
+            ``asm_mcp`` has day ahead are filled from the daily feeds, where these are archived: intervals, or hours,
+            that the live feed did not show. ``keyed_api`` alone gives all that they have.
         progress: Called with how many market days have been read from raw objects, and how many are to be.
 
     Returns:
@@ -169,7 +182,7 @@ class _Asked:
 
 
 def _known(sources: Sequence[str]) -> frozenset[str]:
-    known = (LIVE, NEXT_DAY_REPORT, DAY_AHEAD_REPORT)
+    known = (LIVE, NEXT_DAY_REPORT, DAY_AHEAD_REPORT, KEYED_API)
     named = [sources] if isinstance(sources, str) else sources
     if not isinstance(named, (Sequence, frozenset, set)) or not named or not all(source in known for source in named):
         raise WrongSourcesError(f"sources are some of {', '.join(known)}, not {shown(str(sources))}")
@@ -180,8 +193,7 @@ def _known(sources: Sequence[str]) -> frozenset[str]:
 
 
 def _scan(archive: ArchiveAddress, feed: Feed, asked: _Asked, progress: Progress | None) -> pl.LazyFrame:
-    if asked.sources != {LIVE} and next_day_report(feed) is None:
-        raise WrongSourcesError(f"MISO has no reports of {feed.name}: {LIVE} is its only source")
+    _refuse_sources(feed, asked)
     store = open_to_read(archive)
     table, days = asked.table, asked.days
     schema = schema_of(feed, table)
@@ -190,11 +202,11 @@ def _scan(archive: ArchiveAddress, feed: Feed, asked: _Asked, progress: Progress
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         reading = Reading(store, table, feed=feed, strict=asked.strict, progress=progress)
-        reports = Reports(store, DAY_AHEAD if DAY_AHEAD_REPORT in asked.sources else REAL_TIME, strict=asked.strict)
+        beside: list[Unreadable] = []
         columns = with_columns or list(schema)
         left = n_rows
         # Where both are given polars means the first rows, and then those of them that match.
-        for frame in _frames(reading, reports, asked, days.where(predicate) if n_rows is None else days):
+        for frame in _frames(reading, beside, asked, days.where(predicate) if n_rows is None else days):
             kept = frame.filter("is_latest") if asked.latest_only else frame
             if left is None:
                 yield (kept if predicate is None else kept.filter(predicate)).select(columns).collect()
@@ -205,20 +217,59 @@ def _scan(archive: ArchiveAddress, feed: Feed, asked: _Asked, progress: Progress
             if left == 0:
                 break
         yield schema.to_frame().select(columns)
-        warn_of_skipped(reading.skipped + reports.skipped, store.location)
+        warn_of_skipped(reading.skipped + beside, store.location)
 
     source: Callable[..., Any] = read
     return register_io_source(source, schema=schema)
 
 
-def _frames(reading: Reading, reports: Reports, asked: _Asked, days: Days) -> Iterator[pl.LazyFrame]:
-    """Yield what the sources have of these days, in time order."""
+def _refuse_sources(feed: Feed, asked: _Asked) -> None:
+    """Refuse sources that say nothing of a feed, or of one of its tables."""
+    of_reports = {NEXT_DAY_REPORT, DAY_AHEAD_REPORT} if next_day_report(feed) is not None else set()
+    of_history = set() if feed.history is None else {KEYED_API}
+    if wrong := sorted(asked.sources - {LIVE} - of_reports - of_history):
+        others = f", {' and '.join(sorted(of_reports | of_history))} the others" if of_reports | of_history else ""
+        only = "its only source" if not others else "one of its sources"
+        raise WrongSourcesError(f"{wrong[0]} says nothing of {feed.name}: {LIVE} is {only}{others}")
+    if feed.history is not None and KEYED_API in asked.sources and asked.table not in _told_tables(feed, feed.history):
+        raise WrongSourcesError(f"{KEYED_API} says nothing of {asked.table}: of {feed.history.table} alone")
+
+
+def _told_tables(feed: Feed, history: History) -> set[str]:
+    """Return which frames a daily feed has rows of: a five-minute body is not told by an hour of it."""
+    return {history.table} if table_given(feed, history.table).hour else {history.table, SNAPSHOTS_TABLE}
+
+
+def _frames(reading: Reading, beside: list[Unreadable], asked: _Asked, days: Days) -> Iterator[pl.LazyFrame]:
+    """Yield what the sources have of these days, in time order; what could not be read of others than the live feed."""
     if asked.sources == {LIVE}:
-        return reading.frames(days)
-    found = reports.read(days)
+        yield from reading.frames(days)
+    elif KEYED_API in asked.sources and reading.feed.history is not None:
+        told = told_of(reading.store, reading.feed, reading.feed.history, days, strict=asked.strict)
+        beside += told.skipped
+        yield from _told(reading, reading.feed.history, told, asked, days)
+    else:
+        report = DAY_AHEAD if DAY_AHEAD_REPORT in asked.sources else REAL_TIME
+        reports = Reports(reading.store, report, strict=asked.strict)
+        found = reports.read(days)
+        if LIVE not in asked.sources:
+            yield from (getattr(one, asked.table).lazy() for one in found)
+        else:
+            yield from _filled(reading.frames(days), _fill(reading, list(found), asked.table))
+        beside += reports.skipped
+
+
+def _told(reading: Reading, history: History, told: Told, asked: _Asked, days: Days) -> Iterator[pl.LazyFrame]:
+    """Yield what a daily feed tells, alone or where the live feed showed nothing."""
+    rows = told.rows if asked.table == history.table else snapshots_of(reading.feed, history, told)
     if LIVE not in asked.sources:
-        return (getattr(report, asked.table).lazy() for report in found)
-    return _filled(reading.frames(days), _fill(reading, list(found), asked.table))
+        yield rows.lazy()
+        return
+    is_hourly = table_given(reading.feed, history.table).hour is not None
+    of_table = history.table if is_hourly else SNAPSHOTS_TABLE
+    known = shown_by(reading.store, reading.feed, of_table, rows["market_day"].unique().to_list())
+    missing = told.covered.to_frame().join(known, on="interval_end", how="anti")
+    yield from _filled(reading.frames(days), rows.join(missing, on="interval_end", how="semi", maintain_order="left"))
 
 
 def _fill(reading: Reading, found: list[ArchivedReport], table: str) -> pl.DataFrame:

@@ -202,6 +202,55 @@ class ArchiveSettings(BaseModel):
         return settings
 
 
+class KeyedSettings(ArchiveSettings):
+    """Where the archive is, and how the daily feeds are asked."""
+
+    keyed_api_base: Annotated[str, AfterValidator(_base_url)] = _option(
+        KEYED_API_BASE, "The address below which the daily feeds are, which a key is for.", "MISO_KEYED_API_BASE"
+    )
+    api_key: Annotated[SecretStr, AfterValidator(_api_key)] | None = _option(
+        None, "The key of the daily feeds, free from MISO's Data Exchange; it goes to --keyed-api-base.", "MISO_API_KEY"
+    )
+    api_key_block: Annotated[str, Field(min_length=1)] | None = _option(
+        None, "The name of a saved Prefect Secret block with that key, instead.", "MISO_API_KEY_BLOCK"
+    )
+    timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
+        30.0,
+        "Seconds for one whole request, body included; unless set, a daily feed has 180.",
+        "MISO_TIMEOUT",
+    )
+
+    @classmethod
+    def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
+        """Do as ``ArchiveSettings.resolve`` does, then judge where the key would go, and which one it is.
+
+        Raises:
+            UsageError: A value is wrong, or the values do not go together.
+        """
+        settings = super().resolve(given, environ)
+        if urlsplit(settings.keyed_api_base).scheme != "https" and not is_simulated(settings.keyed_api_base):
+            raise UsageError("--keyed-api-base (MISO_KEYED_API_BASE): the key goes there: give an https:// address")
+        if settings.api_key is not None and settings.api_key_block is not None:
+            raise UsageError(
+                "name the key in one way: --api-key (MISO_API_KEY) or --api-key-block (MISO_API_KEY_BLOCK)"
+            )
+        return settings
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key is named."""
+        return self.api_key is not None or self.api_key_block is not None
+
+    def address(self, feed: "Feed") -> str:
+        """Return where a daily feed is asked for, with ``{market_day}`` in it."""
+        return f"{self.keyed_api_base.rstrip('/')}/{feed.path}"
+
+    def timeout_of(self, feed: "Feed") -> float:
+        """Return how long a request to a feed may take, in seconds: a day of prices takes minutes now and then."""
+        is_set = "timeout" in self.model_fields_set or feed.daily is None
+        return self.timeout if is_set else _DAILY_TIMEOUT
+
+
 class PartsSettings(ArchiveSettings):
     """Where the archive is, and the parts around it: what looking at a collection needs to know."""
 
@@ -248,7 +297,7 @@ class PartsSettings(ArchiveSettings):
         return parse_kafka_address(self.kafka_connection_string.get_secret_value(), default_topic=feed.dataset)
 
 
-class Settings(PartsSettings):
+class Settings(KeyedSettings, PartsSettings):
     """What a run needs to know."""
 
     api_url: Annotated[str, AfterValidator(_http_url)] | None = _option(
@@ -256,20 +305,6 @@ class Settings(PartsSettings):
     )
     api_base: Annotated[str, AfterValidator(_base_url)] = _option(
         API_BASE, "The address below which all feeds are, for when MISO moves them.", "MISO_API_BASE"
-    )
-    keyed_api_base: Annotated[str, AfterValidator(_base_url)] = _option(
-        KEYED_API_BASE, "The same of the daily feeds, which a key is for.", "MISO_KEYED_API_BASE"
-    )
-    api_key: Annotated[SecretStr, AfterValidator(_api_key)] | None = _option(
-        None, "The key of the daily feeds, free from MISO's Data Exchange; it goes to --keyed-api-base.", "MISO_API_KEY"
-    )
-    api_key_block: Annotated[str, Field(min_length=1)] | None = _option(
-        None, "The name of a saved Prefect Secret block with that key, instead.", "MISO_API_KEY_BLOCK"
-    )
-    timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
-        30.0,
-        "Seconds for one whole request to the feed, body included; unless set, a daily feed has 180.",
-        "MISO_TIMEOUT",
     )
     polls: Annotated[int, Field(ge=1, le=MOST_POLLS)] = _option(
         1,
@@ -284,7 +319,7 @@ class Settings(PartsSettings):
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any], environ: Mapping[str, str]) -> Self:
-        """Do as ``ArchiveSettings.resolve`` does, then judge how often the feed that is now known may be asked.
+        """Do as ``KeyedSettings.resolve`` does, then judge how often the feed that is now known may be asked.
 
         Raises:
             UsageError: A value is wrong, or the values do not go together.
@@ -292,12 +327,6 @@ class Settings(PartsSettings):
         settings = super().resolve(given, environ)
         if settings.poll_gap < POLITE_GAP and not is_simulated(settings.api_url or settings.api_base):
             raise UsageError("--poll-gap: MISO asks for at most one request a minute: give 60 or more")
-        if urlsplit(settings.keyed_api_base).scheme != "https" and not is_simulated(settings.keyed_api_base):
-            raise UsageError("--keyed-api-base (MISO_KEYED_API_BASE): the key goes there: give an https:// address")
-        if settings.api_key is not None and settings.api_key_block is not None:
-            raise UsageError(
-                "name the key in one way: --api-key (MISO_API_KEY) or --api-key-block (MISO_API_KEY_BLOCK)"
-            )
         return settings
 
     def simulates(self, feed: "Feed") -> bool:
@@ -307,13 +336,8 @@ class Settings(PartsSettings):
     def address(self, feed: "Feed") -> str:
         """Return where a feed is asked for; that of a daily one has ``{market_day}`` in it."""
         if feed.daily is not None:
-            return f"{self.keyed_api_base.rstrip('/')}/{feed.path}"
+            return super().address(feed)
         return self.api_url or f"{self.api_base.rstrip('/')}/{feed.path}"
-
-    def timeout_of(self, feed: "Feed") -> float:
-        """Return how long a request to a feed may take, in seconds: a day of prices takes minutes now and then."""
-        is_set = "timeout" in self.model_fields_set or feed.daily is None
-        return self.timeout if is_set else _DAILY_TIMEOUT
 
 
 def given_in(settings: ArchiveSettings | None) -> dict[str, Any]:
@@ -374,13 +398,12 @@ def _refuse_two_redis(given: Mapping[str, Any]) -> None:
         raise UsageError(f"name Redis in one way: --redis-url stands instead of {' and '.join(parts)}")
 
 
-class BackfillSettings(ArchiveSettings):
-    """What a backfill from MISO's reports needs to know."""
+class BackfillSettings(KeyedSettings):
+    """What a backfill from MISO's reports, or from its keyed API, needs to know."""
 
     reports_url: Annotated[str, AfterValidator(_reports_url)] = _option(
         "https://docs.misoenergy.org/marketreports/", "Where MISO's market reports are.", "MISO_REPORTS_URL"
     )
-    timeout: Annotated[float, Field(gt=0, le=3600)] = _option(
-        30.0, "Seconds for one whole request for a report, body included.", "MISO_TIMEOUT"
+    pause: Annotated[float, Field(ge=1, le=3600)] = _option(
+        5.0, "Seconds from one request for a report to the next, at least."
     )
-    pause: Annotated[float, Field(ge=1, le=3600)] = _option(5.0, "Seconds from one request to the next, at least.")
