@@ -13,6 +13,7 @@ from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 
 import miso_archive as mr
 from flows.collect import collect
+from miso_archive.collecting import keyed
 from miso_archive.simulate import Reply, SimulatedFeed
 from tests.feeds.pages import ASM
 from tests.flows.test_collect import (
@@ -39,6 +40,7 @@ DAY: Final = date(2001, 1, 3)
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedFeed]:
     """MISO's keyed API on loopback, with a key of its own."""
     with SimulatedFeed(seed=3, key=KEY, ahead=timedelta(days=3)) as serving:
+        monkeypatch.setattr(keyed, "GAP", 0.0)
         monkeypatch.setenv("MISO_KEYED_API_BASE", serving.keyed_base_url)
         yield serving
 

@@ -20,6 +20,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.gaps import gaps
 from flows.serve import deployments
 from flows.task_runner import VARIABLE, task_runner
+from miso_archive.collecting import keyed
 from miso_archive.feeds import DAILY, FEEDS
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.reading.coverage import coverage
@@ -27,7 +28,6 @@ from miso_archive.reading.scan import scan
 from miso_archive.settings.options import UsageError
 from miso_archive.simulate import Reply, SimulatedFeed
 from miso_archive.simulate.archive import write_archive
-from tests.flows.test_collect import artifacts_of
 from tests.flows.test_daily import KEY, hold_the_key_nowhere
 from tests.healing.test_backfill import PAGE, Site, files_in, serving
 from tests.s3_archives import block
@@ -96,11 +96,11 @@ class Healed:
         assert self.state.state_details.flow_run_id is not None
         return FlowRunFilter(id=FlowRunFilterId(any_=[self.state.state_details.flow_run_id]))
 
-    def tables(self) -> list[Artifact]:
+    def tables(self, key: str = "coverage") -> list[Artifact]:
         """The tables that it published, oldest first."""
         with get_client(sync_client=True) as client:
             found = client.read_artifacts(flow_run_filter=self.of_the_run)
-        return sorted((one for one in found if one.key == "coverage"), key=lambda one: one.created or datetime.min)  # noqa: DTZ901
+        return sorted((one for one in found if one.key == key), key=lambda one: one.created or datetime.min)  # noqa: DTZ901
 
     def task_runs(self) -> list[TaskRun]:
         """Its tasks' runs."""
@@ -389,6 +389,7 @@ class TestDailyFeeds:
     def host(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedFeed]:
         """MISO's keyed API on loopback."""
         with SimulatedFeed(seed=8, key=KEY, ahead=timedelta(days=5)) as serving:
+            monkeypatch.setattr(keyed, "GAP", 0.0)
             monkeypatch.setenv("MISO_KEYED_API_BASE", serving.keyed_base_url)
             monkeypatch.setenv("MISO_API_KEY", KEY)
             yield serving
@@ -401,23 +402,30 @@ class TestDailyFeeds:
         counted = coverage(tmp_path, start="2001-01-01", end="2001-01-04", feed="rt_exante_lmp")
         lacking = counted.filter(pl.col("missing") > 0)
         assert len(lacking) > 0
-        run: Any = gaps(feed="rt_exante_lmp", local=tmp_path, days=3, end=date(2001, 1, 4), return_state=True)
+        run: Any = gaps(feed="rt_exante_lmp", local=tmp_path, days=3, end=date(2001, 1, 4), pause=1, return_state=True)
         assert run.is_completed()
         result = run.result()
         assert {day: became["outcome"] for day, became in result.items()} == {
             str(day): "fetched" for day in lacking["market_day"].sort(descending=True)
         }
         assert len(host.requests_for(DAILY["rt_exante_lmp_history"])) == 8 * len(lacking)
-        table = json.loads(str(artifacts_of(run)["coverage-rt-exante-lmp"].data))
-        assert sum(row["missing"] for row in table) == sum(row["healed"] for row in table) == lacking["missing"].sum()
-        assert sum(row["healed_before"] for row in table) == 0
+        before, after = (json.loads(str(one.data)) for one in Healed(run, [], []).tables("coverage-rt-exante-lmp"))
+        missing = lacking["missing"].sum()
+        assert [sum(row[name] for row in before) for name in ("missing", "healed")] == [missing, 0]
+        assert [sum(row[name] for row in after) for name in ("missing", "healed", "healed_before")] == [
+            missing,
+            missing,
+            0,
+        ]
         hold_the_key_nowhere(tmp_path, Path(prefect_server["PREFECT_HOME"]))
 
     def test_a_daily_feed_s_own_days_are_fetched(self, host: SimulatedFeed, tmp_path: Path) -> None:
         """Days before anything was collected are fetched as well; a day that fails fails the run, and no other."""
         (tmp_path / "sourcing").mkdir()
         host.script(Reply(403), feed=DAILY["da_exante_asm_mcp"])
-        run: Any = gaps(feed="da_exante_asm_mcp", local=tmp_path, days=2, end=date(2001, 1, 4), return_state=True)
+        run: Any = gaps(
+            feed="da_exante_asm_mcp", local=tmp_path, days=2, end=date(2001, 1, 4), pause=1, return_state=True
+        )
         assert run.is_failed()
         assert run.message.startswith("api_quota: 2001-01-03 failed")
         result = run.result(raise_on_failure=False)

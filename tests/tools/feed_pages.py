@@ -115,7 +115,12 @@ def _facts(feed: Feed, snapshot: Snapshot) -> Iterable[tuple[str, str]]:
     report = next_day_report(feed)
     if feed.daily is not None:
         return
-    yield "Gaps", f"healed from MISO's next-day reports, `{report.name}`" if report else "stay: no report is read"
+    if report is not None:
+        yield "Gaps", f"healed from MISO's next-day reports, `{report.name}`"
+    elif feed.history is not None:
+        yield "Gaps", f"`{feed.history.table}` is healed from `{feed.history.feed.name}`"
+    else:
+        yield "Gaps", "stay: no report is read"
 
 
 def _label(contract: Contract, snapshot: Snapshot) -> str:
