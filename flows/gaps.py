@@ -24,7 +24,8 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.healing.backfill import backfill
 from miso_archive.healing.backfilled import BackfilledDay, BackfillResult
 from miso_archive.healing.market_days import backfill_market_days, require_key
-from miso_archive.intervals.market_days import ONE_DAY, open_day
+from miso_archive.healing.rolling import backfill_rolling
+from miso_archive.intervals.market_days import ONE_DAY, market_day, open_day
 from miso_archive.reading.coverage import coverage
 from miso_archive.settings.options import BackfillSettings, UsageError, with_fields_named
 from miso_archive.store.address import standing, store_of
@@ -35,7 +36,7 @@ tell_in_one_line()
 if TYPE_CHECKING:
     HealedFeed: TypeAlias = str
 else:
-    HealedFeed = Literal[tuple(name for name, feed in KNOWN.items() if feed is RESERVE or feed.daily or feed.history)]
+    HealedFeed = Literal[tuple(name for name, feed in KNOWN.items() if feed is RESERVE or feed.is_filled)]
     """Whose gaps can be healed: a choice in a form."""
 
 
@@ -53,6 +54,16 @@ def backfill_one(settings: BackfillSettings, market_day: date, feed: str = RESER
     if result.failed:
         return Failed(message=_told(day), data=day)  # type: ignore[return-value]
     return day
+
+
+@task(name="backfill links", task_run_name="backfill links of {feed}", cache_policy=NO_CACHE)
+def backfill_links(settings: BackfillSettings, feed: str) -> BackfillResult:
+    """Fetch, check and archive what links of today and yesterday show. A link that failed fails the task."""
+    result = backfill_rolling(settings, KNOWN[feed])
+    if result.failed:
+        message = "; ".join(map(_told, result.failures))
+        return Failed(message=message, data=result)  # type: ignore[return-value]
+    return result
 
 
 @in_sentences
@@ -74,9 +85,9 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
     """Heal the gaps of closed market days from MISO's next-day reports or daily feeds, and publish the coverage.
 
     Newest first. What is left empty comes from the worker's environment, where the key of the daily feeds may stand
-    (MISO_API_KEY). Safe to repeat, and beside running collectors. Returns what
-    became of each market day that had unhealed gaps. A day that failed, or whose report was refused, fails the run
-    after all others are done; a report that is not published yet does not.
+    (MISO_API_KEY). Safe to repeat, and beside running collectors. Returns what became of each market day that had
+    unhealed gaps. A day that failed, or whose report was refused, fails the run after all others are done; a report
+    that is not published yet does not.
 
     Args:
         feed: Whose gaps; a daily feed's are the market days that it lacks.
@@ -100,7 +111,7 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
         task_runner(os.environ)
         given |= {"keyed_api_base": keyed_api_base, "api_key_block": api_key_block}
         settings = BackfillSettings.resolve({**given, "reports_url": reports_url, "pause": pause}, os.environ)
-        if known is not RESERVE:
+        if known is not RESERVE and known.rolling is None:
             require_key(settings, known)
         store = standing(store_of(settings))
         look = partial(_coverage, store, known, start=last - timedelta(days=days), end=last)
@@ -108,15 +119,11 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
     except FORESEEN as error:
         return failed(error)  # type: ignore[no-any-return]
     _publish(known, store.location, before, before, BackfillResult(()))
-    unhealed = before.filter(pl.col("missing") > pl.col("healed"))["market_day"].sort(descending=True)
-    futures: dict[date, Any] = {}
-    for day in unhealed:
-        if futures:
-            clock.sleep(settings.pause)
-        futures[day] = backfill_one.submit(settings, day, feed)
-        if known is not RESERVE:  # MISO's keyed API is asked for one thing at a time
-            futures[day].wait()
-    result = BackfillResult(tuple(_became(day, future) for day, future in futures.items()))
+    if known.rolling is not None:
+        result = _links(backfill_links.submit(settings, feed))
+    else:
+        unhealed = before.filter(pl.col("missing") > pl.col("healed"))["market_day"].sort(descending=True)
+        result = _one_after_another(settings, known, unhealed.to_list(), clock)
     done = {str(day.market_day): asdict(day) | {"market_day": str(day.market_day)} for day in result.days}
     if done:
         _publish(known, store.location, before, look(), result)
@@ -125,6 +132,30 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
         # Prefect takes the state a flow returns as the run's own, and keeps the result in it.
         return Failed(message=message, data=done)  # type: ignore[return-value]
     return done
+
+
+def _one_after_another(settings: BackfillSettings, feed: Feed, days: list[date], clock: SystemClock) -> BackfillResult:
+    """Backfill days in a task each, some seconds apart."""
+    futures: dict[date, Any] = {}
+    for day in days:
+        if futures:
+            clock.sleep(settings.pause)
+        futures[day] = backfill_one.submit(settings, day, feed.name)
+        if feed is not RESERVE:  # MISO's keyed API is asked for one thing at a time
+            futures[day].wait()
+    return BackfillResult(tuple(_became(day, future) for day, future in futures.items()))
+
+
+def _links(future: Any) -> BackfillResult:  # noqa: ANN401 - the future of any task runner
+    """Wait for the task of the links. What it raised, or what ended its process, is a failed day as well."""
+    try:
+        became = future.result(raise_on_failure=False)
+    except Exception as error:  # noqa: BLE001 - Dask raises what it likes when a worker is lost
+        became = error
+    if isinstance(became, BackfillResult):
+        return became
+    today = market_day(SystemClock().now())
+    return BackfillResult((BackfilledDay(today, "failed", message=f"{type(became).__name__}: {became}"),))
 
 
 def _became(day: date, future: Any) -> BackfilledDay:  # noqa: ANN401 - the future of any task runner

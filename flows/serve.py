@@ -16,6 +16,7 @@ from flows.gaps import gaps
 from flows.sweep import sweep
 from miso_archive.feeds import ALL, DAILY, FEEDS, FeedChoice
 from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.fuel_mix import FUEL_MIX
 from miso_archive.intervals.labels import EST, EST_NAME, INTERVAL
 from miso_archive.intervals.polite import MOST_POLLS, POLITE_GAP
 from miso_archive.settings.options import is_simulated
@@ -58,6 +59,12 @@ def deployments(
         # A day's report is out on the next day; the hour of 13:00 is inferred, not known.
         daily = Cron("0 13 * * *", timezone=EST_NAME)
         made.append(gaps.to_deployment("gaps", schedule=daily, tags=["miso", "reserve"]))
+    # The host shows the fuels of today and yesterday.
+    often = replace(Cron("50 5,11,17,23 * * *", timezone=EST_NAME), active=feed in {FUEL_MIX.name, ALL})
+    of_fuels: Any = gaps.to_deployment(
+        "gaps-fuel-mix", schedule=often, parameters={"feed": FUEL_MIX.name}, tags=["miso", FUEL_MIX.tag]
+    )
+    made.append(of_fuels)
     return made
 
 

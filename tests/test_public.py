@@ -146,7 +146,8 @@ class TestDays:
         """What is no list of sources is answered with those that are."""
         sources: Any = given
         with pytest.raises(
-            ValueError, match=r"^sources are some of live, next_day_report, day_ahead_report, keyed_api, not "
+            ValueError,
+            match=r"^sources are some of live, next_day_report, day_ahead_report, keyed_api, rolling_days, not ",
         ):
             mr.scan_constraints(archive, sources=sources)
 

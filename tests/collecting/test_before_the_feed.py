@@ -197,10 +197,10 @@ def test_a_silent_archive_delays_the_feed_once(  # noqa: PLR0913, PLR0917 - part
     asked: list[float] = []
     fetch = fetching.fetch
 
-    def fetch_as_s3_comes_back(url: str, timeout: float) -> Response:
+    def fetch_as_s3_comes_back(url: str, timeout: float, key: str | None = None) -> Response:
         asked.append(time.monotonic())
         proxy.mode = "pass"
-        return fetch(url, timeout)
+        return fetch(url, timeout, key=key)
 
     monkeypatch.setattr(fetching, "fetch", fetch_as_s3_comes_back)
     proxy.mode = "blackhole"

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from redis import Redis
 
 import miso_archive as mr
 from miso_archive.cli.app import main
@@ -29,8 +30,6 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from redis import Redis
 
     from tests.conftest import Bucket
 
@@ -368,11 +367,10 @@ class TestWrongPages:
 @pytest.mark.usefixtures("waits")
 class TestAround:
     def test_a_day_goes_to_s3_redis_and_kafka(
-        self, host: SimulatedFeed, bucket: Bucket, redis: Redis, kafka_topic: str, capsys: pytest.CaptureFixture[str]
+        self, host: SimulatedFeed, bucket: Bucket, redis_url: str, kafka_topic: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Pages in a bucket read as those in a folder do; each is announced once, with its number, and registered."""
-        url = f"redis://{redis.connection_pool.connection_kwargs['host']}:{redis.connection_pool.connection_kwargs['port']}"
-        words = ["--s3-bucket", bucket.name, "--redis-url", url, "--kafka-connection-string", kafka_topic]
+        words = ["--s3-bucket", bucket.name, "--redis-url", redis_url, "--kafka-connection-string", kafka_topic]
         for expected in ((3, 3, 0, 0, 0), (3, 0, 3, 0, 0)):
             assert main(["collect", "--feed", ASM.name, "--market-day", str(DAY), *words]) == 0
             assert counts(json.loads(capsys.readouterr().out)) == expected
@@ -382,7 +380,8 @@ class TestAround:
         assert {(message["key"], message["page"]) for message in messages} == {*zip(PAGES, (1, 2, 3), strict=True)}
         rows = {message["page"]: message["rows"] for message in messages}  # of partitions in no order
         assert rows == {1: {"prices": 500}, 2: {"prices": 500}, 3: {"prices": 152}}
-        assert len(redis.keys("hash:dev:miso_da_exante_asm_mcp:*")) == 3
+        with Redis.from_url(redis_url) as client:
+            assert len(client.keys("hash:dev:miso_da_exante_asm_mcp:*")) == 3
         assert len(host.requests_for(ASM)) == 6
 
     def test_what_kafka_missed_is_announced_by_the_next_run(

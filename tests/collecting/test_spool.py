@@ -237,9 +237,9 @@ class TestThroughTheCommandLine:
         site.collect(capsys)
         assert len(site.waiting()) == 1
 
-        def fetch_as_s3_comes_back(*arguments: Any) -> Response:  # noqa: ANN401 - as the original
+        def fetch_as_s3_comes_back(*arguments: Any, **named: Any) -> Response:  # noqa: ANN401 - as the original
             site.proxy.mode = "pass"
-            return fetch(*arguments)
+            return fetch(*arguments, **named)
 
         monkeypatch.setattr(fetching, "fetch", fetch_as_s3_comes_back)
         at(FIRST + timedelta(minutes=2))

@@ -19,7 +19,7 @@ from redis import Redis
 
 import miso_archive as mr
 from miso_archive.cli.app import main
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import FEEDS, KNOWN
 from miso_archive.simulate import Reply
 from tests.collecting.recorded_host import RECORDED, RecordedHost, as_json, result_of_one
 from tests.feeds.figures import FIGURES, figures
@@ -192,7 +192,7 @@ def test_an_error_that_nobody_foresaw_costs_the_others_nothing(
         raise ZeroDivisionError("a secret")
 
     contract = replace(FEEDS["fuel_mix"].contract, checks=(breaks,))
-    monkeypatch.setitem(FEEDS, "fuel_mix", replace(FEEDS["fuel_mix"], contract=contract))
+    monkeypatch.setitem(KNOWN, "fuel_mix", replace(FEEDS["fuel_mix"], contract=contract))
     options = ["--feed", "fuel_mix,snapshot", "--api-base", host.base_url, "--redis-url", redis_url]
     code = main(["collect", "--local", str(tmp_path / "data"), *options])
     printed = capsys.readouterr()

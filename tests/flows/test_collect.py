@@ -26,7 +26,7 @@ from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 from prefect_aws.credentials import _get_client_cached
 
 from flows.collect import collect
-from miso_archive.feeds import FEEDS
+from miso_archive.feeds import KNOWN
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.simulate import Reply
 from miso_archive.simulate.market import is_quiet, snapshot_body
@@ -494,7 +494,7 @@ def test_no_secret_reaches_prefect(feed: SimulatedFeed, tmp_path: Path, monkeypa
 def test_the_form_describes_each_parameter_as_the_settings_do() -> None:
     """Prefect's form shows a typed field with the settings' own help text for every option without a secret."""
     properties = collect.parameters.properties
-    assert properties["feed"]["enum"] == [*FEEDS, "all"]
+    assert properties["feed"]["enum"] == [*KNOWN, "all"]
     assert properties["environment"]["enum"] == ["dev", "staging", "prod"]
     assert all(field["description"] and "--" not in field["description"] for field in properties.values())
-    assert not {"redis_url", "kafka_connection_string"} & set(properties)
+    assert not {"redis_url", "kafka_connection_string", "api_key"} & set(properties)

@@ -140,6 +140,19 @@ def test_one_deployment_collects_all_feeds_in_one_run(deployments: dict[str, Dep
     assert schedule.schedule.anchor_date.timestamp() % 300 == 0
 
 
+def test_gaps_of_the_fuel_mix_are_healed_four_times_a_day(deployments: dict[str, DeploymentResponse]) -> None:
+    """The host shows two days, and the links are asked where somebody wants that feed."""
+    deployment = deployments["gaps-fuel-mix"]
+    assert (deployment.entrypoint, deployment.parameters) == ("flows/gaps.py:gaps", {"feed": "fuel_mix"})
+    (schedule,) = deployment.schedules
+    assert isinstance(schedule.schedule, CronSchedule)
+    times = (schedule.schedule.cron, schedule.schedule.timezone, schedule.active)
+    assert times == ("50 5,11,17,23 * * *", "Etc/GMT+5", False)
+    for feed, expected in (("fuel_mix", True), ("all", True), ("reserve", False)):
+        served: list[Any] = served_deployments(300, 60, "dev", feed)
+        assert [one.schedules[0].active for one in served if one.name == "gaps-fuel-mix"] == [expected]
+
+
 @pytest.mark.parametrize(
     ("name", "cron", "entrypoint"),
     [
@@ -180,7 +193,8 @@ def test_what_is_served_is_what_is_deployed(
     } | {called: one for called, one in deployments.items() if one.entrypoint != COLLECT}
     assert sorted(map(promised, served)) == sorted(map(promised, expected.values()))
     active = {str(one.name): [schedule.active for schedule in one.schedules or ()] for one in served}
-    assert active == {called: [called == f"reserve{name}" or called not in collecting] for called in expected}
+    asleep = {*collecting, "gaps-fuel-mix"} - {f"reserve{name}"}
+    assert active == {called: [called not in asleep] for called in expected}
 
 
 def test_deployments_are_described_in_sentences(deployments: dict[str, DeploymentResponse]) -> None:

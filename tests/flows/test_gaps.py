@@ -441,3 +441,28 @@ class TestDailyFeeds:
         run: Any = gaps(feed="da_exante_asm_mcp", local=tmp_path, return_state=True)
         assert run.is_failed()
         assert run.message.startswith("wrong_parameters: da_exante_asm_mcp is backfilled with a key: MISO_API_KEY")
+
+
+def test_the_fuel_mix_is_healed_from_the_links_of_two_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One task asks both links; a link that fails fails the run, and what the other showed is kept."""
+    monkeypatch.delenv("MISO_API_KEY", raising=False)
+    write_archive(tmp_path, days=3, seed=5, feeds=[FEEDS["fuel_mix"]])
+    with SimulatedFeed(seed=5, ahead=timedelta(days=1, hours=5)) as host:
+        monkeypatch.setenv("MISO_API_BASE", host.base_url)
+        run: Any = gaps(feed="fuel_mix", local=tmp_path, days=3, end=date(2001, 1, 4), return_state=True)
+        assert run.is_completed()
+        assert {day: became["outcome"] for day, became in run.result().items()} == {
+            "2001-01-03": "fetched",
+            "2001-01-02": "fetched",
+        }
+        before, after = (json.loads(str(one.data)) for one in Healed(run, [], []).tables("coverage-fuel-mix"))
+        assert [row["healed"] for row in before] == [0, 0, 0]
+        assert [row["healed"] for row in after] == [0, 1, 0]
+        host.script(Reply(403), feed=FEEDS["fuel_mix"])
+        failing: Any = gaps(feed="fuel_mix", local=tmp_path, days=3, end=date(2001, 1, 4), return_state=True)
+    assert failing.is_failed()
+    assert failing.message.startswith("feed_status: ")
+    assert sorted(became["outcome"] for became in failing.result(raise_on_failure=False).values()) == [
+        "already",
+        "failed",
+    ]

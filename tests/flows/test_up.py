@@ -23,7 +23,7 @@ from flows.folder_lock import folder_lock
 from flows.processes import MARK, Child, PartError, child_process
 from flows.simulated_time import SimulatedTime
 from flows.up import _line, _show, app, server_settings
-from miso_archive.feeds import ALL, FEEDS
+from miso_archive.feeds import ALL, FEEDS, KNOWN
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.feeds.snapshot import SNAPSHOT
 from miso_archive.host import API_BASE
@@ -127,10 +127,11 @@ def test_killed_and_started_again_it_has_all_but_the_time_it_was_down(tmp_path: 
         until(second.stdout, "stopped; start it again")
         assert second.wait(60) == 0
         assert members(folder) == []
-    collecting = [ALL, *(feed.tag for feed in FEEDS.values())]
-    assert names(folder, "deployment") == sorted([*collecting, "compact", "sweep"])
+    collecting = [ALL, *(feed.tag for feed in KNOWN.values())]
+    assert names(folder, "deployment") == sorted([*collecting, "compact", "gaps-fuel-mix", "sweep"])
     assert {name for name in FEEDS if coverage(folder, feed=name)["collected"].sum() < 2} == set()
     assert names(folder, "automation") == [
+        "miso daily feeds nothing stored",
         "miso sister feeds drift",
         "miso sister feeds nothing stored",
         "miso-reserve feed drifts",

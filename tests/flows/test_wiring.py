@@ -32,6 +32,7 @@ from tests.settings.test_options import FIELDS, TABLE
 
 if TYPE_CHECKING:
     from flows.show import Show
+    from miso_archive.collecting.market_day import AskedDay
     from miso_archive.collecting.pace import Clock, Pace
     from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket
@@ -120,7 +121,7 @@ def test_what_trying_cannot_mend_is_not_tried_again(
 
 def test_every_parameter_reaches_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is set in the form is what the run goes by; Kafka and what else is secret comes from the environment."""
-    elsewhere = {"feed", "local", "s3_block", "spool"}
+    elsewhere = {"feed", "market_day", "nodes", "local", "s3_block", "spool"}
     names = set(inspect.signature(collect).parameters) - elsewhere
     given: dict[str, Any] = {FIELDS[row[0]]: row[4] for row in TABLE if FIELDS[row[0]] in names}
     assert set(given) == names
@@ -142,7 +143,7 @@ def test_an_error_that_nobody_foresaw_costs_other_feeds_nothing(
 ) -> None:
     """The run is Failed and keeps what the others came to; the log has the traceback."""
 
-    def breaks(_settings: Settings, _pace: Pace, _clock: Clock, show: Show) -> RunResult:
+    def breaks(_settings: Settings, _pace: Pace, _clock: Clock, show: Show, _asked: AskedDay) -> RunResult:
         if show.feed.name == "fuel_mix":
             raise ZeroDivisionError
         return RunResult(total_candidates=1, collected=1)

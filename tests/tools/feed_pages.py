@@ -119,6 +119,8 @@ def _facts(feed: Feed, snapshot: Snapshot) -> Iterable[tuple[str, str]]:
         yield "Gaps", f"healed from MISO's next-day reports, `{report.name}`"
     elif feed.history is not None:
         yield "Gaps", f"`{feed.history.table}` is healed from `{feed.history.feed.name}`"
+    elif feed.rolling is not None:
+        yield "Gaps", f"are healed from {_listed(feed.rolling.paths.values())}, within two days"
     else:
         yield "Gaps", "stay: no report is read"
 

@@ -29,7 +29,8 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
     Args:
         settings: Where the archive is, and where the reports are.
         feed: Whose gaps. Those of reserve are healed from reports, of `rt_exante_lmp` and of what `asm_mcp` has day
-            ahead from the daily feeds; of a daily feed they are its own days.
+            ahead from the daily feeds, of `fuel_mix` from its links of today and yesterday; of a daily feed they are
+            its own days.
         start: The first market day, YYYY-MM-DD; the archive's first unless given.
         end: The market day after the last; today unless given.
         day_ahead: The day-ahead reports instead, of every day that has none.
@@ -39,18 +40,24 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
     """
     from miso_archive.healing.backfill import backfill as from_reports  # noqa: PLC0415 - its help needs nothing of it
     from miso_archive.healing.market_days import backfill_market_days, require_key  # noqa: PLC0415 - likewise
+    from miso_archive.healing.rolling import backfill_rolling  # noqa: PLC0415 - likewise
 
     to = Output.of(format, output)
     resolved = BackfillSettings.resolve(given_in(settings), os.environ)
     report = DAY_AHEAD if day_ahead else REAL_TIME
     known = KNOWN[feed]
+    if known.rolling is not None and (start is not None or end is not None):
+        raise UsageError(f"--start, --end: {feed} is backfilled from links of today and yesterday: leave them out")
     is_of_days = known.daily is not None or known.history is not None
-    if feed != report.feed.name and (day_ahead or not is_of_days):
+    is_healed = is_of_days or known.rolling is not None
+    if feed != report.feed.name and (day_ahead or not is_healed):
         raise UsageError(f"--feed: no report is known that heals {feed}: its gaps stay. {report.feed.name} has one")
     if is_of_days:
         require_key(resolved, known)
     with told_wrong_bounds(), progress_bar("days backfilled") as progress:
-        if is_of_days:
+        if known.rolling is not None:
+            result = backfill_rolling(resolved, known)
+        elif is_of_days:
             result = backfill_market_days(resolved, known, start=start, end=end, progress=progress)
         else:
             result = from_reports(resolved, start=start, end=end, report=report, progress=progress)

@@ -16,7 +16,7 @@ from miso_archive.feeds.columns import SNAPSHOTS_TABLE
 from miso_archive.reading.scan import scan
 from miso_archive.settings.options import UsageError
 
-Source = Literal["live", "next_day_report", "day_ahead_report", "keyed_api"]
+Source = Literal["live", "next_day_report", "day_ahead_report", "keyed_api", "rolling_days"]
 
 _SHOWN: Final = ("interval_end", "constraint_name", "zone", "shadow_price", "revision")
 """The columns of reserve's constraints that stand in a table."""
@@ -63,7 +63,7 @@ def read(  # noqa: PLR0913 - all by keyword, all with a default
         strict: Fail on an object that cannot be read, instead of leaving it out with a warning.
         sources: `live,next_day_report` fills intervals without a live snapshot from MISO's reports; `next_day_report`
             alone gives the reports' own rows, `day_ahead_report` those of another market, by the hour. `live,keyed_api`
-            fills them from the daily feeds.
+            fills from the daily feeds, `live,rolling_days` fuel_mix from its links of today and yesterday.
         format: A table of the main columns, or all columns as CSV, Parquet or a JSON array; as the file of --output is
             named, else a table.
         output: A file to write instead of standard output, which is -.

@@ -32,6 +32,9 @@ NEXT_DAY_REPORT: Final = "next_day_report"
 KEYED_API: Final = "keyed_api"
 """The source of a row of MISO's keyed API, which tells of past days and of the day ahead: not live."""
 
+ROLLING_DAYS: Final = "rolling_days"
+"""The source of a row of the links that show the market day so far, and the one before: the host's own, not live."""
+
 DAY_AHEAD_REPORT: Final = "day_ahead_report"
 """The source of a row of MISO's day-ahead report, ``da_rpe``: another market than that of the live feed."""
 
@@ -73,7 +76,7 @@ _ORIGIN: Final = (
         pl.String(),
         "",
         "`live`: the live feed; if asked for, `next_day_report`, `day_ahead_report`: MISO's reports, `keyed_api`: its"
-        " keyed API.",
+        " keyed API, `rolling_days`: its links of today and yesterday.",
     ),
     Column("object_key", pl.String(), "", "The key of the archived object, below the archive's root."),
 )

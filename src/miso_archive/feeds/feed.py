@@ -68,14 +68,28 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rolling:
+    """Links of the same host with bodies like a live feed's, of the market day so far and of the one before.
+
+    ``paths`` are those links below the base address, by what their bodies are called in an archive; ``table`` is the
+    feed's table that they have rows of, each named by the attribute ``named_by``.
+    """
+
+    paths: Mapping[str, str]
+    table: str
+    named_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """One feed.
 
     ``name`` is what people type; ``dataset`` what stands in keys, Redis and Kafka; ``file_stem`` what its files begin
     with; ``path`` where it is below the base address; ``title`` what it is called; ``contract`` what its bodies are to
     be; ``lead`` how long before its interval's end a body may be published; ``daily`` what sets one apart that is not
-    live; ``history`` the daily feed that speaks for its gaps; ``examples`` the folder of its recorded body,
-    ``{file_stem}.json``; ``is_first`` marks the one whose runs and artifacts had their names before there was another.
+    live; ``history`` the daily feed that speaks for its gaps, ``rolling`` the links that do; ``examples`` the folder of
+    its recorded body, ``{file_stem}.json``; ``is_first`` marks the one whose runs and artifacts had their names before
+    there was another.
     """
 
     name: str
@@ -87,6 +101,7 @@ class Feed:
     lead: timedelta = timedelta(0)
     daily: Daily | None = None
     history: History | None = None
+    rolling: Rolling | None = None
     examples: Path = _EXAMPLES
     is_first: bool = False
 
@@ -104,6 +119,11 @@ class Feed:
     def tag(self) -> str:
         """Its name as runs, artifacts and events bear it: ``fuel-mix``."""
         return self.name.replace("_", "-")
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether past market days are fetched otherwise than from a report: by days, or from links of two."""
+        return (self.daily or self.history or self.rolling) is not None
 
     def examine(self, body: bytes) -> Verdict:
         """Read one response body, and say what it is or why it is refused."""

@@ -15,7 +15,7 @@ from miso_archive.contract.findings import WarningCode
 from miso_archive.contract.kinds import AMOUNT, ANY_TEXT, EST_CLOCK, NAME, optional
 from miso_archive.contract.rows import Contract, Doubt, Row, Table, published
 from miso_archive.contract.verdict import Snapshot
-from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.feed import Feed, Rolling
 
 # All figures are whole megawatts.
 _LEAST_DIFFERENCE: Final = 0.5
@@ -58,6 +58,7 @@ FUEL_MIX: Final = Feed(
     file_stem="fuel_mix",
     path="FuelMix",
     title="Fuel mix",
+    rolling=Rolling(paths={"today": "FuelMix/Today", "yesterday": "FuelMix/Yesterday"}, table="fuels", named_by="fuel"),
     contract=Contract(
         label="RefId",
         tables=(Table(name="fuels", at="Fuel.Type", row=Fuel, fewest=1, label="interval", named_by="fuel"),),

@@ -22,8 +22,8 @@ from miso_archive.healing.backfilled import BackfilledDay, BackfillResult, Outco
 from miso_archive.intervals.days import Day, Days
 from miso_archive.intervals.market_days import ONE_DAY
 from miso_archive.reading.coverage import coverage
-from miso_archive.reading.history import covered_intervals, told_of
 from miso_archive.reading.one_pass import Progress, Reading
+from miso_archive.reading.told import covered_intervals, told_of
 from miso_archive.settings.options import BackfillSettings, UsageError
 from miso_archive.store.address import standing, store_of
 from miso_archive.store.put_once import Stored, store_refused, store_snapshot
@@ -221,8 +221,8 @@ def _healing(store: Store, feed: Feed, day: BackfilledDay) -> BackfilledDay:
     """Say of a day that was fetched for a live feed how many of its intervals it speaks for."""
     if feed.history is None or day.outcome != "fetched":
         return day
-    told = told_of(store, feed, feed.history, Days(day.market_day, day.market_day + ONE_DAY))
-    return replace(day, covered=len(covered_intervals(feed, feed.history, told)))
+    told = told_of(store, feed, Days(day.market_day, day.market_day + ONE_DAY))
+    return replace(day, covered=len(covered_intervals(feed, told)))
 
 
 def _became(day: date, result: RunResult, rows: int) -> BackfilledDay:

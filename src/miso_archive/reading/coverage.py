@@ -13,13 +13,13 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Day, Days, given_now
 from miso_archive.intervals.labels import INTERVAL
 from miso_archive.intervals.market_days import ONE_DAY, day_begins, intervals_ended
-from miso_archive.reading.history import covered_intervals, told_of
 from miso_archive.reading.one_pass import Progress, Reading, Seen
+from miso_archive.reading.told import covered_intervals, told_days, told_of
 from miso_archive.reports.archived import Reports
 from miso_archive.reports.workbook import next_day_report
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.layout import quarantine_folder
-from miso_archive.store.listing import count_refused, days_in, market_days
+from miso_archive.store.listing import count_refused, days_in
 from miso_archive.store.store import Store
 
 MISSING: Final = pl.Schema(
@@ -117,8 +117,8 @@ class _Coverage:
         report = next_day_report(reading.feed)
         reports = () if report is None else Reports(reading.store, report).read(days)
         self._covered = {found.market_day: found.covered for found in reports}
-        self._store, history = reading.store, reading.feed.history
-        self._told_days = set() if history is None else set(days.among(market_days(reading.store, history.feed)))
+        self._store = reading.store
+        self._told_days = set(days.among(told_days(reading.store, reading.feed)))
         known = {*self._snapshots["market_day"], *self._unreadable, *self._refused, *self._covered}
         # Where nothing of the feed was collected nothing of it is missed.
         self._days = _between(days, known | self._told_days if known else known)
@@ -173,13 +173,11 @@ class _Coverage:
         )
 
     def _told(self, days: list[date]) -> pl.DataFrame:
-        """Return the ends of the intervals of which a daily feed tells: of days alone that lack any."""
-        history = self._feed.history
-        if history is None or not days:
+        """Return the ends of the intervals of which another source tells: of days alone that lack any."""
+        if not days:
             return pl.DataFrame(schema={"interval_end": TIME})
         among = Days(days[0], days[-1] + ONE_DAY, pl.col("market_day").is_in(days))
-        told = told_of(self._store, self._feed, history, among)
-        return covered_intervals(self._feed, history, told).to_frame()
+        return covered_intervals(self._feed, told_of(self._store, self._feed, among)).to_frame()
 
     def _expected(self, day: date) -> int:
         return intervals_ended(day, self._horizon)

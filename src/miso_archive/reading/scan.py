@@ -14,15 +14,16 @@ from miso_archive.feeds.columns import (
     KEYED_API,
     LIVE,
     NEXT_DAY_REPORT,
+    ROLLING_DAYS,
     SNAPSHOTS_TABLE,
     frame_given,
     schema_of,
     table_given,
 )
-from miso_archive.feeds.feed import Feed, History
+from miso_archive.feeds.feed import Feed
 from miso_archive.intervals.days import Day, Days
-from miso_archive.reading.history import Told, shown_by, snapshots_of, told_of
 from miso_archive.reading.one_pass import Progress, Reading
+from miso_archive.reading.told import Told, shown_by, snapshots_of, source_of, table_of, told_of
 from miso_archive.reports.archived import ArchivedReport, Reports
 from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME, next_day_report
 from miso_archive.store.address import ArchiveAddress, open_to_read
@@ -143,7 +144,8 @@ def scan(  # noqa: PLR0913 - likewise
         strict: Raise on an object that cannot be read, instead of leaving it out with a SkippedObjectsWarning.
         sources: ``live`` alone unless given. With ``keyed_api`` beside it, prices of ``rt_exante_lmp`` and those that
             ``asm_mcp`` has day ahead are filled from the daily feeds, where these are archived: intervals, or hours,
-            that the live feed did not show. ``keyed_api`` alone gives all that they have.
+            that the live feed did not show. ``keyed_api`` alone gives all that they have. ``rolling_days`` does the
+            same for ``fuel_mix``, from the host's links of today and yesterday.
         progress: Called with how many market days have been read from raw objects, and how many are to be.
 
     Returns:
@@ -182,7 +184,7 @@ class _Asked:
 
 
 def _known(sources: Sequence[str]) -> frozenset[str]:
-    known = (LIVE, NEXT_DAY_REPORT, DAY_AHEAD_REPORT, KEYED_API)
+    known = (LIVE, NEXT_DAY_REPORT, DAY_AHEAD_REPORT, KEYED_API, ROLLING_DAYS)
     named = [sources] if isinstance(sources, str) else sources
     if not isinstance(named, (Sequence, frozenset, set)) or not named or not all(source in known for source in named):
         raise WrongSourcesError(f"sources are some of {', '.join(known)}, not {shown(str(sources))}")
@@ -225,29 +227,29 @@ def _scan(archive: ArchiveAddress, feed: Feed, asked: _Asked, progress: Progress
 
 def _refuse_sources(feed: Feed, asked: _Asked) -> None:
     """Refuse sources that say nothing of a feed, or of one of its tables."""
-    of_reports = {NEXT_DAY_REPORT, DAY_AHEAD_REPORT} if next_day_report(feed) is not None else set()
-    of_history = set() if feed.history is None else {KEYED_API}
-    if wrong := sorted(asked.sources - {LIVE} - of_reports - of_history):
-        others = f", {' and '.join(sorted(of_reports | of_history))} the others" if of_reports | of_history else ""
-        only = "its only source" if not others else "one of its sources"
-        raise WrongSourcesError(f"{wrong[0]} says nothing of {feed.name}: {LIVE} is {only}{others}")
-    if feed.history is not None and KEYED_API in asked.sources and asked.table not in _told_tables(feed, feed.history):
-        raise WrongSourcesError(f"{KEYED_API} says nothing of {asked.table}: of {feed.history.table} alone")
+    of_reports = [NEXT_DAY_REPORT, DAY_AHEAD_REPORT] if next_day_report(feed) is not None else []
+    other, table = source_of(feed), table_of(feed)
+    known = [LIVE, *of_reports, *([] if other is None else [other])]
+    for wrong in sorted(asked.sources.difference(known)):
+        only = f"{LIVE} is its only source" if known == [LIVE] else f"its sources are {', '.join(known)}"
+        raise WrongSourcesError(f"{wrong} says nothing of {feed.name}: {only}")
+    if other in asked.sources and table is not None and asked.table not in _told_tables(feed, table):
+        raise WrongSourcesError(f"{other} says nothing of {asked.table}: of {table} alone")
 
 
-def _told_tables(feed: Feed, history: History) -> set[str]:
-    """Return which frames a daily feed has rows of: a five-minute body is not told by an hour of it."""
-    return {history.table} if table_given(feed, history.table).hour else {history.table, SNAPSHOTS_TABLE}
+def _told_tables(feed: Feed, table: str) -> set[str]:
+    """Return which frames another source has rows of: a five-minute body is not told by an hour of it."""
+    return {table} if table_given(feed, table).hour else {table, SNAPSHOTS_TABLE}
 
 
 def _frames(reading: Reading, beside: list[Unreadable], asked: _Asked, days: Days) -> Iterator[pl.LazyFrame]:
     """Yield what the sources have of these days, in time order; what could not be read of others than the live feed."""
     if asked.sources == {LIVE}:
         yield from reading.frames(days)
-    elif KEYED_API in asked.sources and reading.feed.history is not None:
-        told = told_of(reading.store, reading.feed, reading.feed.history, days, strict=asked.strict)
+    elif source_of(reading.feed) in asked.sources:
+        told = told_of(reading.store, reading.feed, days, strict=asked.strict)
         beside += told.skipped
-        yield from _told(reading, reading.feed.history, told, asked, days)
+        yield from _told(reading, told, asked, days)
     else:
         report = DAY_AHEAD if DAY_AHEAD_REPORT in asked.sources else REAL_TIME
         reports = Reports(reading.store, report, strict=asked.strict)
@@ -259,14 +261,14 @@ def _frames(reading: Reading, beside: list[Unreadable], asked: _Asked, days: Day
         beside += reports.skipped
 
 
-def _told(reading: Reading, history: History, told: Told, asked: _Asked, days: Days) -> Iterator[pl.LazyFrame]:
-    """Yield what a daily feed tells, alone or where the live feed showed nothing."""
-    rows = told.rows if asked.table == history.table else snapshots_of(reading.feed, history, told)
+def _told(reading: Reading, told: Told, asked: _Asked, days: Days) -> Iterator[pl.LazyFrame]:
+    """Yield what another source tells, alone or where the live feed showed nothing."""
+    rows = told.rows if asked.table == told.table else snapshots_of(reading.feed, told)
     if LIVE not in asked.sources:
         yield rows.lazy()
         return
-    is_hourly = table_given(reading.feed, history.table).hour is not None
-    of_table = history.table if is_hourly else SNAPSHOTS_TABLE
+    is_hourly = table_given(reading.feed, told.table).hour is not None
+    of_table = told.table if is_hourly else SNAPSHOTS_TABLE
     known = shown_by(reading.store, reading.feed, of_table, rows["market_day"].unique().to_list())
     missing = told.covered.to_frame().join(known, on="interval_end", how="anti")
     yield from _filled(reading.frames(days), rows.join(missing, on="interval_end", how="semi", maintain_order="left"))

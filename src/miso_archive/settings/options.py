@@ -404,6 +404,9 @@ class BackfillSettings(KeyedSettings):
     reports_url: Annotated[str, AfterValidator(_reports_url)] = _option(
         "https://docs.misoenergy.org/marketreports/", "Where MISO's market reports are.", "MISO_REPORTS_URL"
     )
+    api_base: Annotated[str, AfterValidator(_base_url)] = _option(
+        API_BASE, "The address below which all feeds are, for when MISO moves them.", "MISO_API_BASE"
+    )
     pause: Annotated[float, Field(ge=1, le=3600)] = _option(
         5.0, "Seconds from one request for a report to the next, at least."
     )

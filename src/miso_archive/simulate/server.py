@@ -23,6 +23,7 @@ from miso_archive.intervals.market_days import read_day
 from miso_archive.simulate.bodies import PUBLISHED_AFTER, body_of
 from miso_archive.simulate.faults import Reply, check_faults, fault_reply, pick_fault
 from miso_archive.simulate.keyed import PAGE_SIZE, page_body
+from miso_archive.simulate.sisters import fuels_of_days
 from miso_archive.simulate.wire import ReplyServer, compressed
 
 BASE_PATH = urlsplit(API_BASE).path
@@ -109,6 +110,12 @@ class SimulatedFeed:
         for feed in self._feeds.values():
             body_of(feed, start, seed=seed)  # refuses a start that is no interval's end
         self._by_path = {f"{BASE_PATH}/{feed.path}": feed for feed in self._feeds.values()}
+        self._rolling = {
+            f"{BASE_PATH}/{path}": (feed, name)
+            for feed in self._feeds.values()
+            if feed.rolling is not None
+            for name, path in feed.rolling.paths.items()
+        }
         self._faults = dict(faults or {})
         check_faults(self._faults)
         self._seed = seed
@@ -220,12 +227,19 @@ class SimulatedFeed:
         if path in self._by_path:
             reply = self._serve(self._by_path[path], address, headers)
             return compressed(reply) if self._compress and _accepts_gzip(headers) else reply
+        if path in self._rolling:
+            feed, name = self._rolling[path]
+            return self._serve(feed, address, headers, partial(self._days, feed, name))
         if path == STATUS_PATH:
             return Reply(body=json.dumps(self._status()).encode())
         for feed in DAILY.values():
             if (day := _day_asked(feed, path)) is not None:
                 return self._serve(feed, address, headers, partial(self._page, feed, day, query, headers))
         return Reply(404, b'{"error":"not found"}')
+
+    def _days(self, feed: Feed, name: str) -> Reply:
+        """Answer for a link of today or yesterday."""
+        return Reply(body=fuels_of_days(name, self.interval_end_of(feed), seed=self._seed))
 
     def _page(self, feed: Feed, day: date, query: str, headers: Mapping[str, str]) -> Reply:
         """Answer for a page of a market day, as MISO's keyed API does."""

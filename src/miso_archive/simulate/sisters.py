@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, cast
 import orjson
 
 from miso_archive.contract.kinds import EST_CLOCK, MARKET_DAY, Kind
-from miso_archive.intervals.labels import EST, as_clock, as_period, as_ref_id, as_twelve_hours
+from miso_archive.intervals.labels import EST, INTERVAL, as_clock, as_period, as_ref_id, as_twelve_hours
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, hour_ending_of
 from miso_archive.simulate.market import interval_number, zone_cents
 
@@ -120,6 +120,25 @@ def fuel_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:
     ]
     total = str(sum(fuels.values()))
     return orjson.dumps({"RefId": as_ref_id(interval_end), "TotalMW": total, "Fuel": {"Type": rows}})
+
+
+def fuels_of_days(name: str, interval_end: datetime, *, seed: int) -> bytes:
+    """Give the fuels as the host's links of ``today`` and ``yesterday`` show them while an interval is the present one.
+
+    With their quirks, as seen: a window is cut by the labels' date, so that it begins with the 00:00 of the market day
+    before; yesterday's runs through the present; fuels stand in alphabetical order, and the total is 0.
+    """
+    local = interval_end.astimezone(EST)
+    midnight = local.replace(hour=0, minute=0)
+    first = midnight if name == "today" else midnight - timedelta(days=1)
+    rows = []
+    for number in range((local - first) // INTERVAL + 1):
+        end = first + number * INTERVAL
+        stamp = _spelled(EST_CLOCK, end)
+        for fuel, output in sorted(fuels_of(interval_number(end), seed, 0).items()):
+            caption = f"{fuel}  ({output:,} MW)"
+            rows.append({"INTERVALEST": stamp, "CATEGORY": fuel, "ACT": str(output), "FUEL_CATEGORY": caption})
+    return orjson.dumps({"RefId": as_ref_id(interval_end), "TotalMW": "0", "Fuel": {"Type": rows}})
 
 
 def figures_body(interval_end: datetime, *, seed: int, revision: int = 0) -> bytes:

@@ -159,6 +159,18 @@ def is_report_revision(name: str, file_name: str) -> bool:
     return re.fullmatch(pattern, name, re.ASCII) is not None
 
 
+def rolling_folder(feed: Feed, name: str, market_day: date | None = None) -> str:
+    """Return the folder of the bodies of a rolling link (``today``) that were fetched on a market day, or of all."""
+    return reports_folder(feed, name, market_day)
+
+
+def rolling_keys(feed: Feed, name: str, interval_end: datetime, sha256: str) -> Keys:
+    """Return both keys of such a body, from the label that it had when it was fetched."""
+    label = interval_end.astimezone(EST)
+    stem = f"{rolling_folder(feed, name, market_day(interval_end))}/{feed.file_stem}_{name}_{label:%Y%m%d_%H%M}"
+    return Keys(f"{stem}.json.gz", f"{stem}.{sha256[:_DIGITS]}.json.gz")
+
+
 def curated_folder(feed: Feed, table: str) -> str:
     """Return the folder of a table's compacted months."""
     return f"curated/{feed.dataset}/{table}"
