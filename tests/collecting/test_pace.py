@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from miso_archive.collecting.pace import NextSlot, Pace, SystemClock, await_slot
 from miso_archive.contract.findings import FailureCode
 from miso_archive.failures import CollectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DUE = datetime(2026, 7, 27, 13, 10, tzinfo=UTC)
 
@@ -190,3 +197,23 @@ class TestNextSlot:
         final = CollectionError(FailureCode.FEED_STATUS, "404")
         assert NextSlot(Pace(DUE, 5), TurnedClock(after(20.4))).next_delay(final, 1, 0.0) is None
         assert retries.most_tries() == 5
+
+
+@pytest.fixture
+def ends_by_signal() -> Iterator[signal.Signals]:
+    """A signal at which this process ends."""
+    before = signal.signal(signal.SIGUSR1, lambda *_: sys.exit(1))
+    yield signal.SIGUSR1
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_signal_that_wakes_nobody_ends_a_wait(ends_by_signal: signal.Signals) -> None:
+    """One that another thread receives, as one that comes just before the wait, is handled within seconds."""
+    clock = SystemClock()
+    other = threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), ends_by_signal))
+    other.start()
+    over = clock.now() + timedelta(seconds=20)
+    with pytest.raises(SystemExit):
+        clock.sleep(20)
+    assert clock.now() < over
+    other.join()

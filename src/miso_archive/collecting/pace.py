@@ -25,6 +25,9 @@ _LEAD: Final = 1 / 3
 _SPARE: Final = 2
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
+LONGEST_WAIT: Final = 1.0
+"""Seconds the main thread waits at a stretch: a signal that comes just as it begins to wait is handled when it ends."""
+
 
 class Clock(Protocol):
     """What a run knows of time."""
@@ -56,8 +59,11 @@ class SystemClock:
         Raises:
             SystemExit: The clock is stopped, before or meanwhile.
         """
-        if self._stopped.wait(seconds):
-            raise SystemExit
+        until = time.monotonic() + seconds
+        while not self._stopped.wait(min(LONGEST_WAIT, max(0.0, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return
+        raise SystemExit
 
     def stop(self) -> None:
         """Let all who wait by it go: a signal reaches the main thread alone."""

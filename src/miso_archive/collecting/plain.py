@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from threading import current_thread
 from typing import Any, TypeVar
 
 from miso_archive.collecting.keyed import Turn
 from miso_archive.collecting.market_day import AskedDay, collect_day, doubt_the_address
-from miso_archive.collecting.pace import Clock, NextSlot, SystemClock, stopping
+from miso_archive.collecting.pace import LONGEST_WAIT, Clock, NextSlot, SystemClock, stopping
 from miso_archive.collecting.parts import Parts, open_parts
 from miso_archive.collecting.result import ResultOfFeeds, RunResult, broken_off, failed_before_start
 from miso_archive.collecting.run import collect
@@ -68,8 +68,10 @@ def run_all(
         return one_of_several(lambda: run(settings, feed, clock, asked, turn))
 
     with ThreadPoolExecutor(len(feeds)) as threads, stopping(clock):
-        results = threads.map(run_one, feeds)
-        return ResultOfFeeds({feed.name: result for feed, result in zip(feeds, results, strict=True)})
+        runs = {feed.name: threads.submit(run_one, feed) for feed in feeds}
+        while wait(runs.values(), timeout=LONGEST_WAIT).not_done:
+            pass
+        return ResultOfFeeds({name: run.result() for name, run in runs.items()})
 
 
 def one_of_several(run: Callable[[], RunResult]) -> RunResult:

@@ -2,7 +2,8 @@
 
 import signal
 import sys
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from miso_archive.simulate.faults import parse_faults
 from miso_archive.simulate.server import SimulatedFeed
@@ -32,7 +33,11 @@ def run(port: int, speed: float, faults: str, seed: int) -> int:
         }
         try:
             print(f"simulated feed (seed {seed}): {feed.url}", file=sys.stderr, flush=True)  # noqa: T201 - its output
-            signals.get()
+            # A signal that comes just as a wait begins is handled when it ends.
+            while True:
+                with suppress(Empty):
+                    signals.get(timeout=1.0)
+                    break
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
