@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 import pytest
 
-from miso_archive.feeds import ALL, FEEDS
+from miso_archive.feeds import ALL, FEEDS, KNOWN
 from miso_archive.feeds.columns import schema_of
 from miso_archive.intervals.labels import EST
 from miso_archive.reading.coverage import coverage
@@ -38,9 +38,10 @@ FEED = ("--feed", REGIONAL_DEMAND.name)
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The feed is among those that there are: the one line in the registry."""
-    monkeypatch.setitem(FEEDS, REGIONAL_DEMAND.name, REGIONAL_DEMAND)
+    for registry in (FEEDS, KNOWN):
+        monkeypatch.setitem(registry, REGIONAL_DEMAND.name, REGIONAL_DEMAND)
     # What there is to choose stands as it is imported, as the command line does: both are as in a process that starts.
-    monkeypatch.setattr("miso_archive.feeds.FeedChoice", Literal[(*FEEDS, ALL)])
+    monkeypatch.setattr("miso_archive.feeds.FeedChoice", Literal[(*KNOWN, ALL)])
     for name in commands():
         monkeypatch.delitem(sys.modules, name)
     yield

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import Bucket
 
+pytestmark = pytest.mark.slow("starts a Valkey for each run")
+
 KEY: Final = "an0ther-s3cret-of-thirty-two-signs"
 SEED: Final = 11
 DAY: Final = date(2001, 1, 3)

@@ -315,7 +315,7 @@ class TestDeployment:
         """Gaps are healed at 13:00 EST all year, but not those of a simulated feed from MISO's reports."""
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        served: list[Any] = [made for made in deployments(300, 60, "dev") if made.flow_name == "gaps"]
+        served: list[Any] = [made for made in deployments(300, 60, "dev") if made.name == "gaps"]
         schedules = [made.schedules[0].schedule for made in served]
         assert [(found.cron, found.timezone) for found in schedules] == [("0 13 * * *", "Etc/GMT+5")] * healed
 

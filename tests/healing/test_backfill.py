@@ -356,8 +356,13 @@ class TestCommand:
         assert main(["backfill", "--local", str(tmp_path), *options]) == 2
         assert options[0].strip("-") in capsys.readouterr().err
 
-    @pytest.mark.parametrize("options", [(), ("--day-ahead",)])
-    @pytest.mark.parametrize("name", FEEDS)
+    @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            *((name, ()) for name, feed in FEEDS.items() if feed.rolling is None),
+            *((name, ("--day-ahead",)) for name in FEEDS),
+        ],
+    )
     def test_who_asks_it_of_a_feed_without_reports_is_told(
         self, name: str, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

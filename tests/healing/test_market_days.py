@@ -8,6 +8,7 @@ import shutil
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 import polars as pl
 import pytest
 
@@ -18,6 +19,7 @@ from miso_archive.feeds import FEEDS
 from miso_archive.intervals.labels import EST, INTERVAL
 from miso_archive.intervals.market_days import ONE_DAY, day_begins
 from miso_archive.simulate import Reply, SimulatedFeed
+from miso_archive.simulate.keyed import page_body
 from miso_archive.simulate.sisters import asm_body, lmp_body
 from miso_archive.store.folder import Folder
 from miso_archive.store.put_once import store_snapshot
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from miso_archive.feeds.feed import Feed
+
+pytestmark = pytest.mark.slow("collects whole days")
 
 SEED: Final = 11
 FIRST: Final = date(2001, 1, 3)
@@ -83,6 +87,14 @@ def live(folder: Path) -> None:
             assert snapshot is not None
             response = Response(body, end.astimezone(UTC), "http://127.0.0.1/", "application/json")
             store_snapshot(Folder(folder), feed, snapshot, response)
+
+
+def host_page(node: str) -> bytes:
+    """Return a day of prices of a node, as of one of MISO's hubs."""
+    page = orjson.loads(page_body(LMP, FIRST, node="MINN.HUB", seed=SEED) or b"")
+    for row in page["data"]:
+        row["node"] = node
+    return orjson.dumps(page)
 
 
 class TestTheDaysThemselves:
@@ -239,6 +251,19 @@ class TestWhatIsHealed:
         snapshots = mr.scan_snapshots(folder, feed="rt_exante_lmp", sources=("live", "keyed_api")).collect()
         assert len(snapshots) == 2 * 288
         assert dict(snapshots.group_by("source").agg(pl.col("prices").max()).rows()) == {"live": 9, "keyed_api": 8}
+
+    def test_other_nodes_heal_nothing(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A node that the live feed never shows is read where it is archived, and is no price of that feed."""
+        body = host_page("ALTW.WELLS1")
+        snapshot = LMP.examine(body).snapshot
+        assert snapshot is not None
+        store_snapshot(Folder(folder), LMP, snapshot, Response(body, datetime.now(UTC), "http://127.0.0.1/", ""))
+        assert len(mr.scan(folder, LMP).collect()) == 288
+        assert mr.coverage(folder, feed="rt_exante_lmp")["healed"].to_list() == [0, 0]
+        backfilled(capsys, folder, "rt_exante_lmp", "--end", str(FIRST + 2 * ONE_DAY))
+        filled = mr.scan(folder, "rt_exante_lmp", sources=("live", "keyed_api")).collect()
+        assert "ALTW.WELLS1" not in filled["location"].to_list()
+        assert mr.coverage(folder, feed="rt_exante_lmp")["healed"].to_list() == [72, 0]
 
     def test_an_interval_that_is_told_in_part_is_not_healed(
         self, folder: Path, capsys: pytest.CaptureFixture[str]

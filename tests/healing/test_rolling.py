@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow("collects whole days")
+
 SEED: Final = 4
 DAY: Final = date(2001, 1, 2)
 NOW: Final = DEFAULT_START + ONE_DAY + timedelta(hours=5)

@@ -136,9 +136,9 @@ class TestDoors:
         """flows.serve reads the addresses of the environment as the flows do."""
         monkeypatch.setenv(variable, " http://127.0.0.1:1/feed\r\n")
         monkeypatch.setenv("MISO_REPORTS_URL", "\r\n")
-        assert "gaps" not in {made.flow_name for made in deployments(300, 60, "dev")}
+        assert "gaps" not in {made.name for made in deployments(300, 60, "dev")}
         monkeypatch.setenv("MISO_REPORTS_URL", "http://127.0.0.1:1/\n")
-        assert "gaps" in {made.flow_name for made in deployments(300, 60, "dev")}
+        assert "gaps" in {made.name for made in deployments(300, 60, "dev")}
 
     def test_a_task_runner_is_known(self) -> None:
         """MISO_TASK_RUNNER may end in a line break, and blank it is not set."""

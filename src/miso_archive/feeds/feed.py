@@ -58,13 +58,14 @@ class History:
 
     ``feed`` is the daily one, ``table`` the live one's table that it speaks for. ``spread`` is how its rows become
     those of the table, where a row of it is one column; ``without`` are the beginnings that names have there and not
-    here, by column.
+    here, by column; ``only`` which names count, where the daily one may have others that the live one never shows.
     """
 
     feed: "Feed"
     table: str
     spread: Spread | None = None
     without: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from miso_archive.contract.kinds import AMOUNT, CLOCK, NAME, optional
 from miso_archive.contract.rows import Computed, Contract, Doubt, Made, Row, Table, published
 from miso_archive.contract.verdict import Snapshot
 from miso_archive.feeds.feed import Feed, History
-from miso_archive.feeds.rt_exante_lmp_history import RT_EXANTE_LMP_HISTORY
+from miso_archive.feeds.rt_exante_lmp_history import HUBS, RT_EXANTE_LMP_HISTORY
 from miso_archive.intervals.labels import INTERVAL, is_clock_of
 
 _MOST_SPREAD: Final = 0.02
@@ -66,7 +66,8 @@ RT_EXANTE_LMP: Final = Feed(
     path="MarketPricing/GetExAnteLmp",
     title="Real-time ex-ante LMP",
     lead=INTERVAL,
-    history=History(feed=RT_EXANTE_LMP_HISTORY, table="prices"),
+    # The nodes of both captures: of others the history may have any.
+    history=History(feed=RT_EXANTE_LMP_HISTORY, table="prices", only={"location": (*HUBS, "SWPP")}),
     contract=Contract(
         label="LMPData.RefId",
         tables=(

@@ -22,7 +22,8 @@ def rows_of_history(
     [table] = history.feed.contract.tables
     reading = Reading(store, table.name, feed=history.feed, strict=strict)
     frames = [schema_of(history.feed, table.name).to_frame().lazy(), *reading.frames(days)]
-    rows = pl.concat(frames).filter("is_latest").collect()
+    counting = [pl.col("is_latest"), *(pl.col(name).is_in(names) for name, names in history.only.items())]
+    rows = pl.concat(frames).filter(*counting).collect()
     for name, beginning in history.without.items():
         rows = rows.with_columns(pl.col(name).str.strip_prefix(beginning))
     rows = _spread(rows, history)
