@@ -147,25 +147,28 @@ def _one_after_another(settings: BackfillSettings, feed: Feed, days: list[date],
 
 
 def _links(future: Any) -> BackfillResult:  # noqa: ANN401 - the future of any task runner
-    """Wait for the task of the links. What it raised, or what ended its process, is a failed day as well."""
-    try:
-        became = future.result(raise_on_failure=False)
-    except Exception as error:  # noqa: BLE001 - Dask raises what it likes when a worker is lost
-        became = error
+    """Wait for the task of the links. One that did not come to its result is a failed day, today's."""
+    became = _result_of(future)
     if isinstance(became, BackfillResult):
         return became
-    today = market_day(SystemClock().now())
-    return BackfillResult((BackfilledDay(today, "failed", message=f"{type(became).__name__}: {became}"),))
+    return BackfillResult((_broken_off(market_day(SystemClock().now()), became),))
 
 
 def _became(day: date, future: Any) -> BackfilledDay:  # noqa: ANN401 - the future of any task runner
-    """Wait for a day's task. What it raised, or what ended its process, is a failed day as well."""
+    """Wait for a day's task. One that did not come to its result is a failed day as well."""
+    became = _result_of(future)
+    return became if isinstance(became, BackfilledDay) else _broken_off(day, became)
+
+
+def _result_of(future: Any) -> object:  # noqa: ANN401 - the future of any task runner
+    """Wait for a task, and return its result; else what it raised, or what ended its process."""
     try:
-        became = future.result(raise_on_failure=False)
+        return future.result(raise_on_failure=False)
     except Exception as error:  # noqa: BLE001 - Dask raises what it likes when a worker is lost
-        became = error
-    if isinstance(became, BackfilledDay):
-        return became
+        return error
+
+
+def _broken_off(day: date, became: object) -> BackfilledDay:
     return BackfilledDay(day, "failed", message=f"{type(became).__name__}: {became}")
 
 

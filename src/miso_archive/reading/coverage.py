@@ -1,7 +1,7 @@
 """What was collected and what was not: a gap is never passed off as a quiet market."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -106,6 +106,21 @@ def _counted(
     return count(reading, days, now, snapshots)
 
 
+def _days_frame(
+    days: list[date], expected: Callable[[date], int], refused: Mapping[date, int], unreadable: Mapping[date, int]
+) -> pl.DataFrame:
+    """Return a row a day: what is expected of it, and how many bodies of it were refused or cannot be read."""
+    return pl.DataFrame(
+        {
+            "market_day": days,
+            "expected": [expected(day) for day in days],
+            "refused": [refused[day] for day in days],
+            "unreadable": [unreadable[day] for day in days],
+        },
+        schema_overrides={"market_day": pl.Date},
+    )
+
+
 class _Coverage:
     """Counts of what was read of some days, by what else the archive knows of them."""
 
@@ -135,15 +150,7 @@ class _Coverage:
             revised=pl.col("interval_end").filter((pl.col("interval_end").len().over("interval_end")) > 1).n_unique(),
             off_grid=(~on_grid).sum(),
         )
-        days = pl.DataFrame(
-            {
-                "market_day": self._days,
-                "expected": [self._expected(day) for day in self._days],
-                "refused": [self._refused[day] for day in self._days],
-                "unreadable": [self._unreadable[day] for day in self._days],
-            },
-            schema_overrides={"market_day": pl.Date},
-        )
+        days = _days_frame(self._days, self._expected, self._refused, self._unreadable)
         of_others = self._missing([day for day in self._days if day in self._covered or day in self._told_days])
         healed = of_others.group_by("market_day").agg(pl.col("healed").sum())
         return (
@@ -202,15 +209,7 @@ class _DailyCoverage:
             pages=page.n_unique(),
             revised=page.filter(pl.col("revision") == 1).n_unique(),
         )
-        days = pl.DataFrame(
-            {
-                "market_day": self._days,
-                "expected": [self._expected(day) for day in self._days],
-                "refused": [self._refused[day] for day in self._days],
-                "unreadable": [self._unreadable[day] for day in self._days],
-            },
-            schema_overrides={"market_day": pl.Date},
-        )
+        days = _days_frame(self._days, self._expected, self._refused, self._unreadable)
         return (
             days.join(counted, on="market_day", how="left", maintain_order="left")
             .with_columns(pl.exclude("market_day").fill_null(0))
