@@ -23,7 +23,7 @@ from flows.show import Show, name_run
 from miso_archive.collecting.market_day import AskedDay, refuse_wrong_asking
 from miso_archive.collecting.pace import Clock, Pace, SystemClock, stopping
 from miso_archive.collecting.parts import Parts, open_parts
-from miso_archive.collecting.plain import collect_feed, feed_retries, one_of_several
+from miso_archive.collecting.plain import collect_feed, feed_retries, one_of_several, results_of
 from miso_archive.collecting.result import ResultOfFeeds, RunResult, failed_before_start
 from miso_archive.collecting.steps import Candidate, refuse_wrong_address
 from miso_archive.collecting.told import (
@@ -237,11 +237,13 @@ def _collected(
     if len(shows) == 1:
         return {show.feed.name: run(settings, pace, clock, show, asked) for show in shows}
     with ThreadPoolExecutor(len(shows)) as threads, stopping(clock):
-        results = [
-            threads.submit(copy_context().run, one_of_several, partial(run, settings, pace, clock, show, asked))
+        runs = {
+            show.feed.name: threads.submit(
+                copy_context().run, one_of_several, partial(run, settings, pace, clock, show, asked)
+            )
             for show in shows
-        ]
-        return {show.feed.name: result.result() for show, result in zip(shows, results, strict=True)}
+        }
+        return results_of(runs)
 
 
 def _as_one(results: dict[str, RunResult]) -> RunResult | ResultOfFeeds:

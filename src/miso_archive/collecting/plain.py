@@ -1,8 +1,8 @@
 """A whole run without Prefect's engine, for the command line and for cron."""
 
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from threading import current_thread
 from typing import Any, TypeVar
@@ -68,10 +68,14 @@ def run_all(
         return one_of_several(lambda: run(settings, feed, clock, asked, turn))
 
     with ThreadPoolExecutor(len(feeds)) as threads, stopping(clock):
-        runs = {feed.name: threads.submit(run_one, feed) for feed in feeds}
-        while wait(runs.values(), timeout=LONGEST_WAIT).not_done:
-            pass
-        return ResultOfFeeds({name: run.result() for name, run in runs.items()})
+        return ResultOfFeeds(results_of({feed.name: threads.submit(run_one, feed) for feed in feeds}))
+
+
+def results_of(runs: Mapping[str, Future[RunResult]]) -> dict[str, RunResult]:
+    """Wait for runs in threads, awake now and then: a signal that comes as a wait begins is handled at its next end."""
+    while wait(runs.values(), timeout=LONGEST_WAIT).not_done:
+        pass
+    return {name: run.result() for name, run in runs.items()}
 
 
 def one_of_several(run: Callable[[], RunResult]) -> RunResult:
