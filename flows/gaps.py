@@ -36,7 +36,7 @@ tell_in_one_line()
 if TYPE_CHECKING:
     HealedFeed: TypeAlias = str
 else:
-    HealedFeed = Literal[tuple(name for name, feed in KNOWN.items() if feed is RESERVE or feed.is_filled)]
+    HealedFeed = Literal[tuple(name for name, feed in KNOWN.items() if feed.next_day_report or feed.is_filled)]
     """Whose gaps can be healed: a choice in a form."""
 
 
@@ -45,10 +45,8 @@ else:
 def backfill_one(settings: BackfillSettings, market_day: date, feed: str = RESERVE.name) -> BackfilledDay:
     """Fetch, check and archive what heals one market day. A day that failed fails the task, and is its result."""
     known, after = KNOWN[feed], market_day + ONE_DAY
-    if known is RESERVE:
-        result = backfill(settings, start=market_day, end=after)
-    else:
-        result = backfill_market_days(settings, known, start=market_day, end=after)
+    heal = backfill_market_days if known.is_filled else backfill
+    result = heal(settings, known, start=market_day, end=after)
     # Without a day in it nothing is missing any more.
     (day,) = result.days or (BackfilledDay(market_day, "already"),)
     if result.failed:
@@ -111,7 +109,7 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
         task_runner(os.environ)
         given |= {"keyed_api_base": keyed_api_base, "api_key_block": api_key_block}
         settings = BackfillSettings.resolve({**given, "reports_url": reports_url, "pause": pause}, os.environ)
-        if known is not RESERVE and known.rolling is None:
+        if known.is_filled and known.rolling is None:
             require_key(settings, known)
         store = standing(store_of(settings))
         look = partial(_coverage, store, known, start=last - timedelta(days=days), end=last)
@@ -141,7 +139,7 @@ def _one_after_another(settings: BackfillSettings, feed: Feed, days: list[date],
         if futures:
             clock.sleep(settings.pause)
         futures[day] = backfill_one.submit(settings, day, feed.name)
-        if feed is not RESERVE:  # MISO's keyed API is asked for one thing at a time
+        if feed.is_filled:  # MISO's keyed API is asked for one thing at a time
             futures[day].wait()
     return BackfillResult(tuple(_became(day, future) for day, future in futures.items()))
 

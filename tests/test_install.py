@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from miso_archive.extras import Extra, MissingExtraError, needs
 from miso_archive.simulate.archive import write_archive
 from tests.installed import EXTRAS, PROJECT, brought, command, plain, python
-from tests.workbooks import bound, real_time
+from tests.report_files import bound, real_time
 
 if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
@@ -75,8 +75,9 @@ class TestBase:
         report = tmp_path / "report.xls"
         report.write_bytes(real_time(day, bound(datetime.combine(day, time(8, 10)))))
         code = (
-            "from datetime import date; from miso_archive.reports.workbook import REAL_TIME, read_report; "
-            "print(len(read_report(REAL_TIME, open(sys.argv[1], 'rb').read(), date(2026, 7, 27))))"
+            "from datetime import date; from miso_archive.feeds.reserve import RESERVE, RT_RPE; "
+            "from miso_archive.reports.read import read_report; "
+            "print(len(read_report(RESERVE, RT_RPE, open(sys.argv[1], 'rb').read(), date(2026, 7, 27))))"
         )
         done = python((), code, str(report))
         assert (done.stdout, done.stderr) == ("1\n", "")

@@ -12,7 +12,7 @@ import pytest
 from miso_archive.collecting.outbox import Outbox
 from miso_archive.collecting.plain import run
 from miso_archive.collecting.spool import Spool
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.reserve import RESERVE, RT_RPE
 from miso_archive.healing.replay import replay
 from miso_archive.health.glance import glance
 from miso_archive.health.status import status
@@ -21,13 +21,12 @@ from miso_archive.intervals.labels import EST
 from miso_archive.reading.coverage import coverage_of_day
 from miso_archive.reading.one_pass import Reading
 from miso_archive.reports.archived import store_report
-from miso_archive.reports.workbook import REAL_TIME
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import Reply
 from miso_archive.store.folder import Folder
 from miso_archive.store.layout import sourcing_folder
 from miso_archive.store.response import Response
-from tests.workbooks import real_time
+from tests.report_files import real_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +77,7 @@ def test_a_report_heals_the_gaps_of_its_own_feed(tmp_path: Path) -> None:
     """MISO's next-day report of the one says nothing of what was missed of the other."""
     day, archive = date(2026, 7, 26), Folder(tmp_path)
     report = Response(real_time(day), NOON, "http://127.0.0.1/", "application/vnd.ms-excel")
-    store_report(archive, REAL_TIME, day, report)
+    store_report(archive, RESERVE, RT_RPE, day, report)
     counted = [coverage_of_day(archive, each, day, now=NOON, seen=lambda _body: None) for each in BOTH]
     assert [frame.select("missing", "healed").row(0) for frame in counted] == [(288, 288), (288, 0)]
 

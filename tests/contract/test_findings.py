@@ -19,9 +19,10 @@ from miso_archive.text import shown
 from tests.bodies import DOCUMENTED_ROW, END, LIVE_ROW, PLACEHOLDER, REF_ID, body, without
 from tests.contract.judged import accepted, refused, warned
 from tests.feeds.recorded import text_of
-from tests.reports.test_workbook import DAY
-from tests.reports.test_workbook import refused as refused_report
-from tests.workbooks import bound, real_time
+from tests.healing.test_compared import a_contradiction
+from tests.report_files import bound, real_time
+from tests.reports.test_read import DAY
+from tests.reports.test_read import refused as refused_report
 
 HTML = b"<!DOCTYPE html><html><body>Down for maintenance</body></html>"
 
@@ -102,6 +103,8 @@ class TestCodes:
         elif code in REFUSED_OF_SISTERS:
             feed, text = changed(*REFUSED_OF_SISTERS[code])
             codes = {reason.code.value for reason in feed.examine(text).reasons}
+        elif code is RefusalCode.REPORT_TIMES:
+            codes = {found.code.value for found in [a_contradiction(tmp_path)] if found is not None}
         elif code in REFUSED_REPORTS:
             codes = {where for where, _ in refused_report(REFUSED_REPORTS[code])}
         else:

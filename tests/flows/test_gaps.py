@@ -30,9 +30,9 @@ from miso_archive.simulate import Reply, SimulatedFeed
 from miso_archive.simulate.archive import write_archive
 from tests.flows.test_daily import KEY, hold_the_key_nowhere
 from tests.healing.test_backfill import PAGE, Site, files_in, serving
+from tests.report_files import bound, real_time
 from tests.s3_archives import block
 from tests.waiting import until
-from tests.workbooks import bound, real_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,17 +16,16 @@ import redis
 
 from miso_archive.cli.app import WRONG_USAGE, main
 from miso_archive.contract.findings import Finding, RefusalCode
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.reserve import DA_RPE, RESERVE, RT_RPE
 from miso_archive.reports.archived import store_report
-from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
 from miso_archive.simulate import Reply
 from miso_archive.simulate.wire import ReplyServer
 from miso_archive.store.folder import Folder
 from miso_archive.store.put_once import store_refused
 from miso_archive.store.response import Response
 from tests.golden.steady import steady
+from tests.report_files import bound, day_ahead, real_time
 from tests.services.kafka import SaslFront, read_messages
-from tests.workbooks import bound, day_ahead, real_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,8 +74,8 @@ def one_day_of_reports() -> dict[str, bytes]:
     """The real-time and the day-ahead report of the day, by the names of their files."""
     rows = bound("07-27-2026 08:20:00"), bound("07-28-2026 00:00:00", -1.5)
     return {
-        REAL_TIME.file_name(DAY): real_time(DAY, *rows),
-        DAY_AHEAD.file_name(DAY): day_ahead(DAY, bound(1), bound(24, -2.5)),
+        RT_RPE.file_name(DAY): real_time(DAY, *rows),
+        DA_RPE.file_name(DAY): day_ahead(DAY, bound(1), bound(24, -2.5)),
     }
 
 
@@ -158,7 +157,7 @@ def in_a_bucket(root: Path, redis_url: str, bucket: Bucket) -> str:
 
 def _backfill(host: Host, url: str, to: tuple[str, ...], told: list[str]) -> None:
     """Be refused one day's report, find another's there, and fetch those of a third."""
-    host.reports = one_day_of_reports() | {REAL_TIME.file_name(DAY - 2 * ONE_DAY): b"<html>Down for maintenance</html>"}
+    host.reports = one_day_of_reports() | {RT_RPE.file_name(DAY - 2 * ONE_DAY): b"<html>Down for maintenance</html>"}
     for first, *kind in ((DAY - 2 * ONE_DAY,), (DAY - ONE_DAY,), (DAY,), (DAY, "--day-ahead")):
         days = ("--start", str(first), "--end", str(first + ONE_DAY))
         told.append(command("backfill", *to, "--reports-url", url, *days, "--format", "json", *kind))
@@ -172,7 +171,7 @@ def _keep_what_no_command_makes(folder: Path) -> None:
     store_refused(archive, RESERVE, encoded, (reason,), "prod")
     for price in (-1.0, -2.0):
         body = real_time(DAY - ONE_DAY, bound("07-26-2026 08:10:00", price))
-        store_report(archive, REAL_TIME, DAY - ONE_DAY, Response(body, FETCHED, "http://127.0.0.1/reports", ""))
+        store_report(archive, RESERVE, RT_RPE, DAY - ONE_DAY, Response(body, FETCHED, "http://127.0.0.1/reports", ""))
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -16,12 +16,11 @@ import pytest
 from miso_archive.cli.app import main
 from miso_archive.contract.body import MOST_BYTES
 from miso_archive.feeds import FEEDS
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.reserve import RESERVE, RT_RPE
 from miso_archive.healing.backfill import backfill, days_to_backfill
 from miso_archive.healing.backfilled import BackfillResult
 from miso_archive.reading.coverage import coverage
 from miso_archive.reading.scan import scan_constraints
-from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
 from miso_archive.settings.options import BackfillSettings, UsageError
 from miso_archive.simulate import Reply
 from miso_archive.simulate.wire import ReplyServer
@@ -29,7 +28,7 @@ from miso_archive.store.folder import Folder
 from miso_archive.store.layout import report_key
 from miso_archive.version import __version__
 from tests.counted_archive import at, odd_minute, put_whole_day, store
-from tests.workbooks import bound, day_ahead, real_time
+from tests.report_files import bound, day_ahead, real_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -282,13 +281,13 @@ class TestDays:
         """A market day is asked for from an hour after its end on, whatever the end that is given."""
         store(Folder(tmp_path), at("2026-07-26 08:10"), odd_minute(at("2026-07-26 08:10")))
         for end in (None, "2026-08-15"):
-            days = days_to_backfill(Folder(tmp_path), REAL_TIME, start=None, end=end, now=at(now))
+            days = days_to_backfill(Folder(tmp_path), RESERVE, RT_RPE, start=None, end=end, now=at(now))
             assert days == [DAYS[number] for number in range(last, 25, -1)]
 
     def test_days_after_the_last_collected_are_asked_for(self, tmp_path: Path) -> None:
         """A collector that has stopped leaves days of which the archive knows nothing: they are missing too."""
         store(Folder(tmp_path), at("2026-07-22 08:10"), odd_minute(at("2026-07-22 08:10")))
-        assert len(days_to_backfill(Folder(tmp_path), REAL_TIME, start=None, end=None, now=NOW)) == 6
+        assert len(days_to_backfill(Folder(tmp_path), RESERVE, RT_RPE, start=None, end=None, now=NOW)) == 6
 
     def test_nothing_known_and_nothing_closed_ask_for_nothing(self, site: Site, tmp_path: Path) -> None:
         """An empty archive without a start, and a period still to come, ask for nothing and fail nothing."""
@@ -298,10 +297,11 @@ class TestDays:
 
 
 def test_progress_counts_the_days(site: Site, tmp_path: Path) -> None:
-    """Whoever watches is told of each day that is done, and of how many are to be."""
-    told: list[tuple[int, int]] = []
+    """Whoever watches is told of each day that is done, of how many are to be, and of the rows that were fetched."""
+    told: list[tuple[int, int, int]] = []
+    site.files["20260727_rt_rpe.xls"] = Reply(200, real_time(DAYS[26], bound("07-26-2026 08:10:00")))
     heal(site, tmp_path, start="2026-07-25", end="2026-07-28", progress=lambda *counts: told.append(counts))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert told == [(1, 3, 0), (2, 3, 1), (3, 3, 1)]
 
 
 def test_day_ahead_reports_are_fetched_alike(site: Site, tmp_path: Path) -> None:
@@ -309,8 +309,8 @@ def test_day_ahead_reports_are_fetched_alike(site: Site, tmp_path: Path) -> None
     put_whole_day(tmp_path, DAYS[24])
     site.files["20260723_da_rpe.xls"] = Reply(200, day_ahead(DAYS[24], bound(7), bound(24)))
     period = {"start": "2026-07-24", "end": "2026-07-25"}
-    assert outcomes(heal(site, tmp_path, report=DAY_AHEAD, **period)) == {24: "fetched"}
-    assert outcomes(heal(site, tmp_path, report=DAY_AHEAD, **period)) == {24: "already"}
+    assert outcomes(heal(site, tmp_path, source="day_ahead_report", **period)) == {24: "fetched"}
+    assert outcomes(heal(site, tmp_path, source="day_ahead_report", **period)) == {24: "already"}
     frame = scan_constraints(tmp_path, sources=("day_ahead_report",)).collect()
     assert frame["interval_end"].to_list() == [at("2026-07-24 07:00"), at("2026-07-25 00:00")]
     assert coverage(tmp_path, now=NOW)["healed"].sum() == 0
@@ -366,15 +366,17 @@ class TestCommand:
     def test_who_asks_it_of_a_feed_without_reports_is_told(
         self, name: str, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """It is wrong usage, with the feed that has a report; of that one nothing is asked where nothing is missing.
+        """It is wrong usage, with the feeds that have one; of these nothing is asked where nothing is missing.
 
         Where a daily feed heals it, a key is asked for.
         """
         Folder(tmp_path).put_if_absent("sourcing/x", b"", {})
         nobody = ("--reports-url", "http://127.0.0.1:9/")
         code = main(["backfill", "--local", str(tmp_path), "--feed", name, *nobody, *options])
-        assert code == (0 if FEEDS[name] is REAL_TIME.feed else 2)
-        told = f"--feed: no report is known that heals {name}: its gaps stay. reserve has one"
+        reports = {report.name for report in FEEDS[name].reports}
+        assert code == (0 if reports.intersection({"da_rpe"} if options else {"rt_rpe", "rt_bc", "rt_pbc"}) else 2)
+        having = "reserve" if options else "reserve, transmission, subregional"
+        told = f"--feed: no report is known that heals {name}: its gaps stay. Of {having} there is one"
         if FEEDS[name].history is not None and not options:
             told = f"{name} is backfilled with a key: MISO_API_KEY"
         assert (told in capsys.readouterr().err) is (code == 2)

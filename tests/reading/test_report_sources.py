@@ -13,12 +13,11 @@ from polars.testing import assert_frame_equal
 
 from miso_archive.cli.app import main
 from miso_archive.feeds.columns import CONSTRAINTS, SNAPSHOTS, TIME
-from miso_archive.feeds.reserve import RESERVE
+from miso_archive.feeds.reserve import DA_RPE, RESERVE, RT_RPE
 from miso_archive.reading.compaction import compact_month
 from miso_archive.reading.coverage import coverage, missing_intervals
 from miso_archive.reading.scan import SkippedObjectsWarning, scan_constraints, scan_snapshots
 from miso_archive.reports.archived import store_report
-from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME, Report
 from miso_archive.settings.options import Settings
 from miso_archive.store.address import store_of
 from miso_archive.store.folder import Folder
@@ -26,12 +25,13 @@ from miso_archive.store.layout import report_key, snapshot_key
 from miso_archive.store.response import Response
 from miso_archive.store.store import UnreadableObjectError
 from tests.counted_archive import at, ends_of, odd_minute, store
-from tests.workbooks import bound, day_ahead, real_time
+from tests.report_files import bound, day_ahead, real_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from miso_archive.feeds.report import Report
     from miso_archive.store.store import Store
     from tests.conftest import Bucket
 
@@ -46,17 +46,17 @@ HELD, MISSING, ODD, LAST = "07-26-2026 08:10:00", "07-26-2026 08:20:00", "07-26-
 def put(archive: Store, report: Report, day: date, data: bytes, minutes: int = 0) -> str:
     """Archive a report as the backfill does, fetched so many minutes after noon of the day after; return its key."""
     fetched = datetime.combine(day, at("2026-07-26 12:00").timetz()) + timedelta(days=1, minutes=minutes)
-    return store_report(archive, report, day, Response(data, fetched, "http://127.0.0.1/", "")).key
+    return store_report(archive, RESERVE, report, day, Response(data, fetched, "http://127.0.0.1/", "")).key
 
 
 def fill(archive: Store) -> None:
     """Live: four intervals of the second day and the third. Reports: the first day, quiet, and the second."""
     for label in LIVE_LABELS:
         store(archive, at(label), odd_minute(at(label)))
-    put(archive, REAL_TIME, FIRST, real_time(FIRST))
+    put(archive, RT_RPE, FIRST, real_time(FIRST))
     rows = [bound(HELD), bound(MISSING, -1.0), bound(MISSING, -2.0, "X - Y Zone_1"), bound(ODD), bound(LAST)]
-    put(archive, REAL_TIME, SECOND, real_time(SECOND, *rows))
-    put(archive, DAY_AHEAD, SECOND, day_ahead(SECOND, bound(1), bound(1, name="B"), bound(24)))
+    put(archive, RT_RPE, SECOND, real_time(SECOND, *rows))
+    put(archive, DA_RPE, SECOND, day_ahead(SECOND, bound(1), bound(1, name="B"), bound(24)))
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +241,7 @@ class TestRevisions:
     def test_the_last_one_fetched_counts(self, own: Path) -> None:
         """Of several reports of a day the last readable one stands; with all revisions each has its rows."""
         for minutes, price in ((30, -3.0), (10, -2.0)):
-            put(Folder(own), REAL_TIME, SECOND, real_time(SECOND, bound(MISSING, price)), minutes)
+            put(Folder(own), RT_RPE, SECOND, real_time(SECOND, bound(MISSING, price)), minutes)
         frame = scan_constraints(own, sources=REPORT).collect()
         assert frame["shadow_price"].to_list() == [-3.0]
         every = scan_constraints(own, sources=REPORT, latest_only=False).collect()
@@ -254,20 +254,20 @@ class TestRevisions:
 
     def test_a_damaged_one_leaves_the_one_before(self, own: Path) -> None:
         """What cannot be read is told in the warning, or raised with ``strict``, and no gap is healed by it."""
-        last = own / put(Folder(own), REAL_TIME, SECOND, real_time(SECOND), 10)
+        last = own / put(Folder(own), RT_RPE, SECOND, real_time(SECOND), 10)
         last.write_bytes(last.read_bytes()[:-5])
         with pytest.warns(SkippedObjectsWarning, match=last.name):
             assert len(scan_constraints(own, sources=REPORT).collect()) == 5
         with pytest.raises(UnreadableObjectError, match=last.name):
             scan_constraints(own, sources=BOTH, strict=True).collect()
-        (own / report_key(RESERVE, "rt_rpe", SECOND, REAL_TIME.file_name(SECOND))).write_bytes(gzip.compress(b"<html>"))
+        (own / report_key(RESERVE, "rt_rpe", SECOND, RT_RPE.file_name(SECOND))).write_bytes(gzip.compress(b"<html>"))
         with pytest.warns(SkippedObjectsWarning, match="html_page"):
             assert scan_constraints(own, sources=REPORT).collect().is_empty()
         assert coverage(own, now=NOW)["healed"].to_list() == [288, 0, 0]
 
     def test_what_is_no_report_is_told(self, own: Path) -> None:
         """A foreign file among the reports is left out with a warning; one being written is not."""
-        folder = (own / report_key(RESERVE, "rt_rpe", SECOND, REAL_TIME.file_name(SECOND))).parent
+        folder = (own / report_key(RESERVE, "rt_rpe", SECOND, RT_RPE.file_name(SECOND))).parent
         (folder / "notes.txt").write_text("mine")
         (folder / ".partial").write_text("half")
         with pytest.warns(SkippedObjectsWarning, match=r"^1 of .*notes\.txt"):
@@ -303,5 +303,5 @@ class TestCoverage:
 
     def test_day_ahead_reports_heal_nothing(self, tmp_path: Path) -> None:
         """Another market's report is no observation of this one."""
-        put(Folder(tmp_path), DAY_AHEAD, FIRST, day_ahead(FIRST))
+        put(Folder(tmp_path), DA_RPE, FIRST, day_ahead(FIRST))
         assert coverage(tmp_path, start=FIRST, end=SECOND, now=NOW)["healed"].to_list() == [0]

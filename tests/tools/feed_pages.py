@@ -13,7 +13,6 @@ from miso_archive.feeds import FEEDS, KNOWN
 from miso_archive.feeds.columns import SNAPSHOTS_TABLE, Column, columns_of, tables_of
 from miso_archive.intervals.labels import as_est
 from miso_archive.intervals.market_days import day_begins, market_day
-from miso_archive.reports.workbook import next_day_report
 from miso_archive.store.layout import snapshot_key
 from tests.tools.markdown import columns, table
 
@@ -112,7 +111,7 @@ def _facts(feed: Feed, snapshot: Snapshot) -> Iterable[tuple[str, str]]:
     yield "Quiet", _quiet(feed.contract)
     if feed.contract.any_case:
         yield "Names of fields", "in whatever case they are spelled"
-    report = next_day_report(feed)
+    report = feed.next_day_report
     if feed.daily is not None:
         return
     if report is not None:

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from miso_archive.cli.on_archive import progress_bar, told_wrong_bounds
+from miso_archive.cli.on_archive import backfill_progress, told_wrong_bounds
 from miso_archive.cli.on_feeds import OneFeed
 from miso_archive.cli.output import File, Format, Output
 from miso_archive.cli.streams import tell
 from miso_archive.feeds import KNOWN
-from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME
+from miso_archive.feeds.report import DAY_AHEAD_REPORT, NEXT_DAY_REPORT
 from miso_archive.settings.options import BackfillSettings, UsageError, given_in
 
 
@@ -28,12 +28,12 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
 
     Args:
         settings: Where the archive is, and where the reports are.
-        feed: Whose gaps. Those of reserve are healed from reports, of `rt_exante_lmp` and of what `asm_mcp` has day
-            ahead from the daily feeds, of `fuel_mix` from its links of today and yesterday; of a daily feed they are
-            its own days.
+        feed: Whose gaps. Those of binding constraints are healed from reports, of `rt_exante_lmp` and of what `asm_mcp`
+            has day ahead from the daily feeds, of `fuel_mix` from its links of today and yesterday; of a daily feed
+            they are its own days.
         start: The first market day, YYYY-MM-DD; the archive's first unless given.
         end: The market day after the last; today unless given.
-        day_ahead: The day-ahead reports instead, of every day that has none.
+        day_ahead: The day-ahead reports of reserve instead, of every day that has none.
         format: What became of each day, as a table, CSV, Parquet or a JSON array; as the file of --output is named,
             else a table.
         output: A file to write instead of standard output, which is -.
@@ -44,24 +44,25 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
 
     to = Output.of(format, output)
     resolved = BackfillSettings.resolve(given_in(settings), os.environ)
-    report = DAY_AHEAD if day_ahead else REAL_TIME
+    source = DAY_AHEAD_REPORT if day_ahead else NEXT_DAY_REPORT
     known = KNOWN[feed]
     if known.rolling is not None and (start is not None or end is not None):
         raise UsageError(f"--start, --end: {feed} is backfilled from links of today and yesterday: leave them out")
     is_of_days = known.daily is not None or known.history is not None
-    is_healed = is_of_days or known.rolling is not None
-    if feed != report.feed.name and (day_ahead or not is_healed):
-        raise UsageError(f"--feed: no report is known that heals {feed}: its gaps stay. {report.feed.name} has one")
+    if known.report_of(source) is None and (day_ahead or not known.is_filled):
+        having = ", ".join(name for name, each in KNOWN.items() if each.report_of(source))
+        raise UsageError(f"--feed: no report is known that heals {feed}: its gaps stay. Of {having} there is one")
     if is_of_days:
         require_key(resolved, known)
-    with told_wrong_bounds(), progress_bar("days backfilled") as progress:
+    with told_wrong_bounds(), backfill_progress("days backfilled") as progress:
         if known.rolling is not None:
             result = backfill_rolling(resolved, known)
         elif is_of_days:
             result = backfill_market_days(resolved, known, start=start, end=end, progress=progress)
         else:
-            result = from_reports(resolved, start=start, end=end, report=report, progress=progress)
+            result = from_reports(resolved, known, start=start, end=end, source=source, progress=progress)
     frame = result.frame()
     to.write(frame.drop("object_key", "message") if to.form == "table" else frame)
-    tell(*(f"{day.market_day} {day.outcome}: {day.code}: {day.message}" for day in result.days if day.code is not None))
+    told = [day for day in result.days if day.message is not None]
+    tell(*(f"{day.market_day} {': '.join(filter(None, (day.outcome, day.code, day.message)))}" for day in told))
     return 1 if result.failed else 0

@@ -4,12 +4,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
+from miso_archive.cli.streams import tell
 from miso_archive.feeds.columns import WrongTableError
 from miso_archive.intervals.days import Days
 from miso_archive.intervals.market_days import WrongDaysError
@@ -17,6 +20,8 @@ from miso_archive.reading.scan import WrongSourcesError
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
 from miso_archive.store.address import refuse_no_archive, standing, store_of
 from miso_archive.store.store import Store
+
+_SECONDS_BETWEEN_LINES: Final = 60
 
 Where = Annotated[ArchiveSettings | None, Parameter(name="*")]
 
@@ -43,10 +48,35 @@ def told_wrong_bounds() -> Iterator[None]:
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on a terminal, and nothing elsewhere."""
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with _bar(TimeRemainingColumn()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def backfill_progress(what: str) -> Iterator[Callable[[int, int, int], None]]:
+    """Show a bar on a terminal, with the rows fetched and when it ends, likely; elsewhere say so once a minute."""
+    begun = said = monotonic()
+
+    with _bar(TextColumn("{task.fields[rest]}")) as bar:
+        task = bar.add_task(what, total=None, rest="")
+
+        def show(done: int, total: int, rows: int) -> None:
+            nonlocal said
+            now = monotonic()
+            ends = datetime.now().astimezone() + timedelta(seconds=(now - begun) / done * (total - done))
+            rest = f"{rows:,} rows, ends about {ends:%Y-%m-%d %H:%M %Z}"
+            bar.update(task, completed=done, total=total, rest=rest)
+            if bar.disable and now - said >= _SECONDS_BETWEEN_LINES:
+                said = now
+                tell(f"{done} of {total} market days, {rest}")
+
+        yield show
+
+
+def _bar(column: ProgressColumn) -> Progress:
     console = Console(stderr=True)
     # Where FORCE_COLOR is set, as CI does, rich takes a pipe for a terminal.
     is_shown = sys.stderr.isatty() and not console.is_dumb_terminal
-    with Progress(*columns, console=console, transient=True, disable=not is_shown) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), column)
+    return Progress(*columns, console=console, transient=True, disable=not is_shown)

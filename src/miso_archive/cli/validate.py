@@ -30,7 +30,7 @@ _REASONS: Final = ".reasons.json"
 _WITH_BODIES: Final = ("sourcing", "quarantine")
 """Of an archive's own folders, those with bodies of feeds: what else is JSON there is none."""
 
-_REPORTS: Final = ("rt_rpe", "da_rpe")
+_REPORTS: Final = {report.name for feed in KNOWN.values() for report in feed.reports}
 
 
 def validate(

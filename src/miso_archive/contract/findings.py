@@ -61,6 +61,7 @@ class RefusalCode(_Code):
     NOT_A_WORKBOOK = "not_a_workbook", "A report that is no legacy Excel workbook (`.xls`), or a damaged one."
     REPORT_LAYOUT = "report_layout", "A report without the header, the columns or the closing disclaimer row it has."
     REPORT_MARKET_DAY = "report_market_day", "A report of another market day than its file's date stands for."
+    REPORT_TIMES = "report_times", "A report whose rows agree with the live ones as starts of intervals, not as ends."
     UNREADABLE_TIME = "unreadable_time", "A time or hour that rows depend on cannot be read, in a body or a report."
     WRONG_PAGE = (
         "wrong_page",

@@ -26,17 +26,11 @@ TIME: Final = pl.Datetime("us", EST_NAME)
 LIVE: Final = "live"
 """The source of a row that MISO's live feed showed."""
 
-NEXT_DAY_REPORT: Final = "next_day_report"
-"""The source of a row of MISO's real-time report of the day after, ``rt_rpe``."""
-
 KEYED_API: Final = "keyed_api"
 """The source of a row of MISO's keyed API, which tells of past days and of the day ahead: not live."""
 
 ROLLING_DAYS: Final = "rolling_days"
 """The source of a row of the links that show the market day so far, and the one before: the host's own, not live."""
-
-DAY_AHEAD_REPORT: Final = "day_ahead_report"
-"""The source of a row of MISO's day-ahead report, ``da_rpe``: another market than that of the live feed."""
 
 OBJECTS: Final = pl.Schema({"object_key": pl.String(), "interval_end": TIME, "revision": pl.Int32()})
 """What is known of archived snapshots before they are read: one row an object."""

@@ -9,6 +9,7 @@ from typing import Final
 from miso_archive.contract.examine import examine
 from miso_archive.contract.rows import Contract
 from miso_archive.contract.verdict import Verdict
+from miso_archive.feeds.report import NEXT_DAY_REPORT, Report
 from miso_archive.host import API_BASE, KEYED_API_BASE
 from miso_archive.intervals.labels import EST
 from miso_archive.intervals.market_days import day_begins
@@ -88,9 +89,9 @@ class Feed:
     ``name`` is what people type; ``dataset`` what stands in keys, Redis and Kafka; ``file_stem`` what its files begin
     with; ``path`` where it is below the base address; ``title`` what it is called; ``contract`` what its bodies are to
     be; ``lead`` how long before its interval's end a body may be published; ``daily`` what sets one apart that is not
-    live; ``history`` the daily feed that speaks for its gaps, ``rolling`` the links that do; ``examples`` the folder of
-    its recorded body, ``{file_stem}.json``; ``is_first`` marks the one whose runs and artifacts had their names before
-    there was another.
+    live; ``reports`` are those that MISO publishes of it, ``history`` is the daily feed that speaks for its gaps,
+    ``rolling`` the links that do; ``examples`` is the folder of its recorded body, ``{file_stem}.json``; ``is_first``
+    marks the one whose runs and artifacts had their names before there was another.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Feed:
     contract: Contract
     lead: timedelta = timedelta(0)
     daily: Daily | None = None
+    reports: tuple[Report, ...] = ()
     history: History | None = None
     rolling: Rolling | None = None
     examples: Path = _EXAMPLES
@@ -122,8 +124,17 @@ class Feed:
         return self.name.replace("_", "-")
 
     @property
+    def next_day_report(self) -> Report | None:
+        """The report that speaks for its gaps; None where none is known."""
+        return self.report_of(NEXT_DAY_REPORT)
+
+    def report_of(self, source: str) -> Report | None:
+        """Return the report that rows of a source are from; None where none is known."""
+        return next((report for report in self.reports if report.source == source), None)
+
+    @property
     def is_filled(self) -> bool:
-        """Whether past market days are fetched otherwise than from a report: by days, or from links of two."""
+        """Whether past market days are fetched otherwise than from reports: by days, or from links of two."""
         return (self.daily or self.history or self.rolling) is not None
 
     def examine(self, body: bytes) -> Verdict:

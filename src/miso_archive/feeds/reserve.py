@@ -9,7 +9,7 @@ placeholder row named ``None``; such a snapshot is *quiet*, and so is one with a
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from miso_archive.contract.findings import RefusalCode, WarningCode
@@ -19,6 +19,8 @@ from miso_archive.contract.verdict import Snapshot
 from miso_archive.feeds.constraint_name import NAME_PARTS, parse_constraint_name
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.nothing_binds import NOTHING_BINDS, period
+from miso_archive.feeds.report import DAY_AHEAD_REPORT, NEXT_DAY_REPORT, Report
+from miso_archive.intervals.market_days import ONE_DAY
 
 LIVE_FIELDS: Final = ("Name", "Period", "Price", "Description")
 """The four fields of a row as the live feed sends it."""
@@ -94,6 +96,33 @@ def ranked(snapshot: Snapshot) -> list[BindingConstraint]:
     return sorted(snapshot.rows, key=lambda constraint: -abs(constraint.shadow_price))
 
 
+_OF_REPORTS: Final = {
+    "constraint name": "constraint_name",
+    "shadow price": "shadow_price",
+    "constraint description": "description",
+}
+
+RT_RPE: Final = Report(
+    name="rt_rpe",
+    source=NEXT_DAY_REPORT,
+    dated=ONE_DAY,
+    headings=("time of occurence", "time of occurrence"),
+    times="dated",
+    columns=_OF_REPORTS,
+)
+"""Real time, five minutes a row; the file's date is the day after the market day."""
+
+DA_RPE: Final = Report(
+    name="da_rpe",
+    source=DAY_AHEAD_REPORT,
+    dated=-ONE_DAY,
+    length=timedelta(hours=1),
+    headings=("hour of occurence", "hour of occurrence"),
+    times="hour",
+    columns=_OF_REPORTS,
+)
+"""Day ahead, an hour a row; the file's date is the day before the market day."""
+
 RESERVE: Final = Feed(
     name="reserve",
     dataset="miso_binding_constraints_reserve",
@@ -115,5 +144,6 @@ RESERVE: Final = Feed(
         ),
         quiet=NOTHING_BINDS,
     ),
+    reports=(RT_RPE, DA_RPE),
     is_first=True,
 )

@@ -13,7 +13,9 @@ from miso_archive.contract.rows import Contract, Parsed, Table, published
 from miso_archive.feeds.constraint_name import ELEMENT_PARTS, parse_element
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.nothing_binds import nothing_binds
+from miso_archive.feeds.report import NEXT_DAY_REPORT, Report, curve
 from miso_archive.feeds.transmission import TransmissionConstraint, break_point
+from miso_archive.intervals.market_days import ONE_DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,25 @@ class SubregionalConstraint(TransmissionConstraint):
     pc4: float | None = break_point("PC4", "Its price.", "$/MWh")
     reason: str | None = published("REASON", optional(TEXT), "Why it is overridden, free text.")
 
+
+RT_PBC: Final = Report(
+    name="rt_pbc",
+    source=NEXT_DAY_REPORT,
+    dated=ONE_DAY,
+    ending="csv",
+    headings=("market_hour_est",),
+    times="dated",
+    columns={
+        "constraint_name": "constraint_name",
+        "preliminary_shadow_price": "shadow_price",
+        "curvetype": "curve_type",
+        **curve(4),
+        "override": "override",
+        "reason": "reason",
+    },
+    from_midnight=True,
+)
+"""Real time, five minutes a row; the file's date is the day after the market day, of which it has the dates."""
 
 SUBREGIONAL: Final = Feed(
     name="subregional",
@@ -45,4 +66,5 @@ SUBREGIONAL: Final = Feed(
         ),
         quiet=nothing_binds(SubregionalConstraint),
     ),
+    reports=(RT_PBC,),
 )

@@ -15,6 +15,8 @@ from miso_archive.contract.kinds import AMOUNT, FLAG, TEXT, optional
 from miso_archive.contract.rows import Contract, Row, Table, published
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.nothing_binds import nothing_binds, period
+from miso_archive.feeds.report import NEXT_DAY_REPORT, Report, curve
+from miso_archive.intervals.market_days import ONE_DAY
 
 
 def break_point(key: str, meaning: str, unit: str = "") -> Any:  # noqa: ANN401 - stands where the field's own type is declared
@@ -39,6 +41,28 @@ class TransmissionConstraint(Row):
     pc2: float | None = break_point("PC2", "Its price.", "$/MWh")
 
 
+RT_BC: Final = Report(
+    name="rt_bc",
+    source=NEXT_DAY_REPORT,
+    dated=ONE_DAY,
+    headings=("hour of occurrence", "hour of occurence"),
+    times="clock",
+    columns={
+        "constraint name": "constraint_name",
+        "preliminary shadow price": "shadow_price",
+        "override": "override",
+        "curve type": "curve_type",
+        **curve(2),
+    },
+    from_midnight=True,
+    cut_at=48,
+)
+"""Real time, five minutes a row; the file's date is the day after the market day.
+
+A day's times go from 00:00 to 23:55, rows in their order, and names are cut as the live feed's are (seen in a public
+copy of the rows of eight days of December 2024). Which end of the five minutes they name is not told by that.
+"""
+
 TRANSMISSION: Final = Feed(
     name="transmission",
     dataset="miso_binding_constraints_realtime",
@@ -50,4 +74,5 @@ TRANSMISSION: Final = Feed(
         tables=(Table(name="constraints", at="Constraint", row=TransmissionConstraint),),
         quiet=nothing_binds(TransmissionConstraint),
     ),
+    reports=(RT_BC,),
 )

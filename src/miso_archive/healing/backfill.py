@@ -14,14 +14,17 @@ import polars as pl
 from miso_archive.collecting.fetch import UndecodedError, fetch_if_published, without_secrets
 from miso_archive.collecting.pace import Clock, SystemClock
 from miso_archive.failures import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
+from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.report import NEXT_DAY_REPORT, Report
+from miso_archive.feeds.reserve import RESERVE
 from miso_archive.healing.backfilled import BackfilledDay, BackfillResult
+from miso_archive.healing.compared import contradiction
+from miso_archive.healing.newest_first import Progress, newest_first
 from miso_archive.intervals.days import Day, Days
 from miso_archive.intervals.market_days import open_day
 from miso_archive.reading.coverage import coverage
-from miso_archive.reading.one_pass import Progress
+from miso_archive.reports.apart import Checked, check_report
 from miso_archive.reports.archived import Reports, store_refused_report, store_report
-from miso_archive.reports.check import Checked, check_report
-from miso_archive.reports.workbook import REAL_TIME, Report
 from miso_archive.settings.options import BackfillSettings
 from miso_archive.store.address import standing, store_of
 from miso_archive.store.response import Response
@@ -62,10 +65,11 @@ class Reporter:
 
 def backfill(  # noqa: PLR0913 - all but the settings by keyword, with a default
     settings: BackfillSettings,
+    feed: Feed = RESERVE,
     *,
     start: Day | None = None,
     end: Day | None = None,
-    report: Report = REAL_TIME,
+    source: str = NEXT_DAY_REPORT,
     clock: Clock | None = None,
     progress: Progress | None = None,
 ) -> BackfillResult:
@@ -75,28 +79,33 @@ def backfill(  # noqa: PLR0913 - all but the settings by keyword, with a default
 
     Args:
         settings: Where the archive and the reports are, and how long to wait.
-        start: The first market day (EST); the archive's first when not given.
+        feed: A feed of which MISO publishes reports.
+        start: The first market day (EST), also before anything was collected; the archive's first when not given.
         end: The market day after the last; the present day when not given.
-        report: Which report; of ``DAY_AHEAD`` every closed day that the archive lacks is fetched.
+        source: Of which report; of the day-ahead one every closed day that the archive lacks is fetched.
         clock: The time, and how to wait; the machine's when not given.
-        progress: Called with how many market days are done, and how many are to be.
+        progress: Called with how many market days are done, how many are to be, and how many rows were fetched.
 
     Raises:
         ArchiveError: There is no such archive, or it cannot be read.
+        TypeError: The feed has no such report.
         ValueError: The days are no days, or end before they start.
     """
-    clock = clock or SystemClock()
-    store, reporter = standing(store_of(settings)), Reporter(settings, clock)
-    days = days_to_backfill(store, report, start=start, end=end, now=clock.now())
-    archived = {found.market_day for found in Reports(store, report).read(Days.of(start, end))}
-    done: list[BackfilledDay] = []
-    for day in days:
-        if day in archived:
-            done.append(BackfilledDay(day, "already"))
-        else:
-            done.append(backfill_day(store, report, day, reporter.fetch))
-        if progress is not None:
-            progress(len(done), len(days))
+    report = feed.report_of(source)
+    if report is None:
+        raise TypeError(f"{feed.name} has no {source}")
+    clock, asked = clock or SystemClock(), Days.of(start, end)
+    store = store_of(settings) if asked.start is not None else standing(store_of(settings))
+    reporter = Reporter(settings, clock)
+    days = days_to_backfill(store, feed, report, start=start, end=end, now=clock.now())
+    archived = {found.market_day for found in Reports(store, feed, report).read(asked)}
+
+    def heal(day: date) -> BackfilledDay:
+        return (
+            BackfilledDay(day, "already") if day in archived else backfill_day(store, feed, report, day, reporter.fetch)
+        )
+
+    done = newest_first(days, heal, progress)
     _doubt_the_address(done, settings, clock)
     return BackfillResult(tuple(done))
 
@@ -111,11 +120,11 @@ def _doubt_the_address(done: list[BackfilledDay], settings: BackfillSettings, cl
         logger.warning("%s has none of the reports asked for, back to %s: check --reports-url", address, oldest)
 
 
-def _kept(store: Store, report: Report, error: CollectionError) -> str | None:
+def _kept(store: Store, feed: Feed, report: Report, error: CollectionError) -> str | None:
     """Keep a report whose content encoding cannot be undone, and return its key; None where there is nothing."""
     if not isinstance(error, UndecodedError) or error.response is None:
         return None
-    keep = partial(store_refused_report, store, report, error.response, error.reasons)
+    keep = partial(store_refused_report, store, feed, report, error.response, error.reasons)
     try:
         return ARCHIVE_RETRIES.call(keep)
     except CollectionError as failed:
@@ -123,20 +132,31 @@ def _kept(store: Store, report: Report, error: CollectionError) -> str | None:
         return None
 
 
-def days_to_backfill(store: Store, report: Report, *, start: Day | None, end: Day | None, now: datetime) -> list[date]:
+def days_to_backfill(  # noqa: PLR0913 - where, of what, and when
+    store: Store, feed: Feed, report: Report, *, start: Day | None, end: Day | None, now: datetime
+) -> list[date]:
     """Return the closed market days to heal, newest first: those with missing intervals, or every one day ahead."""
     asked = Days.of(start, end)
     last = open_day(now) if asked.end is None else min(asked.end, open_day(now))
     if asked.start is not None and asked.start >= last:
         return []
-    days = coverage(store, start=asked.start, end=last, now=now, feed=report.feed.name)
+    days = coverage(store, start=asked.start, end=last, now=now, feed=feed)
     counted = days.filter(pl.col("market_day") < last)
-    wanted = counted.filter(pl.col("missing") > 0) if report is REAL_TIME else counted
+    wanted = counted.filter(pl.col("missing") > 0) if report is feed.next_day_report else counted
     return wanted["market_day"].sort(descending=True).to_list()
 
 
+def _of_cut_names(report: Report, rows: pl.DataFrame) -> str | None:
+    """Say of how many names no more is left than the live feed shows."""
+    names = rows["constraint_name"].unique()
+    cut = (names.str.len_chars() == report.cut_at).sum() if report.cut_at is not None else 0
+    if not cut:
+        return None
+    return f"{cut} of its {len(names)} names have {report.cut_at} characters or more: they join the live ones by these"
+
+
 def backfill_day(
-    store: Store, report: Report, market_day: date, fetch: Callable[[str], Response | None]
+    store: Store, feed: Feed, report: Report, market_day: date, fetch: Callable[[str], Response | None]
 ) -> BackfilledDay:
     """Fetch, check and archive the report of one market day; what fails is in the result."""
     try:
@@ -144,15 +164,25 @@ def backfill_day(
         if response is None:
             logger.info("the report of %s is not published", market_day)
             return BackfilledDay(market_day, "not_published")
-        checked = check_report(report, response.body, market_day)
+        checked = check_report(feed, report, response.body, market_day)
         if isinstance(checked, Checked):
-            stored = ARCHIVE_RETRIES.call(partial(store_report, store, report, market_day, response))
+            against = contradiction(store, feed, report, checked.rows, market_day)
+            checked = checked if against is None else (against,)
+        if isinstance(checked, Checked):
+            stored = ARCHIVE_RETRIES.call(partial(store_report, store, feed, report, market_day, response))
             logger.info("the report of %s stands as %s", market_day, stored.key)
-            return BackfilledDay(market_day, "fetched", checked.rows, checked.covered, stored.key)
-        key = ARCHIVE_RETRIES.call(partial(store_refused_report, store, report, response, checked))
+            return BackfilledDay(
+                market_day,
+                "fetched",
+                len(checked.rows),
+                len(checked.covered),
+                stored.key,
+                message=_of_cut_names(report, checked.rows),
+            )
+        key = ARCHIVE_RETRIES.call(partial(store_refused_report, store, feed, report, response, checked))
     except CollectionError as error:
         logger.error("%s: %s", market_day, error)  # noqa: TRY400 - the message says it all; a traceback would not help
-        kept = _kept(store, report, error)
+        kept = _kept(store, feed, report, error)
         return BackfilledDay(market_day, "failed", object_key=kept, code=error.code.value, message=error.message)
     message = "; ".join(f"{reason.where} {reason.message}" for reason in checked)
     logger.error("the report of %s is refused, kept as %s: %s", market_day, key, message)

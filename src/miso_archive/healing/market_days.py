@@ -19,10 +19,11 @@ from miso_archive.failures import ARCHIVE_RETRIES, DAILY_RETRIES
 from miso_archive.feeds.columns import SNAPSHOTS_TABLE, schema_of
 from miso_archive.feeds.feed import Feed
 from miso_archive.healing.backfilled import BackfilledDay, BackfillResult, Outcome
+from miso_archive.healing.newest_first import Progress, newest_first
 from miso_archive.intervals.days import Day, Days
 from miso_archive.intervals.market_days import ONE_DAY
 from miso_archive.reading.coverage import coverage
-from miso_archive.reading.one_pass import Progress, Reading
+from miso_archive.reading.one_pass import Reading
 from miso_archive.reading.told import covered_intervals, told_of
 from miso_archive.settings.options import BackfillSettings, UsageError
 from miso_archive.store.address import standing, store_of
@@ -36,9 +37,6 @@ logger = logging.getLogger(__name__)
 
 _OF_ALL_DAYS: Final = {FailureCode.API_KEY_REFUSED.value, FailureCode.API_QUOTA.value}
 """What any other day would be answered too."""
-
-MOST_NOT_PUBLISHED: Final = 14
-"""How many days in a row that MISO has nothing of end a backfill: it goes back no further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +157,7 @@ def backfill_market_days(  # noqa: PLR0913 - all but settings and feed by keywor
         start: The first market day (EST), also before anything was collected; the archive's first when not given.
         end: The market day after the last; after the newest that can be there when not given.
         clock: The time, and how to wait; the machine's when not given.
-        progress: Called with how many market days are done, and how many are to be.
+        progress: Called with how many market days are done, how many are to be, and how many rows were fetched.
 
     Raises:
         ArchiveError: There is no such archive, or it cannot be read.
@@ -178,14 +176,11 @@ def backfill_market_days(  # noqa: PLR0913 - all but settings and feed by keywor
     of_source = MarketDays(settings, store, source, clock)
     days = _lacking(store, feed, asked.start, last, clock.now())
     whole = of_source.whole(days)
-    done: list[BackfilledDay] = []
-    for day in days:
-        done.append(BackfilledDay(day, "already") if day in whole else of_source.fetch(day))
-        if progress is not None:
-            progress(len(done), len(days))
-        if done[-1].code in _OF_ALL_DAYS or _is_nothing_published(done):
-            break
-    return BackfillResult(tuple(_healing(store, feed, each) for each in done))
+
+    def heal(day: date) -> BackfilledDay:
+        return BackfilledDay(day, "already") if day in whole else _healing(store, feed, of_source.fetch(day))
+
+    return BackfillResult(tuple(newest_first(days, heal, progress, lambda day: day.code in _OF_ALL_DAYS)))
 
 
 def require_key(settings: BackfillSettings, feed: Feed) -> None:
@@ -205,16 +200,6 @@ def _lacking(store: Store, feed: Feed, start: date | None, last: date, now: date
     counted = coverage(store, start=start, end=last + ONE_DAY, now=now, feed=feed)
     healed = pl.lit(0) if feed.daily is not None else pl.col("healed")
     return counted.filter(pl.col("missing") > healed)["market_day"].sort(descending=True).to_list()
-
-
-def _is_nothing_published(done: list[BackfilledDay]) -> bool:
-    """Tell, aloud, whether MISO has nothing of too many days in a row."""
-    latest = done[-MOST_NOT_PUBLISHED:]
-    if len(latest) < MOST_NOT_PUBLISHED or any(day.outcome != "not_published" for day in latest):
-        return False
-    message = "nothing is published of the %d market days back to %s: no older one is asked for"
-    logger.warning(message, len(latest), latest[-1].market_day)
-    return True
 
 
 def _healing(store: Store, feed: Feed, day: BackfilledDay) -> BackfilledDay:

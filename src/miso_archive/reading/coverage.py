@@ -16,7 +16,6 @@ from miso_archive.intervals.market_days import ONE_DAY, day_begins, intervals_en
 from miso_archive.reading.one_pass import Progress, Reading, Seen
 from miso_archive.reading.told import covered_intervals, told_days, told_of
 from miso_archive.reports.archived import Reports
-from miso_archive.reports.workbook import next_day_report
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.layout import quarantine_folder
 from miso_archive.store.listing import count_refused, days_in
@@ -129,8 +128,8 @@ class _Coverage:
         self._snapshots = pl.concat([schema_of(reading.feed, SNAPSHOTS_TABLE).to_frame(), *snapshots])
         self._unreadable = Counter(found.market_day for found in reading.skipped)
         self._refused = _count_refused(reading.store, reading.feed, days)
-        report = next_day_report(reading.feed)
-        reports = () if report is None else Reports(reading.store, report).read(days)
+        report = reading.feed.next_day_report
+        reports = () if report is None else Reports(reading.store, reading.feed, report).read(days)
         self._covered = {found.market_day: found.covered for found in reports}
         self._store = reading.store
         self._told_days = set(days.among(told_days(reading.store, reading.feed)))

@@ -10,10 +10,8 @@ from polars.io.plugins import register_io_source
 
 from miso_archive.feeds import feed_given
 from miso_archive.feeds.columns import (
-    DAY_AHEAD_REPORT,
     KEYED_API,
     LIVE,
-    NEXT_DAY_REPORT,
     ROLLING_DAYS,
     SNAPSHOTS_TABLE,
     frame_given,
@@ -21,11 +19,11 @@ from miso_archive.feeds.columns import (
     table_given,
 )
 from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.report import DAY_AHEAD_REPORT, NEXT_DAY_REPORT, Report
 from miso_archive.intervals.days import Day, Days
 from miso_archive.reading.one_pass import Progress, Reading
 from miso_archive.reading.told import Told, shown_by, snapshots_of, source_of, table_of, told_of
 from miso_archive.reports.archived import ArchivedReport, Reports
-from miso_archive.reports.workbook import DAY_AHEAD, REAL_TIME, next_day_report
 from miso_archive.store.address import ArchiveAddress, open_to_read
 from miso_archive.store.unreadable import Unreadable
 from miso_archive.text import shown
@@ -69,9 +67,9 @@ def scan_constraints(  # noqa: PLR0913 - all but the archive by keyword, with a 
         strict: Raise on an object that cannot be read, instead of leaving it out with a SkippedObjectsWarning.
         sources: ``live`` alone unless given. With ``next_day_report`` beside it, rows of MISO's next-day reports fill
             the intervals that have no live snapshot, and no other: a report is never mixed into what was collected.
-            ``next_day_report`` alone gives all rows of those reports, ``day_ahead_report`` alone those of the
-            day-ahead ones, hours of another market. ``source`` tells of each row where it is from. Those are of
-            reserve; of other feeds see ``scan``.
+            ``next_day_report`` alone gives all rows of those reports. ``day_ahead_report`` alone, of reserve, gives
+            those of the day-ahead ones, hours of another market. ``source`` tells of each row where it is from. Names
+            of transmission constraints are cut to 48 characters in either, as the live feed cuts them.
         progress: Called with how many market days have been read from raw objects, and how many are to be.
         feed: The feed's name: one of binding constraints.
 
@@ -227,7 +225,7 @@ def _scan(archive: ArchiveAddress, feed: Feed, asked: _Asked, progress: Progress
 
 def _refuse_sources(feed: Feed, asked: _Asked) -> None:
     """Refuse sources that say nothing of a feed, or of one of its tables."""
-    of_reports = [NEXT_DAY_REPORT, DAY_AHEAD_REPORT] if next_day_report(feed) is not None else []
+    of_reports = [report.source for report in feed.reports]
     other, table = source_of(feed), table_of(feed)
     known = [LIVE, *of_reports, *([] if other is None else [other])]
     for wrong in sorted(asked.sources.difference(known)):
@@ -246,19 +244,23 @@ def _frames(reading: Reading, beside: list[Unreadable], asked: _Asked, days: Day
     """Yield what the sources have of these days, in time order; what could not be read of others than the live feed."""
     if asked.sources == {LIVE}:
         yield from reading.frames(days)
-    elif source_of(reading.feed) in asked.sources:
-        told = told_of(reading.store, reading.feed, days, strict=asked.strict)
-        beside += told.skipped
-        yield from _told(reading, told, asked, days)
-    else:
-        report = DAY_AHEAD if DAY_AHEAD_REPORT in asked.sources else REAL_TIME
-        reports = Reports(reading.store, report, strict=asked.strict)
+    elif report := _report_among(reading.feed, asked):
+        reports = Reports(reading.store, reading.feed, report, strict=asked.strict)
         found = reports.read(days)
         if LIVE not in asked.sources:
             yield from (getattr(one, asked.table).lazy() for one in found)
         else:
             yield from _filled(reading.frames(days), _fill(reading, list(found), asked.table))
         beside += reports.skipped
+    else:
+        told = told_of(reading.store, reading.feed, days, strict=asked.strict)
+        beside += told.skipped
+        yield from _told(reading, told, asked, days)
+
+
+def _report_among(feed: Feed, asked: _Asked) -> Report | None:
+    """Return the report that is among the sources; None where none is."""
+    return next((report for report in feed.reports if report.source in asked.sources), None)
 
 
 def _told(reading: Reading, told: Told, asked: _Asked, days: Days) -> Iterator[pl.LazyFrame]:

@@ -1,1 +1,1 @@
-"""MISO's reports on reserve constraints: read, checked in a process of their own, archived."""
+"""MISO's reports on binding constraints: read in a process of their own, archived."""

@@ -10,9 +10,13 @@ from typing import NamedTuple
 import polars as pl
 
 from miso_archive.contract.findings import Finding
-from miso_archive.feeds.columns import CONSTRAINTS, SNAPSHOTS
+from miso_archive.feeds.columns import SNAPSHOTS_TABLE, schema_of
+from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.report import Report
 from miso_archive.intervals.days import Days
-from miso_archive.reports.workbook import RefusedReportError, Report, covered, read_report
+from miso_archive.reports.apart import Apart
+from miso_archive.reports.cells import RefusedReportError
+from miso_archive.reports.read import covered
 from miso_archive.store.gzipped import unzipped
 from miso_archive.store.layout import Keys, is_report_revision, report_key, reports_folder
 from miso_archive.store.listing import days_in
@@ -26,7 +30,7 @@ from miso_archive.text import shown
 class ArchivedReport(NamedTuple):
     """What the readable reports of one market day hold, in time order; ``is_latest`` marks the rows of the last.
 
-    ``constraints`` has the columns of CONSTRAINTS, ``snapshots`` those of SNAPSHOTS: a row an interval that the report
+    ``constraints`` and ``snapshots`` have the columns of the feed's: of the latter a row an interval that the report
     speaks for, quiet where it has no constraint.
     """
 
@@ -40,24 +44,27 @@ class ArchivedReport(NamedTuple):
         return self.snapshots.filter("is_latest").select("interval_end")
 
 
-def store_report(store: Keeper, report: Report, market_day: date, response: Response) -> Stored:
+def store_report(store: Keeper, feed: Feed, report: Report, market_day: date, response: Response) -> Stored:
     """Put a report, byte for byte, under its market day; beside it, when other bytes stand there. Safe to repeat."""
-    of_report = partial(report_key, report.feed, report.name, market_day, report.file_name(market_day))
+    of_report = partial(report_key, feed, report.name, market_day, report.file_name(market_day))
     return put_once(store, Keys(of_report(), of_report(response.sha256)), response, provenance_of(response))
 
 
-def store_refused_report(store: Keeper, report: Report, response: Response, reasons: tuple[Finding, ...]) -> str:
+def store_refused_report(
+    store: Keeper, feed: Feed, report: Report, response: Response, reasons: tuple[Finding, ...]
+) -> str:
     """Keep a refused report with its reasons, apart from the refused bodies of the feed; return its key."""
-    return store_refused(store, replace(report.feed, dataset=f"{report.feed.dataset}/{report.name}"), response, reasons)
+    return store_refused(store, replace(feed, dataset=f"{feed.dataset}/{report.name}"), response, reasons)
 
 
 class Reports:
     """One pass over an archive's reports of a kind. What could not be read gathers in ``skipped``."""
 
-    def __init__(self, store: Store, report: Report, *, strict: bool = False) -> None:
+    def __init__(self, store: Store, feed: Feed, report: Report, *, strict: bool = False) -> None:
         self._store = store
+        self._feed = feed
         self._report = report
-        self._folder = reports_folder(report.feed, report.name)
+        self._folder = reports_folder(feed, report.name)
         self._strict = strict
         self.skipped: list[Unreadable] = []
 
@@ -70,15 +77,16 @@ class Reports:
         """
         found = days.among(days_in(self._store, self._folder))
         listed = self._store.names([f"{self._folder}/{day}" for day in found])
-        for day, names in zip(found, listed, strict=True):
-            keys = self._in_order(day, names)
-            frames = [
-                (number, key, rows)
-                for number, (key, data) in enumerate(zip(keys, self._store.read(keys), strict=True))
-                if (rows := self._rows(key, day, data)) is not None
-            ]
-            if frames:
-                yield self._archived(day, frames)
+        with Apart() as apart:
+            for day, names in zip(found, listed, strict=True):
+                keys = self._in_order(day, names)
+                frames = [
+                    (number, key, rows)
+                    for number, (key, data) in enumerate(zip(keys, self._store.read(keys), strict=True))
+                    if (rows := self._rows(apart, key, day, data)) is not None
+                ]
+                if frames:
+                    yield self._archived(day, frames)
 
     def _in_order(self, day: date, names: list[str]) -> list[str]:
         """Return the keys of a day's reports: the one without a suffix was put first, others by when each came."""
@@ -92,9 +100,9 @@ class Reports:
         ordered = [key for _, key in sorted(zip(came, later, strict=True))]
         return [f"{folder}/{first}", *ordered] if first in names else ordered
 
-    def _rows(self, key: str, day: date, data: bytes | OSError) -> pl.DataFrame | None:
+    def _rows(self, apart: Apart, key: str, day: date, data: bytes | OSError) -> pl.DataFrame | None:
         try:
-            return read_report(self._report, unzipped(data), day, key)
+            return apart.read(self._feed, self._report, unzipped(data), day, key)
         except (zlib.error, OSError) as error:
             self._skip(key, day, f"it cannot be read: {error}")
         except RefusedReportError as error:
@@ -111,11 +119,12 @@ class Reports:
                 "object_key": pl.lit(key),
             }
             constraints.append(rows.with_columns(**origin))
-            snapshots.append(self._snapshots(rows, day).with_columns(**origin).select(list(SNAPSHOTS)))
+            of_snapshots = schema_of(self._feed, SNAPSHOTS_TABLE)
+            snapshots.append(self._snapshots(rows, day).with_columns(**origin).select(list(of_snapshots)))
         return ArchivedReport(
             day,
-            pl.concat([CONSTRAINTS.to_frame(), *constraints]).sort("interval_end", maintain_order=True),
-            pl.concat([SNAPSHOTS.to_frame(), *snapshots]).sort("interval_end", maintain_order=True),
+            pl.concat(constraints).sort("interval_end", maintain_order=True),
+            pl.concat(snapshots).sort("interval_end", maintain_order=True),
         )
 
     def _snapshots(self, rows: pl.DataFrame, day: date) -> pl.DataFrame:

@@ -16,18 +16,21 @@ from urllib.parse import parse_qs, urlsplit
 
 from miso_archive.feeds import DAILY, FEEDS
 from miso_archive.feeds.feed import Feed
+from miso_archive.feeds.report import Report
 from miso_archive.feeds.reserve import RESERVE
 from miso_archive.host import API_BASE, KEYED_API_BASE
 from miso_archive.intervals.labels import EST, INTERVAL
-from miso_archive.intervals.market_days import read_day
+from miso_archive.intervals.market_days import open_day, read_day
 from miso_archive.simulate.bodies import PUBLISHED_AFTER, body_of
 from miso_archive.simulate.faults import Reply, check_faults, fault_reply, pick_fault
 from miso_archive.simulate.keyed import PAGE_SIZE, page_body
+from miso_archive.simulate.reports import report_file
 from miso_archive.simulate.sisters import fuels_of_days
 from miso_archive.simulate.wire import ReplyServer, compressed
 
 BASE_PATH = urlsplit(API_BASE).path
 KEYED_BASE_PATH = urlsplit(KEYED_API_BASE).path
+REPORTS_PATH = "/marketreports"
 STATUS_PATH = "/simulated/status"
 KEY_HEADER = "Ocp-Apim-Subscription-Key"
 MISSING_KEY = "Access denied due to missing subscription key."
@@ -36,6 +39,7 @@ MISSING_KEY = "Access denied due to missing subscription key."
 DEFAULT_START = datetime(2001, 1, 2, 7, 5, tzinfo=EST)
 
 _REQUESTS_KEPT = 10_000
+_NO_REPORT = Reply(404, b"<html><body>Not found</body></html>")
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class SimulatedFeed:
         revision_rate: the chance, 0 to 1, that a request for an interval already served finds it revised.
         faults: the share of requests, 0 to 1, that each fault befalls.
         compress: gzip the body for clients that accept it.
-        feeds: which live feeds to serve; all unless given. The keyed API is served besides.
+        feeds: which live feeds to serve, and their reports; all unless given. The keyed API is served besides.
         key: the key that it asks for; any will do unless given.
         page_size: rows a page of it.
 
@@ -169,6 +173,11 @@ class SimulatedFeed:
         return f"{self._address}{KEYED_BASE_PATH}"
 
     @property
+    def reports_url(self) -> str:
+        """The address below which the reports are."""
+        return f"{self._address}{REPORTS_PATH}/"
+
+    @property
     def _address(self) -> str:
         return f"http://{self._server.server_name}:{self._server.server_port}"
 
@@ -232,6 +241,8 @@ class SimulatedFeed:
             return self._serve(feed, address, headers, partial(self._days, feed, name))
         if path == STATUS_PATH:
             return Reply(body=json.dumps(self._status()).encode())
+        if path.startswith(f"{REPORTS_PATH}/"):
+            return self._answer_for_report(path.removeprefix(f"{REPORTS_PATH}/"), address, headers)
         for feed in DAILY.values():
             if (day := _day_asked(feed, path)) is not None:
                 return self._serve(feed, address, headers, partial(self._page, feed, day, query, headers))
@@ -240,6 +251,21 @@ class SimulatedFeed:
     def _days(self, feed: Feed, name: str) -> Reply:
         """Answer for a link of today or yesterday."""
         return Reply(body=fuels_of_days(name, self.interval_end_of(feed), seed=self._seed))
+
+    def _answer_for_report(self, name: str, address: str, headers: Mapping[str, str]) -> Reply:
+        dated = read_day(f"{name[:4]}-{name[4:6]}-{name[6:8]}")
+        for feed in self._feeds.values():
+            for report in feed.reports:
+                day = None if dated is None else dated - report.dated
+                if day is not None and name == report.file_name(day):
+                    return self._serve(feed, address, headers, partial(self._report, feed, report, day))
+        return _NO_REPORT
+
+    def _report(self, feed: Feed, report: Report, market_day: date) -> Reply:
+        """Answer for a report: of real time once its market day is over, day ahead all the time."""
+        if report is feed.next_day_report and market_day >= open_day(self.interval_end):
+            return _NO_REPORT
+        return Reply(body=report_file(feed, report, market_day, seed=self._seed))
 
     def _page(self, feed: Feed, day: date, query: str, headers: Mapping[str, str]) -> Reply:
         """Answer for a page of a market day, as MISO's keyed API does."""

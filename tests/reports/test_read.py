@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import psutil
 import pytest
 
 from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.findings import RefusalCode
 from miso_archive.feeds.columns import CONSTRAINTS
+from miso_archive.feeds.reserve import DA_RPE, RESERVE, RT_RPE
 from miso_archive.intervals.labels import EST
-from miso_archive.reports import check as report_check
-from miso_archive.reports.check import Checked, check_report
-from miso_archive.reports.workbook import (
-    DAY_AHEAD,
-    REAL_TIME,
-    RefusedReportError,
-    covered,
-    read_report,
-)
-from tests.workbooks import COLUMNS, DESCRIPTION, DISCLAIMER, NAME, bound, day_ahead, real_time, workbook
+from miso_archive.reports import apart as reports_apart
+from miso_archive.reports.apart import Apart, Checked, check_report
+from miso_archive.reports.cells import RefusedReportError
+from miso_archive.reports.read import covered, read_report
+from tests.report_files import COLUMNS, DEADLY, DESCRIPTION, DISCLAIMER, NAME, bound, day_ahead, real_time, workbook
 
 DAY = date(2026, 7, 26)
 
@@ -36,21 +34,21 @@ def at(text: str, day: date = DAY) -> datetime:
 def refused(data: bytes) -> list[tuple[str, str]]:
     """The codes and places for which a real-time report is refused."""
     with pytest.raises(RefusedReportError) as caught:
-        read_report(REAL_TIME, data, DAY)
+        read_report(RESERVE, RT_RPE, data, DAY)
     return [(reason.code.value, reason.where) for reason in caught.value.reasons]
 
 
 def refused_day_ahead(data: bytes) -> list[tuple[str, str]]:
     """The same of a day-ahead report."""
     with pytest.raises(RefusedReportError) as caught:
-        read_report(DAY_AHEAD, data, DAY)
+        read_report(RESERVE, DA_RPE, data, DAY)
     return [(reason.code.value, reason.where) for reason in caught.value.reasons]
 
 
 class TestRealTime:
     def test_a_row_is_read_with_all_it_says(self) -> None:
         """Time as the interval's end in EST, price with its sign, name as published and in its parts; the rest null."""
-        frame = read_report(REAL_TIME, real_time(DAY, bound("07-26-2026 08:10:00", "-8.32")), DAY, "reports/key")
+        frame = read_report(RESERVE, RT_RPE, real_time(DAY, bound("07-26-2026 08:10:00", "-8.32")), DAY, "reports/key")
         assert frame.schema == CONSTRAINTS
         [row] = frame.to_dicts()
         assert {name: value for name, value in row.items() if value is not None} == {
@@ -72,22 +70,22 @@ class TestRealTime:
 
     def test_every_label_of_a_day_is_read_as_text_and_as_excels_own_date(self) -> None:
         """All 288 ends come out to the second, the next 00:00 among them; Excel's fractions of a day are inexact."""
-        ends = REAL_TIME.interval_ends(DAY)
+        ends = RT_RPE.interval_ends(DAY)
         spelled = [bound(f"{end:%m-%d-%Y %H:%M:%S}") for end in ends]
         cells = [bound(end.replace(tzinfo=None) + timedelta(seconds=0.2)) for end in ends]
-        assert read_report(REAL_TIME, real_time(DAY, *spelled), DAY)["interval_end"].to_list() == ends
-        assert read_report(REAL_TIME, real_time(DAY, *cells), DAY)["interval_end"].to_list() == ends
+        assert read_report(RESERVE, RT_RPE, real_time(DAY, *spelled), DAY)["interval_end"].to_list() == ends
+        assert read_report(RESERVE, RT_RPE, real_time(DAY, *cells), DAY)["interval_end"].to_list() == ends
 
     def test_rows_come_in_time_order(self) -> None:
         """Rows are sorted by time; those of one time stay in the report's order."""
         rows = [bound("07-26-2026 08:10:00", name=name) for name in ("B", "A")]
-        frame = read_report(REAL_TIME, real_time(DAY, *rows, bound("07-26-2026 08:05:00", name="C")), DAY)
+        frame = read_report(RESERVE, RT_RPE, real_time(DAY, *rows, bound("07-26-2026 08:05:00", name="C")), DAY)
         assert frame["constraint_name"].to_list() == ["C", "B", "A"]
 
     def test_a_day_without_constraints_has_no_rows(self) -> None:
         """Header and disclaimer alone are a report, with its day in the banner or without."""
-        assert read_report(REAL_TIME, real_time(DAY), DAY).is_empty()
-        assert read_report(REAL_TIME, real_time(None), DAY).is_empty()
+        assert read_report(RESERVE, RT_RPE, real_time(DAY), DAY).is_empty()
+        assert read_report(RESERVE, RT_RPE, real_time(None), DAY).is_empty()
 
     def test_the_market_date_is_read_in_the_usual_spellings(self) -> None:
         """The banner may spell its date with slashes, dashes, a month's name, or in a cell of Excel's own beside it."""
@@ -99,7 +97,7 @@ class TestRealTime:
         spellings += [("x", "Market Date: July 26, 2026 (final)"), ("Market Date:", datetime(2026, 7, 26))]  # noqa: DTZ001
         for spelling in spellings:
             sheet = [("MISO",), ("RPE",), spelling, ("Time of Occurence", *COLUMNS), (DISCLAIMER,)]
-            assert read_report(REAL_TIME, workbook(sheet), DAY).is_empty()
+            assert read_report(RESERVE, RT_RPE, workbook(sheet), DAY).is_empty()
             sheet[2] = tuple(str(cell).replace("26", "27", 1) if isinstance(cell, str) else cell for cell in spelling)
             if sheet[2] != spelling:
                 assert refused(workbook(sheet)) == [("report_market_day", "Row[2]")]
@@ -115,7 +113,7 @@ class TestRealTime:
             (None,),
             (DISCLAIMER,),
         ]
-        frame = read_report(REAL_TIME, workbook(sheet), DAY)
+        frame = read_report(RESERVE, RT_RPE, workbook(sheet), DAY)
         assert frame.select("interval_end", "constraint_name", "shadow_price", "description").rows() == [
             (at("00:05"), "A - B", -1.5, None)
         ]
@@ -125,24 +123,24 @@ class TestCoverage:
     def test_a_report_speaks_for_its_whole_day(self) -> None:
         """288 intervals, 00:05 to the next 00:00, quiet ones included; 24 hours of a day-ahead one."""
         assert covered(
-            REAL_TIME, read_report(REAL_TIME, real_time(DAY), DAY), DAY
-        ).to_list() == REAL_TIME.interval_ends(DAY)
-        hours = covered(DAY_AHEAD, read_report(DAY_AHEAD, day_ahead(DAY), DAY), DAY).to_list()
+            RT_RPE, read_report(RESERVE, RT_RPE, real_time(DAY), DAY), DAY
+        ).to_list() == RT_RPE.interval_ends(DAY)
+        hours = covered(DA_RPE, read_report(RESERVE, DA_RPE, day_ahead(DAY), DAY), DAY).to_list()
         assert hours == [at("00:00") + timedelta(hours=number) for number in range(1, 25)]
 
     def test_a_time_off_the_grid_is_kept_and_heals_nothing(self) -> None:
         """08:07:00 keeps its row; the interval it falls into, 08:05 to 08:10, is not spoken for; 23:59:59 alike."""
         rows = [bound("07-26-2026 08:07:00"), bound("07-26-2026 08:10:00"), bound("07-26-2026 23:59:59")]
-        frame = read_report(REAL_TIME, real_time(DAY, *rows), DAY)
+        frame = read_report(RESERVE, RT_RPE, real_time(DAY, *rows), DAY)
         assert frame["interval_end"].to_list()[:2] == [at("08:07"), at("08:10")]
-        left_out = set(REAL_TIME.interval_ends(DAY)) - set(covered(REAL_TIME, frame, DAY))
+        left_out = set(RT_RPE.interval_ends(DAY)) - set(covered(RT_RPE, frame, DAY))
         assert left_out == {at("08:10"), at("00:00", DAY + timedelta(days=1))}
 
 
 class TestDayAhead:
     def test_hours_are_hours_ending(self) -> None:
         """Hour 1 is 00:00 to 01:00 and hour 24 ends at the next 00:00, of the same market day; text or number."""
-        frame = read_report(DAY_AHEAD, day_ahead(DAY, bound(24), bound("1"), bound("2.0")), DAY)
+        frame = read_report(RESERVE, DA_RPE, day_ahead(DAY, bound(24), bound("1"), bound("2.0")), DAY)
         assert frame.select("market_day", "interval_start", "interval_end").rows() == [
             (DAY, at("00:00"), at("01:00")),
             (DAY, at("01:00"), at("02:00")),
@@ -164,8 +162,8 @@ class TestDayAhead:
 
 def test_file_names_carry_the_date_they_are_published_for() -> None:
     """The real-time file of a day bears the date after it, the day-ahead file the date before, over a year's end."""
-    assert REAL_TIME.file_name(date(2026, 12, 31)) == "20270101_rt_rpe.xls"
-    assert DAY_AHEAD.file_name(date(2027, 1, 1)) == "20261231_da_rpe.xls"
+    assert RT_RPE.file_name(date(2026, 12, 31)) == "20270101_rt_rpe.xls"
+    assert DA_RPE.file_name(date(2027, 1, 1)) == "20261231_da_rpe.xls"
 
 
 class TestRefused:
@@ -191,7 +189,7 @@ class TestRefused:
     def test_a_newer_workbook_is_not_opened(self) -> None:
         """A zip, which may unzip to anything, is refused by its first bytes."""
         with pytest.raises(RefusedReportError, match="begins with 'PK"):
-            read_report(REAL_TIME, b"PK\x03\x04 a newer workbook", DAY)
+            read_report(RESERVE, RT_RPE, b"PK\x03\x04 a newer workbook", DAY)
 
     def test_a_time_of_another_day(self) -> None:
         """Each time must end an interval of the market day; the day's own 00:00 ends one of the day before."""
@@ -205,7 +203,7 @@ class TestRefused:
         rows = [bound("07-26-2026 08:10:00"), bound("26-07-2026 08:10:00"), bound("soon"), bound(46229.34)]
         assert refused(real_time(DAY, *rows)) == [("unreadable_time", "Row[5]")]
         with pytest.raises(RefusedReportError, match="and so in 2 more rows"):
-            read_report(REAL_TIME, real_time(DAY, *rows), DAY)
+            read_report(RESERVE, RT_RPE, real_time(DAY, *rows), DAY)
         assert refused(real_time(DAY, bound("07-26-2026 08:10:00", name="  "))) == [("empty_name", "Row[4]")]
         for price in ("", "None", "1e999", "nan", "1,234.5", "$5"):
             assert refused(real_time(DAY, bound("07-26-2026 08:10:00", price))) == [("bad_price", "Row[4]")]
@@ -225,29 +223,56 @@ class TestCheck:
     def test_it_says_what_the_report_holds(self) -> None:
         """A report that may be archived is counted: its rows, and the intervals it speaks for."""
         data = real_time(DAY, bound("07-26-2026 08:07:00"), bound("07-26-2026 09:00:00"))
-        assert check_report(REAL_TIME, data, DAY) == Checked(rows=2, covered=287)
-        assert check_report(DAY_AHEAD, day_ahead(DAY, bound(7)), DAY) == Checked(rows=1, covered=24)
+        checked = check_report(RESERVE, RT_RPE, data, DAY)
+        assert isinstance(checked, Checked)
+        assert checked.rows.equals(read_report(RESERVE, RT_RPE, data, DAY))
+        assert len(checked.covered) == 287
+        hourly = check_report(RESERVE, DA_RPE, day_ahead(DAY, bound(7)), DAY)
+        assert isinstance(hourly, Checked)
+        assert (len(hourly.rows), len(hourly.covered)) == (1, 24)
 
     def test_it_gives_the_reasons_of_a_refusal(self) -> None:
         """The reasons are those that the reading gives."""
         data = real_time(DAY, bound("soon", "much"))
-        found = check_report(REAL_TIME, data, DAY)
+        found = check_report(RESERVE, RT_RPE, data, DAY)
         assert isinstance(found, tuple)
         with pytest.raises(RefusedReportError) as caught:
-            read_report(REAL_TIME, data, DAY)
+            read_report(RESERVE, RT_RPE, data, DAY)
         assert found == caught.value.reasons
 
     def test_a_workbook_that_would_end_the_process_is_refused(self) -> None:
         """A damaged workbook on which the library asks for 17 GB, and aborts, harms nobody."""
-        deadly = bytearray(real_time(DAY, bound("07-26-2026 08:10:00")))
-        deadly[47] = 255  # four billion sectors in the table of sectors
-        command = [sys.executable, "-m", "miso_archive.reports.check", "rt_rpe", str(DAY)]
-        assert subprocess.run(command, input=deadly, capture_output=True, check=False).returncode == -signal.SIGABRT
-        [reason] = check_report(REAL_TIME, bytes(deadly), DAY)  # type: ignore[misc] # or the test fails
+        asked = {"feed": "reserve", "report": "rt_rpe", "day": str(DAY), "key": "", "size": len(DEADLY)}
+        command = [sys.executable, "-m", "miso_archive.reports.apart"]
+        said = json.dumps(asked).encode() + b"\n" + DEADLY
+        assert subprocess.run(command, input=said, capture_output=True, check=False).returncode == -signal.SIGABRT
+        [reason] = check_report(RESERVE, RT_RPE, DEADLY, DAY)  # type: ignore[misc] # or the test fails
         assert reason.code is RefusalCode.NOT_A_WORKBOOK
+
+    def test_those_that_come_after_it_are_read(self) -> None:
+        """One process reads many: where one report ends it another takes its place, and refuses no sound one."""
+        sound = real_time(DAY, bound("07-26-2026 08:10:00"))
+        with Apart() as apart:
+            for data in (sound, DEADLY, sound, sound):
+                if data is DEADLY:
+                    with pytest.raises(RefusedReportError, match="it is damaged"):
+                        apart.read(RESERVE, RT_RPE, data, DAY)
+                else:
+                    assert len(apart.read(RESERVE, RT_RPE, data, DAY)) == 1
+
+    def test_a_process_that_ends_by_itself_costs_no_report(self) -> None:
+        """What the reports before left behind may end it: the next one is read by another, and the first ends too."""
+        sound = real_time(DAY, bound("07-26-2026 08:10:00"))
+        with Apart() as apart:
+            apart.read(RESERVE, RT_RPE, sound, DAY)
+            [child] = psutil.Process().children()
+            child.kill()
+            child.wait()
+            assert len(apart.read(RESERVE, RT_RPE, sound, DAY)) == 1
+        assert psutil.Process().children() == []
 
     def test_it_takes_no_longer_than_it_may(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A check that does not end in time is ended, and the report refused."""
-        monkeypatch.setattr(report_check, "MOST_SECONDS", 0.01)
-        [reason] = check_report(REAL_TIME, real_time(DAY), DAY)  # type: ignore[misc] # or the test fails
+        monkeypatch.setattr(reports_apart, "MOST_SECONDS", 0.01)
+        [reason] = check_report(RESERVE, RT_RPE, real_time(DAY), DAY)  # type: ignore[misc] # or the test fails
         assert (reason.code, "0.01 s" in reason.message) == (RefusalCode.NOT_A_WORKBOOK, True)

@@ -1,0 +1,81 @@
+"""The bytes of a report to cells of text: a legacy Excel workbook, or comma-separated lines. Pure."""
+
+import csv
+from codecs import BOM_UTF8
+from collections.abc import Iterable
+from itertools import zip_longest
+from typing import NoReturn
+
+import polars as pl
+
+from miso_archive.contract.body import MOST_BYTES
+from miso_archive.contract.content_encoding import WORKBOOK
+from miso_archive.contract.findings import Finding, RefusalCode
+from miso_archive.feeds.report import Report
+from miso_archive.text import shown
+
+
+class RefusedReportError(ValueError):
+    """A report is not what its name says: ``reasons`` tells why, with stable codes."""
+
+    def __init__(self, reasons: tuple[Finding, ...]) -> None:
+        super().__init__("; ".join(f"{reason.code.value}: {reason.where} {reason.message}" for reason in reasons))
+        self.reasons = reasons
+
+
+def refuse(code: RefusalCode, where: str, message: str) -> NoReturn:
+    """Refuse a report for one reason.
+
+    Raises:
+        RefusedReportError: With the reason.
+    """
+    raise RefusedReportError((Finding(code, where, message),))
+
+
+def cells_of(report: Report, data: bytes) -> pl.DataFrame:
+    """Return a report's cells as text, row by row: those of a workbook's first sheet, or of lines.
+
+    Raises:
+        RefusedReportError: The bytes are no such file.
+    """
+    if len(data) > MOST_BYTES:
+        refuse(RefusalCode.BODY_TOO_LARGE, "file", f"is larger than {MOST_BYTES} bytes")
+    start = data[:1024].removeprefix(BOM_UTF8).strip()
+    if not start:
+        refuse(RefusalCode.EMPTY_BODY, "file", "is empty")
+    if start.startswith(b"<"):
+        refuse(RefusalCode.HTML_PAGE, "file", f"begins with {shown(start[:40].decode('latin-1'))}")
+    return _lines(data) if report.ending == "csv" else _sheet(data, start)
+
+
+def _sheet(data: bytes, start: bytes) -> pl.DataFrame:
+    if not data.startswith(WORKBOOK):
+        refuse(RefusalCode.NOT_A_WORKBOOK, "file", f"begins with {shown(start[:8].decode('latin-1'))}")
+    try:
+        return pl.read_excel(
+            data,
+            engine="calamine",
+            has_header=False,
+            infer_schema_length=0,  # all as text
+            drop_empty_rows=False,
+            drop_empty_cols=False,
+            raise_if_empty=False,
+        )
+    except (KeyboardInterrupt, SystemExit, ImportError, MemoryError):
+        raise
+    except BaseException as error:  # noqa: BLE001 - where calamine panics it raises what is no Exception
+        refuse(RefusalCode.NOT_A_WORKBOOK, "file", f"cannot be read: {shown(str(error).partition(chr(10))[0], 200)}")
+
+
+def _lines(data: bytes) -> pl.DataFrame:
+    # A byte that is no UTF-8 may stand in what an operator wrote, of which no reading depends.
+    lines = data.decode("utf-8-sig", errors="replace").splitlines()
+    try:
+        return _frame(csv.reader(lines, skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        refuse(RefusalCode.REPORT_LAYOUT, "file", f"cannot be read as comma-separated lines: {error}")
+
+
+def _frame(rows: Iterable[list[str]]) -> pl.DataFrame:
+    columns = list(zip_longest(*rows))
+    return pl.DataFrame(columns, schema={f"column_{number}": pl.String for number in range(len(columns))})
