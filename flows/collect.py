@@ -314,7 +314,10 @@ class _AsTasks:
         # Copies: a retry's delay is set on the task, and must not reach into another run of this process.
         fetch = show.named(fetch_snapshot).with_options(**_retries(feed_retries(parts)))
         if parts.feed.daily is not None:
-            fetch = fetch.with_options(task_run_name="fetch page {poll} of {feed}")
+            # A page is there later, too: a retried run asks anew for what the archive lacks, whatever was answered.
+            fetch = fetch.with_options(
+                task_run_name="fetch page {poll} of {feed}", cache_policy=NO_CACHE, persist_result=False
+            )
         name = parts.feed.name
         self._tasks: dict[Callable[..., Any], Callable[..., Any]] = {
             parts.fetch: lambda candidate: fetch(parts, candidate, f"{name} {candidate.of}".rstrip(), candidate.poll),

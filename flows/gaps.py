@@ -24,6 +24,7 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.healing.backfill import backfill
 from miso_archive.healing.backfilled import BackfilledDay, BackfillResult
 from miso_archive.healing.market_days import backfill_market_days, require_key
+from miso_archive.healing.newest_first import MOST_NOT_PUBLISHED, is_nothing_published
 from miso_archive.healing.rolling import backfill_rolling
 from miso_archive.intervals.market_days import ONE_DAY, market_day, open_day
 from miso_archive.reading.coverage import coverage
@@ -133,15 +134,23 @@ def gaps(  # noqa: PLR0913 - one parameter an option, as people set them in the 
 
 
 def _one_after_another(settings: BackfillSettings, feed: Feed, days: list[date], clock: SystemClock) -> BackfillResult:
-    """Backfill days in a task each, some seconds apart."""
+    """Backfill days in a task each, some seconds apart; end where nothing is published any more."""
     futures: dict[date, Any] = {}
     for day in days:
         if futures:
             clock.sleep(settings.pause)
+        if is_nothing_published(_latest(futures)):
+            break
         futures[day] = backfill_one.submit(settings, day, feed.name)
         if feed.is_filled:  # MISO's keyed API is asked for one thing at a time
             futures[day].wait()
     return BackfillResult(tuple(_became(day, future) for day, future in futures.items()))
+
+
+def _latest(futures: dict[date, Any]) -> list[BackfilledDay]:
+    """Return what became of the latest days whose tasks have ended, as many as tell whether there is anything more."""
+    latest = list(futures.items())[-MOST_NOT_PUBLISHED:]
+    return [_became(day, future) for day, future in latest if future.state.is_final()]
 
 
 def _links(future: Any) -> BackfillResult:  # noqa: ANN401 - the future of any task runner

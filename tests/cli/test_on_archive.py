@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from miso_archive.cli import on_archive
 from miso_archive.cli.app import main
 from tests.cli.small_archive import printed
 
@@ -106,7 +108,20 @@ class TestTerminal:
         before, told, _ = shown.partition("miso-archive: warning: ")
         assert told
         assert "days backfilled" in before
+        assert "1/1" in shown
+        assert re.search(r"0 rows, ends about 20\d\d-\d\d-\d\d \d\d:\d\d", shown)
         assert before.endswith(("\n", "\x1b[2K"))
+
+    def test_elsewhere_a_line_tells_how_far_a_backfill_is(
+        self, archive: Path, feed: SimulatedFeed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Without a terminal a line on standard error says once a minute what the bar would: here at once."""
+        monkeypatch.setattr(on_archive, "_SECONDS_BETWEEN_LINES", 0)
+        where = ("--local", str(archive), "--reports-url", feed.url, "--start", "2026-07-27", "--end", "2026-07-28")
+        assert main(["backfill", *where]) == 0
+        assert re.search(
+            r"^miso-archive: 1 of 1 market days, 0 rows, ends about 20", capsys.readouterr().err, re.MULTILINE
+        )
 
     @pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
     def test_a_pipe_that_may_be_coloured_gets_no_bar(

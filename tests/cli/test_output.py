@@ -20,6 +20,8 @@ from miso_archive.simulate.archive import write_archive
 if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
 
+pytestmark = pytest.mark.slow("a process for each place to write to")
+
 READERS = ("read", "coverage")
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket
 
+pytestmark = pytest.mark.slow("a process for each moment of its death")
+
 STEPS = ("fetch", "is_registered", "store", "announce", "register")
 MOMENTS = ("before", "after")
 

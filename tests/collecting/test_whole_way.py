@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from miso_archive.feeds.feed import Feed
     from tests.conftest import Bucket
 
+pytestmark = pytest.mark.slow("runs the commands, and waits for their ends")
+
 NAMES: Final = ",".join(FEEDS)
 
 

@@ -123,18 +123,26 @@ def test_a_run_without_a_key_is_told(host: SimulatedFeed, tmp_path: Path) -> Non
     assert answers(host) == []
 
 
-def test_a_retried_run_takes_the_day_up(
-    host: SimulatedFeed, tmp_path: Path, prefect_server: dict[str, str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "api_quota"), (404, "pages_unfinished")], ids=["quota", "not there"]
+)
+def test_a_retried_run_takes_the_day_up(  # noqa: PLR0913, PLR0917 - the answer, and where
+    status: int,
+    code: str,
+    host: SimulatedFeed,
+    tmp_path: Path,
+    prefect_server: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A run that failed on its second page is retried in a new process, and asks for the second and third alone."""
     monkeypatch.setenv("MISO_API_KEY", KEY)
-    host.script(Reply(), Reply(403), feed=ASM)
+    host.script(Reply(), Reply(status), feed=ASM)
     state = run(tmp_path)
     assert state.is_failed()
-    assert (state.message or "").startswith("api_quota: ")
-    assert flow_run_of(state).name.endswith("2001-01-03: api_quota, stored")
+    assert (state.message or "").startswith(f"{code}: ")
+    assert flow_run_of(state).name.endswith(f"2001-01-03: {code}, stored")
     assert retry_in_a_new_process(state, prefect_server) == "Completed"
-    assert answers(host) == [("1", 200), ("2", 403), ("2", 200), ("3", 200)]
+    assert answers(host) == [("1", 200), ("2", status), ("2", 200), ("3", 200)]
     assert len(mr.scan(tmp_path, ASM).collect()) == 1152
 
 

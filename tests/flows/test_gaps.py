@@ -23,11 +23,13 @@ from flows.task_runner import VARIABLE, task_runner
 from miso_archive.collecting import keyed
 from miso_archive.feeds import DAILY, FEEDS
 from miso_archive.feeds.reserve import RESERVE
+from miso_archive.intervals.market_days import day_begins
 from miso_archive.reading.coverage import coverage
 from miso_archive.reading.scan import scan
 from miso_archive.settings.options import UsageError
 from miso_archive.simulate import Reply, SimulatedFeed
 from miso_archive.simulate.archive import write_archive
+from miso_archive.store.layout import snapshot_key
 from tests.flows.test_daily import KEY, hold_the_key_nowhere
 from tests.healing.test_backfill import PAGE, Site, files_in, serving
 from tests.report_files import bound, real_time
@@ -249,6 +251,33 @@ def test_what_is_not_published_fails_nothing(tmp_path: Path, site: Site) -> None
     run = heal(tmp_path, site, days=1, end=date(2001, 1, 6))
     assert run.state.is_completed()
     assert run.outcomes == {"2001-01-05": "not_published"}
+
+
+def test_days_of_which_nothing_is_published_end_it(tmp_path: Path, site: Site) -> None:
+    """After fourteen in a row no older one is asked for, nor has a task: a fifteenth may be under way."""
+    run = heal(tmp_path, site, days=30, end=date(2000, 12, 1))
+    assert run.state.is_completed()
+    assert set(run.outcomes.values()) == {"not_published"}
+    assert 14 <= len(run.outcomes) <= 16
+    assert len(run.asked) == len(run.outcomes)
+
+
+@pytest.mark.parametrize("feed", ["transmission", "subregional"])
+def test_other_constraints_are_healed_from_their_reports(
+    feed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the feed that is asked for, with a table of its own; 24:00 is not told of."""
+    write_archive(tmp_path, days=3, seed=5, feeds=[FEEDS[feed]])
+    last = tmp_path / snapshot_key(FEEDS[feed], day_begins(date(2001, 1, 3)))
+    last.unlink(missing_ok=True)
+    with SimulatedFeed(seed=5, ahead=timedelta(days=3)) as host:
+        monkeypatch.setenv("MISO_REPORTS_URL", host.reports_url)
+        run: Any = gaps(feed=feed, local=tmp_path, days=3, end=date(2001, 1, 4), pause=1.0, return_state=True)
+    assert run.is_completed()
+    assert run.result()["2001-01-02"]["outcome"] == "fetched"
+    [_, after] = (json.loads(str(one.data)) for one in Healed(run, [], []).tables(f"coverage-{feed}"))
+    [day] = [row for row in after if row["market_day"] == "2001-01-02"]
+    assert day["missing"] == day["healed"] + 1
 
 
 def test_the_pause_is_as_given(tmp_path: Path, site: Site) -> None:

@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import itertools
 import json
+import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -19,8 +21,9 @@ from miso_archive.feeds import FEEDS
 from miso_archive.feeds.reserve import RESERVE, RT_RPE
 from miso_archive.healing.backfill import backfill, days_to_backfill
 from miso_archive.healing.backfilled import BackfillResult
+from miso_archive.intervals.market_days import ONE_DAY
 from miso_archive.reading.coverage import coverage
-from miso_archive.reading.scan import scan_constraints
+from miso_archive.reading.scan import scan_constraints, scan_snapshots
 from miso_archive.settings.options import BackfillSettings, UsageError
 from miso_archive.simulate import Reply
 from miso_archive.simulate.wire import ReplyServer
@@ -29,12 +32,15 @@ from miso_archive.store.layout import report_key
 from miso_archive.version import __version__
 from tests.counted_archive import at, odd_minute, put_whole_day, store
 from tests.report_files import bound, day_ahead, real_time
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tests.conftest import Bucket
+
+pytestmark = pytest.mark.slow("reads each report in a process of its own")
 
 ROOT = f"reports/{RESERVE.dataset}/rt_rpe"
 DAYS = {number: date(2026, 7, number) for number in range(21, 29)}
@@ -294,6 +300,43 @@ class TestDays:
         for period in ({}, {"start": "2026-07-28"}, {"start": "2027-01-01", "end": "2027-02-01"}):
             assert heal(site, tmp_path, **period) == BackfillResult(())
         assert site.asked == []
+
+
+def test_it_begins_before_anything_was_collected(site: Site, tmp_path: Path) -> None:
+    """With a first day it needs no archive yet: each day's report is fetched, and stands for a reader."""
+    site.files = {RT_RPE.file_name(day): Reply(200, real_time(day)) for day in DAYS.values()}
+    archive = tmp_path / "new"
+    assert outcomes(heal(site, archive, start="2026-07-25")) == {27: "fetched", 26: "fetched", 25: "fetched"}
+    assert len(scan_snapshots(archive, sources=("next_day_report",)).collect()) == 3 * 288
+
+
+def test_days_of_which_nothing_is_published_end_it(
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After fourteen in a row no older one is asked for, with a sentence; one that is there begins the count anew."""
+    there = date(2026, 7, 20)
+    site.files[RT_RPE.file_name(there)] = Reply(200, real_time(there))
+    days = heal(site, tmp_path / "new", start="2026-01-01").days
+    assert (days[0].market_day, days[-1].market_day) == (date(2026, 7, 27), date(2026, 7, 6))
+    assert [day.market_day for day in days if day.outcome == "fetched"] == [there]
+    assert len(site.asked) == 22
+    assert "nothing is published of the 14 market days back to 2026-07-06: no older one is asked for" in caplog.text
+
+
+def test_a_killed_one_goes_on_where_it_stopped(site: Site, tmp_path: Path) -> None:
+    """What was archived before kill -9 is not asked for again; the day that was under way is."""
+    days = [date(2026, 7, 22) + number * ONE_DAY for number in range(3)]
+    site.files = {RT_RPE.file_name(day): Reply(200, real_time(day)) for day in days}
+    site.files[RT_RPE.file_name(days[1])] = Reply(200, real_time(days[1]), delay=60)
+    place = ("--local", str(tmp_path / "new"), "--start", "2026-07-22", "--end", "2026-07-25", "--pause", "1")
+    command = [sys.executable, "-m", "miso_archive", "backfill", *place, "--reports-url", site.url]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        assert until(lambda: len(site.asked) == 2)
+        process.kill()
+    site.asked.clear()
+    site.files[RT_RPE.file_name(days[1])] = Reply(200, real_time(days[1]))
+    assert main(["backfill", *place, "--reports-url", site.url]) == 0
+    assert site.names == [RT_RPE.file_name(day) for day in (days[1], days[0])]
 
 
 def test_progress_counts_the_days(site: Site, tmp_path: Path) -> None:

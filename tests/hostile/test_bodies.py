@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from miso_archive.contract.verdict import Snapshot
     from miso_archive.simulate import SimulatedFeed
 
+pytestmark = pytest.mark.slow("reads each hostile body in many ways")
+
 KEY = re.compile(
     r"(?:sourcing|provenance)/miso_binding_constraints_reserve/\d{4}-\d\d-\d\d/"
     r"binding_constraints_reserve_\d{8}_\d{4}(?:\.[0-9a-f]{12})?\.json(?:\.gz)?"

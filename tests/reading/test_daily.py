@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from miso_archive.feeds.feed import Feed
     from miso_archive.reading.compaction import CompactedMonth
 
+pytestmark = pytest.mark.slow("reads whole days of pages")
+
 DAY = date(2026, 10, 2)
 NOW = datetime(2026, 10, 5, 12, tzinfo=EST)
 SEED = 5

@@ -25,7 +25,7 @@ from miso_archive.store.layout import report_key, snapshot_key
 from miso_archive.store.response import Response
 from miso_archive.store.store import UnreadableObjectError
 from tests.counted_archive import at, ends_of, odd_minute, store
-from tests.report_files import bound, day_ahead, real_time
+from tests.report_files import DEADLY, bound, day_ahead, real_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -264,6 +264,14 @@ class TestRevisions:
         with pytest.warns(SkippedObjectsWarning, match="html_page"):
             assert scan_constraints(own, sources=REPORT).collect().is_empty()
         assert coverage(own, now=NOW)["healed"].to_list() == [288, 0, 0]
+
+    def test_one_that_would_end_the_process_is_left_out(self, own: Path) -> None:
+        """A workbook on which the library aborts costs its own rows, and neither the process nor the others'."""
+        put(Folder(own), RT_RPE, SECOND, DEADLY, 10)
+        with pytest.warns(SkippedObjectsWarning, match="it is damaged"):
+            assert len(scan_constraints(own, sources=REPORT).collect()) == 5
+        put(Folder(own), RT_RPE, THIRD, DEADLY)
+        assert coverage(own, now=NOW)["healed"].to_list() == [288, 284, 0]
 
     def test_what_is_no_report_is_told(self, own: Path) -> None:
         """A foreign file among the reports is left out with a warning; one being written is not."""

@@ -24,6 +24,8 @@ from tests.files import files
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow("writes two months")
+
 EST = timezone(timedelta(hours=-5))
 STEP = timedelta(minutes=5)
 DAYS = 60

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from miso_archive.feeds.feed import Feed
 
+pytestmark = pytest.mark.slow("collects a month")
+
 WELL = Tally(published=1000, captured=1000, bodies=1000, requests=2000, minutes=5000.0, shortest_gap=60.0)
 
 

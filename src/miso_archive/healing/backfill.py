@@ -5,6 +5,7 @@ The archive is the only record of progress: a market day whose report stands rea
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -13,6 +14,7 @@ import polars as pl
 
 from miso_archive.collecting.fetch import UndecodedError, fetch_if_published, without_secrets
 from miso_archive.collecting.pace import Clock, SystemClock
+from miso_archive.contract.findings import Finding
 from miso_archive.failures import ARCHIVE_RETRIES, FEED_RETRIES, CollectionError
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.report import NEXT_DAY_REPORT, Report
@@ -23,7 +25,7 @@ from miso_archive.healing.newest_first import Progress, newest_first
 from miso_archive.intervals.days import Day, Days
 from miso_archive.intervals.market_days import open_day
 from miso_archive.reading.coverage import coverage
-from miso_archive.reports.apart import Checked, check_report
+from miso_archive.reports.apart import Apart, Checked
 from miso_archive.reports.archived import Reports, store_refused_report, store_report
 from miso_archive.settings.options import BackfillSettings
 from miso_archive.store.address import standing, store_of
@@ -96,16 +98,15 @@ def backfill(  # noqa: PLR0913 - all but the settings by keyword, with a default
         raise TypeError(f"{feed.name} has no {source}")
     clock, asked = clock or SystemClock(), Days.of(start, end)
     store = store_of(settings) if asked.start is not None else standing(store_of(settings))
-    reporter = Reporter(settings, clock)
     days = days_to_backfill(store, feed, report, start=start, end=end, now=clock.now())
     archived = {found.market_day for found in Reports(store, feed, report).read(asked)}
-
-    def heal(day: date) -> BackfilledDay:
-        return (
-            BackfilledDay(day, "already") if day in archived else backfill_day(store, feed, report, day, reporter.fetch)
+    with Apart() as apart:
+        of_feed = ReportDays(store, feed, report, Reporter(settings, clock).fetch, apart)
+        done = newest_first(
+            days,
+            lambda day: BackfilledDay(day, "already") if day in archived else of_feed.fetch_day(day),
+            progress,
         )
-
-    done = newest_first(days, heal, progress)
     _doubt_the_address(done, settings, clock)
     return BackfillResult(tuple(done))
 
@@ -118,18 +119,6 @@ def _doubt_the_address(done: list[BackfilledDay], settings: BackfillSettings, cl
     if oldest < open_day(clock.now()) - _OUT_SINCE:
         address = without_secrets(settings.reports_url)
         logger.warning("%s has none of the reports asked for, back to %s: check --reports-url", address, oldest)
-
-
-def _kept(store: Store, feed: Feed, report: Report, error: CollectionError) -> str | None:
-    """Keep a report whose content encoding cannot be undone, and return its key; None where there is nothing."""
-    if not isinstance(error, UndecodedError) or error.response is None:
-        return None
-    keep = partial(store_refused_report, store, feed, report, error.response, error.reasons)
-    try:
-        return ARCHIVE_RETRIES.call(keep)
-    except CollectionError as failed:
-        logger.warning("what came of it is lost: %s", failed)
-        return None
 
 
 def days_to_backfill(  # noqa: PLR0913 - where, of what, and when
@@ -146,6 +135,63 @@ def days_to_backfill(  # noqa: PLR0913 - where, of what, and when
     return wanted["market_day"].sort(descending=True).to_list()
 
 
+@dataclass(frozen=True, slots=True)
+class ReportDays:
+    """The market days of a report in an archive: how another is fetched, checked apart, and archived."""
+
+    store: Store
+    feed: Feed
+    report: Report
+    fetch: Callable[[str], Response | None]
+    apart: Apart
+
+    def fetch_day(self, day: date) -> BackfilledDay:
+        """Fetch, check and archive the report of one market day; what fails is in the result."""
+        try:
+            response = self.fetch(self.report.file_name(day))
+            if response is None:
+                logger.info("the report of %s is not published", day)
+                return BackfilledDay(day, "not_published")
+            checked = self._checked(day, response)
+            if isinstance(checked, Checked):
+                return self._stored(day, response, checked)
+            key = ARCHIVE_RETRIES.call(
+                partial(store_refused_report, self.store, self.feed, self.report, response, checked)
+            )
+        except CollectionError as error:
+            logger.error("%s: %s", day, error)  # noqa: TRY400 - the message says it all; a traceback would not help
+            return BackfilledDay(
+                day, "failed", object_key=self._kept(error), code=error.code.value, message=error.message
+            )
+        message = "; ".join(f"{reason.where} {reason.message}" for reason in checked)
+        logger.error("the report of %s is refused, kept as %s: %s", day, key, message)
+        return BackfilledDay(day, "refused", object_key=key, code=checked[0].code.value, message=message)
+
+    def _checked(self, day: date, response: Response) -> Checked | tuple[Finding, ...]:
+        checked = self.apart.check(self.feed, self.report, response.body, day)
+        if not isinstance(checked, Checked):
+            return checked
+        against = contradiction(self.store, self.feed, self.report, checked.rows, day)
+        return checked if against is None else (against,)
+
+    def _stored(self, day: date, response: Response, checked: Checked) -> BackfilledDay:
+        stored = ARCHIVE_RETRIES.call(partial(store_report, self.store, self.feed, self.report, day, response))
+        logger.info("the report of %s stands as %s", day, stored.key)
+        said = _of_cut_names(self.report, checked.rows)
+        return BackfilledDay(day, "fetched", len(checked.rows), len(checked.covered), stored.key, message=said)
+
+    def _kept(self, error: CollectionError) -> str | None:
+        """Keep a report whose content encoding cannot be undone, and return its key; None where there is nothing."""
+        if not isinstance(error, UndecodedError) or error.response is None:
+            return None
+        keep = partial(store_refused_report, self.store, self.feed, self.report, error.response, error.reasons)
+        try:
+            return ARCHIVE_RETRIES.call(keep)
+        except CollectionError as failed:
+            logger.warning("what came of it is lost: %s", failed)
+            return None
+
+
 def _of_cut_names(report: Report, rows: pl.DataFrame) -> str | None:
     """Say of how many names no more is left than the live feed shows."""
     names = rows["constraint_name"].unique()
@@ -153,37 +199,3 @@ def _of_cut_names(report: Report, rows: pl.DataFrame) -> str | None:
     if not cut:
         return None
     return f"{cut} of its {len(names)} names have {report.cut_at} characters or more: they join the live ones by these"
-
-
-def backfill_day(
-    store: Store, feed: Feed, report: Report, market_day: date, fetch: Callable[[str], Response | None]
-) -> BackfilledDay:
-    """Fetch, check and archive the report of one market day; what fails is in the result."""
-    try:
-        response = fetch(report.file_name(market_day))
-        if response is None:
-            logger.info("the report of %s is not published", market_day)
-            return BackfilledDay(market_day, "not_published")
-        checked = check_report(feed, report, response.body, market_day)
-        if isinstance(checked, Checked):
-            against = contradiction(store, feed, report, checked.rows, market_day)
-            checked = checked if against is None else (against,)
-        if isinstance(checked, Checked):
-            stored = ARCHIVE_RETRIES.call(partial(store_report, store, feed, report, market_day, response))
-            logger.info("the report of %s stands as %s", market_day, stored.key)
-            return BackfilledDay(
-                market_day,
-                "fetched",
-                len(checked.rows),
-                len(checked.covered),
-                stored.key,
-                message=_of_cut_names(report, checked.rows),
-            )
-        key = ARCHIVE_RETRIES.call(partial(store_refused_report, store, feed, report, response, checked))
-    except CollectionError as error:
-        logger.error("%s: %s", market_day, error)  # noqa: TRY400 - the message says it all; a traceback would not help
-        kept = _kept(store, feed, report, error)
-        return BackfilledDay(market_day, "failed", object_key=kept, code=error.code.value, message=error.message)
-    message = "; ".join(f"{reason.where} {reason.message}" for reason in checked)
-    logger.error("the report of %s is refused, kept as %s: %s", market_day, key, message)
-    return BackfilledDay(market_day, "refused", object_key=key, code=checked[0].code.value, message=message)

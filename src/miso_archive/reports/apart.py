@@ -41,16 +41,6 @@ class Checked:
     covered: pl.Series
 
 
-def check_report(feed: Feed, report: Report, data: bytes, market_day: date) -> Checked | tuple[Finding, ...]:
-    """Read a report in a process of its own; return what it holds, or the reasons for refusing it."""
-    with Apart() as apart:
-        try:
-            rows = apart.read(feed, report, data, market_day)
-        except RefusedReportError as error:
-            return error.reasons
-    return Checked(rows, covered(report, rows, market_day))
-
-
 class Apart:
     """A process that reads reports, begun with the first; another takes its place where one ended it.
 
@@ -84,6 +74,14 @@ class Apart:
             what = late if self._is_late else "ends the process that reads it: it is damaged"
             refuse(RefusalCode.NOT_A_WORKBOOK, "file", what)
         return answer
+
+    def check(self, feed: Feed, report: Report, data: bytes, market_day: date) -> Checked | tuple[Finding, ...]:
+        """Read a report that is to be archived; return what it holds, or the reasons for refusing it."""
+        try:
+            rows = self.read(feed, report, data, market_day)
+        except RefusedReportError as error:
+            return error.reasons
+        return Checked(rows, covered(report, rows, market_day))
 
     def _answer(self, message: bytes) -> pl.DataFrame | None:
         """Ask the process; None where it has ended instead of answering."""

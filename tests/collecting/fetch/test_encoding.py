@@ -22,7 +22,8 @@ from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.content_encoding import UndecodableError, decoded
 from miso_archive.contract.findings import FailureCode, Finding, RefusalCode
 from miso_archive.feeds.reserve import RESERVE, RT_RPE
-from miso_archive.healing.backfill import backfill_day
+from miso_archive.healing.backfill import ReportDays
+from miso_archive.reports.apart import Apart
 from miso_archive.simulate import Reply
 from miso_archive.store.folder import Folder
 from miso_archive.store.put_once import store_refused
@@ -163,7 +164,8 @@ class TestKept:
             raise UndecodedError(FailureCode.FEED_ENCODING, "cannot be undone", response=response)
 
         day: date = datetime(2026, 7, 27, tzinfo=UTC).date()
-        done = backfill_day(Folder(tmp_path), RESERVE, RT_RPE, day, fetched)
+        with Apart() as apart:
+            done = ReportDays(Folder(tmp_path), RESERVE, RT_RPE, fetched, apart).fetch_day(day)
         assert (done.outcome, done.code) == ("failed", "feed_encoding")
         assert done.object_key is not None
         assert "/rt_rpe/" in done.object_key
