@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow("a process for each way to import")
+
 OF_DAYS: dict[str, Callable[..., Any]] = {
     "coverage": mr.coverage,
     "missing_intervals": mr.missing_intervals,

@@ -21,6 +21,8 @@ from tests.feeds.archived import put_recorded
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow("runs each command of each feed")
+
 ONE = ("read", "replay", "validate", "backfill")
 SEVERAL = ("collect", "coverage", "compact", "simulate", "status")
 BY_FEED = (*ONE, *SEVERAL)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
 
 
+pytestmark = pytest.mark.slow("a process for each terminal")
+
+
 class TestUsage:
     @pytest.mark.parametrize("command", ["read", "coverage", "compact"])
     @pytest.mark.parametrize(

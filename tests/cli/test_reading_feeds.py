@@ -24,6 +24,8 @@ from tests.feeds.recorded import payload_of, spelled
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow("reads an archive of all feeds")
+
 DAYS = {name: str(market_day(feed.examine(spelled(payload_of(feed))).interval_end)) for name, feed in FEEDS.items()}  # type: ignore[arg-type] # recorded bodies have a label
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -251,9 +250,8 @@ class TestCheck:
 
     def test_a_workbook_that_would_end_the_process_is_refused(self) -> None:
         """A damaged workbook on which the library asks for 17 GB, and aborts, harms nobody."""
-        asked = {"feed": "reserve", "report": "rt_rpe", "day": str(DAY), "key": "", "size": len(DEADLY)}
-        command = [sys.executable, "-m", "miso_archive.reports.apart"]
-        said = json.dumps(asked).encode() + b"\n" + DEADLY
+        command = [sys.executable, "-m", "miso_archive.reports.sheet"]
+        said = b"%d\n%s" % (len(DEADLY), DEADLY)
         assert subprocess.run(command, input=said, capture_output=True, check=False).returncode == -signal.SIGABRT
         [reason] = check_report(RT_RPE, DEADLY)  # type: ignore[misc] # or the test fails
         assert reason.code is RefusalCode.NOT_A_WORKBOOK

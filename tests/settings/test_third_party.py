@@ -19,18 +19,25 @@ if TYPE_CHECKING:
 
     from miso_archive.simulate import SimulatedFeed
 
+pytestmark = pytest.mark.slow("a process for each library")
+
 # As a folder above without rights does, it makes pathlib raise; and it does so for root too.
 TOO_LONG = "x" * 300
 PERIOD = ["--start", "2001-07-26", "--end", "2001-07-27"]
 
 
 @pytest.mark.parametrize(
-    "command", [["read"], ["coverage"], ["compact"], ["status"], ["replay"], ["backfill", *PERIOD]]
+    "command",
+    [
+        *(["read"], ["coverage"], ["compact"], ["status"], ["replay"], ["backfill", *PERIOD]),
+        ["backfill", "--feed", "da_exante_asm_mcp", *PERIOD],
+    ],
 )
 def test_a_folder_that_cannot_be_looked_at_is_named(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each command says of its archive's folder why it cannot be looked at, in a line."""
+    monkeypatch.setenv("MISO_API_KEY", "key")
     assert main([*command, "--local", str(tmp_path / TOO_LONG)]) == 1
     told = "".join(capsys.readouterr())
     assert f"{TOO_LONG} cannot be looked at: File name too long. Check the folder's rights" in told

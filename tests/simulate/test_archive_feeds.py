@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from miso_archive.feeds.feed import Feed
 
+pytestmark = pytest.mark.slow("writes archives of all feeds")
+
 SEED = 34
 """A market whose collector is out for a while on its first day."""
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.soak.plan import Collector
 
+pytestmark = pytest.mark.slow("waits for servers that fail")
+
 WELL = b'{"failed": 0}'
 FAILED = b'{"failed": 1}'
 HEALTHY = Run("a")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from miso_archive.simulate import SimulatedFeed
 
+pytestmark = pytest.mark.slow("a process for each moment of its death")
+
 KEYS = 40
 RACERS = 6
 

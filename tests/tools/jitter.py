@@ -122,7 +122,7 @@ class MemoryArchive:
         """Return what was said of an object."""
         return self.sha256[key]
 
-    def require(self) -> None:
+    def require(self, *, may_be_new: bool = False) -> None:
         """It is always there."""
 
     def folders(self, under: str) -> list[str]:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from cyclopts import App
 
+pytestmark = pytest.mark.slow("runs each command, and imports all there is")
+
 DOCUMENTS = (README, *PAGES, "CONTRIBUTING.md", "CHANGELOG.md")
 
 VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|[A-Z]+FILE")

@@ -97,7 +97,7 @@ def backfill(  # noqa: PLR0913 - all but the settings by keyword, with a default
     if report is None:
         raise TypeError(f"{feed.name} has no {source}")
     clock, asked = clock or SystemClock(), Days.of(start, end)
-    store = store_of(settings) if asked.start is not None else standing(store_of(settings))
+    store = standing(store_of(settings), may_be_new=asked.start is not None)
     days = days_to_backfill(store, feed, report, start=start, end=end, now=clock.now())
     archived = {found.market_day for found in Reports(store, feed, report).read(asked)}
     with Apart() as apart:

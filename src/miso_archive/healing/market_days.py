@@ -167,7 +167,7 @@ def backfill_market_days(  # noqa: PLR0913 - all but settings and feed by keywor
     """
     clock = clock or SystemClock()
     asked = Days.of(start, end)
-    store = store_of(settings) if asked.start is not None else standing(store_of(settings))
+    store = standing(store_of(settings), may_be_new=asked.start is not None)
     source = feed if feed.history is None else feed.history.feed
     if source.daily is None:
         raise TypeError(f"{feed.name} has no daily feed")

@@ -2,7 +2,7 @@
 
 import csv
 from codecs import BOM_UTF8
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import zip_longest
 from typing import NoReturn
 
@@ -12,6 +12,7 @@ from miso_archive.contract.body import MOST_BYTES
 from miso_archive.contract.content_encoding import WORKBOOK
 from miso_archive.contract.findings import Finding, RefusalCode
 from miso_archive.feeds.report import Report
+from miso_archive.reports.sheet import NoSheetError, sheet_of
 from miso_archive.text import shown
 
 
@@ -32,7 +33,28 @@ def refuse(code: RefusalCode, where: str, message: str) -> NoReturn:
     raise RefusedReportError((Finding(code, where, message),))
 
 
-def cells_of(report: Report, data: bytes) -> pl.DataFrame:
+def refuse_no_sheet(why: str) -> NoReturn:
+    """Refuse a workbook of which no sheet can be read.
+
+    Raises:
+        RefusedReportError: With the reason.
+    """
+    refuse(RefusalCode.NOT_A_WORKBOOK, "file", f"cannot be read: {shown(why, 200)}")
+
+
+def sheet_here(data: bytes) -> pl.DataFrame:
+    """Return a workbook's first sheet, read in this process, which that may end.
+
+    Raises:
+        RefusedReportError: There is none that can be read.
+    """
+    try:
+        return pl.DataFrame(sheet_of(data))
+    except NoSheetError as error:
+        refuse_no_sheet(str(error))
+
+
+def cells_of(report: Report, data: bytes, sheet: Callable[[bytes], pl.DataFrame]) -> pl.DataFrame:
     """Return a report's cells as text, row by row: those of a workbook's first sheet, or of lines.
 
     Raises:
@@ -45,26 +67,11 @@ def cells_of(report: Report, data: bytes) -> pl.DataFrame:
         refuse(RefusalCode.EMPTY_BODY, "file", "is empty")
     if start.startswith(b"<"):
         refuse(RefusalCode.HTML_PAGE, "file", f"begins with {shown(start[:40].decode('latin-1'))}")
-    return _lines(data) if report.ending == "csv" else _sheet(data, start)
-
-
-def _sheet(data: bytes, start: bytes) -> pl.DataFrame:
+    if report.ending == "csv":
+        return _lines(data)
     if not data.startswith(WORKBOOK):
         refuse(RefusalCode.NOT_A_WORKBOOK, "file", f"begins with {shown(start[:8].decode('latin-1'))}")
-    try:
-        return pl.read_excel(
-            data,
-            engine="calamine",
-            has_header=False,
-            infer_schema_length=0,  # all as text
-            drop_empty_rows=False,
-            drop_empty_cols=False,
-            raise_if_empty=False,
-        )
-    except (KeyboardInterrupt, SystemExit, ImportError, MemoryError):
-        raise
-    except BaseException as error:  # noqa: BLE001 - where calamine panics it raises what is no Exception
-        refuse(RefusalCode.NOT_A_WORKBOOK, "file", f"cannot be read: {shown(str(error).partition(chr(10))[0], 200)}")
+    return sheet(data)
 
 
 def _lines(data: bytes) -> pl.DataFrame:

@@ -9,7 +9,7 @@ last interval. Where live rows of the same day are at hand, ``healing`` compares
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Final
 
@@ -23,7 +23,7 @@ from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.report import Report
 from miso_archive.intervals.labels import EST_NAME, MONTHS
 from miso_archive.intervals.market_days import day_begins
-from miso_archive.reports.cells import RefusedReportError, cells_of, refuse
+from miso_archive.reports.cells import RefusedReportError, cells_of, refuse, sheet_here
 from miso_archive.text import shown
 
 _MOST_BANNER_ROWS: Final = 10
@@ -40,7 +40,15 @@ _CLOCK: Final = r"^(?:1899-12-31 )?(?<hour>\d{1,2}):(?<minute>[0-5]\d)(?::00(?:\
 _IN_WORDS: Final = r"^[^\d\s]"
 
 
-def read_report(feed: Feed, report: Report, data: bytes, market_day: date, object_key: str = "") -> pl.DataFrame:
+def read_report(  # noqa: PLR0913 - what is read, of which day, and how
+    feed: Feed,
+    report: Report,
+    data: bytes,
+    market_day: date,
+    object_key: str = "",
+    *,
+    sheet: Callable[[bytes], pl.DataFrame] = sheet_here,
+) -> pl.DataFrame:
     """Read a report: one row a binding constraint and time, in time order; rows that are alike once.
 
     A time of the day is taken for the end of five minutes in EST: unverified, inferred from the live feed. A time off
@@ -58,6 +66,7 @@ def read_report(feed: Feed, report: Report, data: bytes, market_day: date, objec
         data: The file as MISO sent it.
         market_day: The day (EST) that it is to be about.
         object_key: Where it is archived, for the column of that name.
+        sheet: How the cells of a workbook are had.
 
     Returns:
         A frame with the columns of the feed's table ``constraints``: shadow prices in its unit, the sign as published;
@@ -67,7 +76,7 @@ def read_report(feed: Feed, report: Report, data: bytes, market_day: date, objec
         RefusedReportError: It is no such report of that day.
     """
     table = table_given(feed, None)
-    cells = cells_of(report, data)
+    cells = cells_of(report, data, sheet)
     header, columns = _header(cells, report)
     cells = _with_the_rest(cells, header)
     _check_market_date(cells.head(header).rows(), report, market_day)

@@ -57,13 +57,13 @@ def store_of(settings: ArchiveSettings) -> Store:
     return _bucket_of_block(saved_bucket(settings.s3_block))
 
 
-def standing(store: Store) -> Store:
+def standing(store: Store, *, may_be_new: bool = False) -> Store:
     """Return a store that may be read: its folder is there. S3 is not asked: what fails there says so itself.
 
     Raises:
-        ArchiveError: There is no such folder, or there are no credentials.
+        ArchiveError: There is no such folder, and it may not be new, or there are no credentials.
     """
-    store.require()
+    store.require(may_be_new=may_be_new)
     return store
 
 

@@ -44,7 +44,7 @@ class Bucket:
 
         return ManyRequests(self._access)
 
-    def require(self) -> None:
+    def require(self, *, may_be_new: bool = False) -> None:  # noqa: ARG002 - a bucket is there, or fails by itself
         self._many  # noqa: B018 - it cannot be made without credentials
 
     def folders(self, under: str) -> list[str]:

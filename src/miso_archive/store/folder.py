@@ -38,12 +38,12 @@ class Folder:
         self.location = folder.as_uri()
         self.identity = folder_identity(folder)
 
-    def require(self) -> None:
+    def require(self, *, may_be_new: bool = False) -> None:
         try:
             is_there = self._root.is_dir()
         except OSError as error:  # a folder above has no rights, or the name is too long
             raise _failed("looked at", self._root, error) from error
-        if not is_there:
+        if not is_there and not may_be_new:
             message = f"there is no folder {self._root}: name the one that was collected into"
             raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 

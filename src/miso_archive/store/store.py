@@ -43,8 +43,11 @@ class Store(Keeper, Protocol):
     location: str
     identity: str
 
-    def require(self) -> None:
-        """Raise ArchiveError where there is plainly no archive: no such folder, no credentials. S3 is not asked."""
+    def require(self, *, may_be_new: bool = False) -> None:
+        """Raise ArchiveError where there is plainly no archive: no such folder, no credentials. S3 is not asked.
+
+        A folder that may be new need not be there; one that cannot be looked at fails all the same.
+        """
         ...
 
     def folders(self, under: str) -> list[str]:

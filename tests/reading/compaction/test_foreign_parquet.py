@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.slow("compacts a month for each")
+
+
 class TestForeignParquet:
     @staticmethod
     def _spoil(path: Path, kind: str) -> None:
