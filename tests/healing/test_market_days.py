@@ -145,6 +145,20 @@ class TestTheDaysThemselves:
         assert [day["outcome"] for day in days] == ["failed"]
         assert len(host.requests_for(ASM)) == 1
 
+    @pytest.mark.usefixtures("host")
+    def test_a_quota_that_is_used_up_ends_it_and_the_next_goes_on(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What stands by then stands, in the midst of a day too; with a new one the rest is asked for, once."""
+        asked = []
+        for quota, code in ((4, 1), (8, 0)):
+            with SimulatedFeed(seed=SEED, key="key", quota=quota, ahead=timedelta(days=4)) as host:
+                monkeypatch.setenv("MISO_KEYED_API_BASE", host.keyed_base_url)
+                backfilled(capsys, tmp_path, ASM.name, "--start", "2001-01-04", code=code)
+                asked.append([request.status for request in host.requests_for(ASM)])
+        assert asked == [[200] * 4 + [403], [200] * 5]
+        assert len(mr.scan(tmp_path, ASM).collect()) == 3 * 1152
+
     def test_a_past_that_is_not_published_ends_it_in_a_sentence(
         self, host: SimulatedFeed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

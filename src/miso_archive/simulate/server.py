@@ -39,6 +39,7 @@ MISSING_KEY = "Access denied due to missing subscription key."
 DEFAULT_START = datetime(2001, 1, 2, 7, 5, tzinfo=EST)
 
 _REQUESTS_KEPT = 10_000
+_OUT_OF_QUOTA = "Out of call volume quota. Quota will be replenished in 11:59:59."
 _NO_REPORT = Reply(404, b"<html><body>Not found</body></html>")
 
 
@@ -83,6 +84,7 @@ class SimulatedFeed:
         compress: gzip the body for clients that accept it.
         feeds: which live feeds to serve, and their reports; all unless given. The keyed API is served besides.
         key: the key that it asks for; any will do unless given.
+        quota: how many pages it gives before it answers 403; all unless given.
         page_size: rows a page of it.
 
     Raises:
@@ -104,6 +106,7 @@ class SimulatedFeed:
         compress: bool = False,
         feeds: Iterable[Feed] | None = None,
         key: str | None = None,
+        quota: int | None = None,
         page_size: int = PAGE_SIZE,
     ) -> None:
         if not 0 <= speed < math.inf:
@@ -129,6 +132,7 @@ class SimulatedFeed:
         self._revision_rate = revision_rate
         self._compress = compress
         self._key = key
+        self._quota = quota
         self._page_size = page_size
 
         self._lock = Lock()
@@ -273,6 +277,8 @@ class SimulatedFeed:
         if not given or (self._key is not None and given != self._key):
             message = "Access denied due to invalid subscription key." if given else MISSING_KEY
             return Reply(401, json.dumps({"statusCode": 401, "message": message}).encode())
+        if self._quota is not None and sum(self._hits[name] for name in DAILY) > self._quota:
+            return Reply(403, json.dumps({"statusCode": 403, "message": _OUT_OF_QUOTA}).encode())
         said = parse_qs(query)
         number, node = (said.get(name, [default])[0] for name, default in (("pageNumber", "1"), ("node", "")))
         now = self.interval_end
