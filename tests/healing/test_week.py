@@ -49,12 +49,13 @@ SOURCES: Final = {
 
 @dataclass(frozen=True)
 class Week:
-    """The archive, healed, and what was counted and listed as missing before and after, by feed."""
+    """The archive, healed; what was counted and listed as missing, by feed; what those who backfilled were told."""
 
     archive: Path
     before: pl.DataFrame
     after: pl.DataFrame
     missing: pl.DataFrame
+    told: str
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,8 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
         patched.setattr(SystemClock, "now", lambda _clock: NOW)
         patched.setattr(SystemClock, "sleep", lambda _clock, _seconds: None)
         before = coverage(root)
+        errors = io.StringIO()
+        patched.setattr("sys.stderr", errors)
         for name in SOURCES:
             assert (
                 main(["backfill", "--local", str(root), "--feed", name, "--output", str(root.parent / "days.csv")]) == 0
@@ -80,7 +83,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
             mr.missing_intervals(root, feed=name, start=FIRST, end=LAST + ONE_DAY).with_columns(feed=pl.lit(name))
             for name in FEEDS
         ]
-        yield Week(root, before, coverage(root), pl.concat(lists))
+        yield Week(root, before, coverage(root), pl.concat(lists), errors.getvalue())
 
 
 def coverage(root: Path) -> pl.DataFrame:
@@ -136,6 +139,13 @@ def test_of_reports_that_go_from_midnight_the_last_interval_is_left(week: Week, 
     missing = of(week.after, feed)["missing"]
     assert of(week.after, feed)["healed"] == missing - len(left)
     assert set(left["interval_end"].dt.time().cast(pl.String)) <= {"00:00:00"}
+
+
+def test_who_backfills_is_told_of_cut_names(week: Week) -> None:
+    """Once for all days: how many of the first report's names have as many characters as the live feed shows."""
+    assert week.told.count("48 characters") == 1
+    assert " of its " in week.told
+    assert "more reports" in week.told
 
 
 def test_the_fuel_mix_is_healed_of_two_days(week: Week) -> None:

@@ -241,6 +241,8 @@ class TestSubregional:
             (b'{"error":"no data"}', "report_layout"),
             (b'"never closed\n' * 3, "report_layout"),
             (bytes(range(256)) * 4, "report_layout"),
+            (b"," * 4_000_000, "report_layout"),
+            (b"x\n" * 2_000_000, "report_layout"),
         ],
     )
     def test_what_is_no_such_file(self, data: bytes, code: str) -> None:

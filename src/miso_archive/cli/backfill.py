@@ -12,6 +12,7 @@ from miso_archive.cli.streams import tell
 from miso_archive.feeds import KNOWN
 from miso_archive.feeds.report import DAY_AHEAD_REPORT, NEXT_DAY_REPORT
 from miso_archive.settings.options import BackfillSettings, UsageError, given_in
+from miso_archive.text import counted
 
 
 def backfill(  # noqa: PLR0913 - all by keyword, all with a default
@@ -63,6 +64,8 @@ def backfill(  # noqa: PLR0913 - all by keyword, all with a default
             result = from_reports(resolved, known, start=start, end=end, source=source, progress=progress)
     frame = result.frame()
     to.write(frame.drop("object_key", "message") if to.form == "table" else frame)
-    told = [day for day in result.days if day.message is not None]
-    tell(*(f"{day.market_day} {': '.join(filter(None, (day.outcome, day.code, day.message)))}" for day in told))
+    tell(*(f"{day.market_day} {day.outcome}: {day.code}: {day.message}" for day in result.days if day.code is not None))
+    if noted := [day for day in result.days if day.code is None and day.message is not None]:
+        more = f"; so in {counted(len(noted) - 1, 'more report')}" if len(noted) > 1 else ""
+        tell(f"{noted[0].market_day}: {noted[0].message}{more}")
     return 1 if result.failed else 0

@@ -2,9 +2,9 @@
 
 import csv
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable
-from itertools import zip_longest
-from typing import NoReturn
+from collections.abc import Callable
+from itertools import islice, zip_longest
+from typing import Final, NoReturn
 
 import polars as pl
 
@@ -14,6 +14,10 @@ from miso_archive.contract.findings import Finding, RefusalCode
 from miso_archive.feeds.report import Report
 from miso_archive.reports.sheet import NoSheetError, sheet_of
 from miso_archive.text import shown
+
+# As many rows as a legacy workbook can have, and more commas than an operator's sentence.
+_MOST_ROWS: Final = 65_536
+_MOST_CELLS: Final = 100
 
 
 class RefusedReportError(ValueError):
@@ -78,11 +82,10 @@ def _lines(data: bytes) -> pl.DataFrame:
     # A byte that is no UTF-8 may stand in what an operator wrote, of which no reading depends.
     lines = data.decode("utf-8-sig", errors="replace").splitlines()
     try:
-        return _frame(csv.reader(lines, skipinitialspace=True, strict=True))
+        rows = list(islice(csv.reader(lines, skipinitialspace=True, strict=True), _MOST_ROWS + 1))
     except csv.Error as error:
         refuse(RefusalCode.REPORT_LAYOUT, "file", f"cannot be read as comma-separated lines: {error}")
-
-
-def _frame(rows: Iterable[list[str]]) -> pl.DataFrame:
+    if len(rows) > _MOST_ROWS or max(map(len, rows)) > _MOST_CELLS:
+        refuse(RefusalCode.REPORT_LAYOUT, "file", f"has more than {_MOST_ROWS} lines, or {_MOST_CELLS} cells in one")
     columns = list(zip_longest(*rows))
     return pl.DataFrame(columns, schema={f"column_{number}": pl.String for number in range(len(columns))})
