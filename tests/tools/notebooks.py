@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 import nbformat
 from nbclient import NotebookClient
 
+from miso_archive.feeds import FEEDS
 from miso_archive.simulate.archive import write_archive
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 NOTEBOOKS: Final = Path(__file__).parents[2] / "notebooks"
-NAMES: Final = ("shadow_prices", "archive_health")
+NAMES: Final = ("shadow_prices", "archive_health", "reserve_and_prices", "market_day")
 PLOT: Final = NOTEBOOKS / "shadow_prices.png"
 README_TAG: Final = "readme"
 """Tags the one cell whose chart README shows."""
@@ -88,7 +89,7 @@ def main() -> None:
     """Run every notebook on a simulated archive, and write it and README's plot."""
     with TemporaryDirectory() as folder:
         archive = Path(folder) / "archive"
-        write_archive(archive, days=_DAYS, seed=_SEED)
+        write_archive(archive, days=_DAYS, seed=_SEED, feeds=tuple(FEEDS.values()))
         made = {name: executed(name, archive) for name in NAMES}
     for name, notebook in made.items():
         _deflate_images(notebook)
