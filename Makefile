@@ -78,7 +78,7 @@ test-services: setup ## Run the second tier on real servers (tests/services/inst
 
 test-lowest: setup ## Run what reads, checks and archives on the lowest versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
-	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[prefect,kafka]' --group dev
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[prefect,kafka,simulate]' --group dev
 	$(LOWEST)/bin/python -m pytest -m "not services" $(LOWEST_TESTS)
 
 base: setup ## Install the wheel alone into an empty environment, read a folder with it; list its packages and their size

@@ -275,6 +275,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/read.md", "feeds-command"): lambda: own_options("feeds"),
     ("docs/read.md", "read"): lambda: own_options("read"),
     ("docs/read.md", "coverage-command"): lambda: own_options("coverage"),
+    ("docs/read.md", "report"): lambda: own_options("report"),
     ("docs/read.md", "compact"): lambda: own_options("compact"),
     ("docs/read.md", "every-frame"): every_frame,
     ("docs/read.md", "coverage"): lambda: columns(COVERAGE_COLUMNS),

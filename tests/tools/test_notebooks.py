@@ -80,7 +80,7 @@ def test_a_notebook_runs_to_its_end(name: str, archive: str, request: pytest.Fix
     assert {output.output_type for output in outputs(notebook)} == {"execute_result"}
     assert len(images(notebook)) == CHARTS[name]
     said = [output.data["text/markdown"] for output in outputs(notebook) if "text/markdown" in output.data]
-    assert said[0].startswith("**SIMULATED data, market days 2001-01-0")
+    assert said[0].startswith("**SIMULATED data, market days 2001-01-")
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,11 @@ _COMMANDS: Final = {
         " them.\n\n"
         "Exit code 0 when nothing failed, 1 when something did. A report that is not published yet is no failure."
     ),
+    "report": (
+        "Run a notebook on an archive, a market day at a glance unless another is named, and write it as one page that"
+        " opens without a network.\n\n"
+        "Exit code 0 when the page is written, 1 when a cell failed: then the page of before stays."
+    ),
     "replay": (
         "Judge refused bodies anew by today's rules, archive those that pass; print the result as JSON. Safe to "
         "repeat.\n\n"

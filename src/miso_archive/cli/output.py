@@ -50,7 +50,7 @@ class Output:
             if form == "parquet" and sys.stdout.isatty():
                 raise UsageError("Parquet is not for a terminal: give --output FILE, or pipe it")
             return cls(form, None)
-        _refuse_no_place_for_a_file(file)
+        refuse_no_place_for_a_file(file)
         if file.suffix.lower() in _COMPRESSED:
             raise UsageError(
                 f"--output: {_shown(file)} is named like a compressed file, and none is: leave out the {file.suffix}"
@@ -82,7 +82,27 @@ class Output:
             raise OutputError(f"--output: {_shown(self.file)} cannot be written: {error.strerror}") from error
 
 
-def _refuse_no_place_for_a_file(file: Path) -> None:
+def put_file(file: Path, data: bytes) -> None:
+    """Write a file whole, or leave what stands there.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(file)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"--output: {_shown(file)} cannot be written: {error.strerror}") from error
+
+
+def refuse_no_place_for_a_file(file: Path) -> None:
+    """Say so where no file can stand.
+
+    Raises:
+        UsageError: There is a folder of that name, none above it, or no right to write.
+    """
     if str(file).startswith("-"):
         raise UsageError(f"--output needs a file, not {_shown(file)}; one of that name is ./{_shown(file)}")
     try:

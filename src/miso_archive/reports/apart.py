@@ -110,8 +110,8 @@ def _begin() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        # Threads take address space, by the number of processors.
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
+        # Arenas take address space, by the number of processors.
+        env={**os.environ, "MALLOC_ARENA_MAX": "2"},
     )
 
 

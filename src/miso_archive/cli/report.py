@@ -1,0 +1,65 @@
+"""The command ``miso-archive report``: a notebook run on an archive, as one page."""
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from miso_archive.cli.on_archive import Where
+from miso_archive.cli.output import put_file, refuse_no_place_for_a_file
+from miso_archive.cli.streams import tell
+from miso_archive.intervals.market_days import read_day
+from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
+from miso_archive.store.address import refuse_no_archive, standing, store_of
+
+Name = Literal["market_day", "shadow_prices", "reserve_and_prices", "archive_health"]
+
+
+def report(
+    *,
+    settings: Where = None,
+    output: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    day: str | None = None,
+    notebook: Name = "market_day",
+) -> int:
+    """Carry out ``report``.
+
+    Args:
+        settings: Where the archive is.
+        output: The file to write: a page that opens without a network. Written whole, or left as it was.
+        day: The market day, YYYY-MM-DD, of `market_day`; the last one in the archive unless given.
+        notebook: Which notebook.
+    """
+    from miso_archive.pages.page import FailedCellError, make_page  # noqa: PLC0415 - its help needs nothing of it
+
+    market_day = _market_day(day, notebook)
+    refuse_no_place_for_a_file(output)
+    resolved = ArchiveSettings.resolve(given_in(settings), os.environ)
+    if resolved.s3_block is not None:
+        raise UsageError("--s3-block: a notebook reads a folder or a bucket: give --local or --s3-bucket")
+    refuse_no_archive(standing(store_of(resolved)))
+    profile = {} if resolved.aws_profile is None else {"AWS_PROFILE": resolved.aws_profile}
+    try:
+        page = make_page(notebook, _address(resolved), day=market_day, environment=profile)
+    except FailedCellError as error:
+        tell(str(error))
+        return 1
+    put_file(output, page.html)
+    return 0
+
+
+def _market_day(day: str | None, notebook: str) -> date | None:
+    if day is None:
+        return None
+    found = read_day(day)
+    if found is None:
+        raise UsageError(f"--day is a market day, YYYY-MM-DD, not {day!r}")
+    if notebook != "market_day":
+        raise UsageError(f"--day: {notebook} is of the whole archive: leave it out")
+    return found
+
+
+def _address(settings: ArchiveSettings) -> str:
+    return f"s3://{settings.s3_bucket}" if settings.local is None else str(settings.local.expanduser().absolute())

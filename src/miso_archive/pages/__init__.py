@@ -1,0 +1,1 @@
+"""Pages: notebooks run on an archive, each made one file that opens without a network."""
