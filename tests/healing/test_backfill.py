@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from miso_archive.cli.app import main
+from miso_archive.collecting.pace import SystemClock
 from miso_archive.contract.body import MOST_BYTES
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.reserve import RESERVE, RT_RPE
@@ -308,6 +309,21 @@ def test_it_begins_before_anything_was_collected(site: Site, tmp_path: Path) -> 
     archive = tmp_path / "new"
     assert outcomes(heal(site, archive, start="2026-07-25")) == {27: "fetched", 26: "fetched", 25: "fetched"}
     assert len(scan_snapshots(archive, sources=("next_day_report",)).collect()) == 3 * 288
+
+
+def test_how_far_many_days_are_is_told_at_once(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a terminal: days done of how many, rows, and when it ends, likely; of a few days nothing is said."""
+    monkeypatch.setattr(SystemClock, "now", lambda _clock: NOW)
+    monkeypatch.setattr(SystemClock, "sleep", lambda _clock, _seconds: None)
+    site.files = {RT_RPE.file_name(DAYS[27]): Reply(200, BOUND)}
+    place = ["--local", str(tmp_path / "new"), "--reports-url", site.url]
+    assert main(["backfill", *place, "--start", "2026-07-26"]) == 0
+    assert "market days, " not in capsys.readouterr().err
+    assert main(["backfill", *place, "--start", "2026-06-01"]) == 0
+    told = capsys.readouterr().err
+    assert "miso-archive: 1 of 57 market days, 0 rows, ends about 20" in told
 
 
 def test_days_of_which_nothing_is_published_end_it(

@@ -14,13 +14,13 @@ import nbformat
 from nbclient import NotebookClient
 
 from miso_archive.feeds import FEEDS
+from miso_archive.pages import NOTEBOOKS as NAMES
 from miso_archive.simulate.archive import write_archive
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 NOTEBOOKS: Final = Path(__file__).parents[2] / "notebooks"
-NAMES: Final = ("shadow_prices", "archive_health", "reserve_and_prices", "market_day")
 PLOT: Final = NOTEBOOKS / "shadow_prices.png"
 README_TAG: Final = "readme"
 """Tags the one cell whose chart README shows."""

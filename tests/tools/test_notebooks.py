@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from miso_archive.feeds import FEEDS
+from miso_archive.pages import NOTEBOOKS as NAMES
 from miso_archive.simulate.archive import write_archive
-from tests.tools.notebooks import NAMES, NOTEBOOKS, PLOT, README_TAG, committed, deflated, executed, images
+from tests.tools.notebooks import NOTEBOOKS, PLOT, README_TAG, committed, deflated, executed, images
 
 if TYPE_CHECKING:
     from pathlib import Path

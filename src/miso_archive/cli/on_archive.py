@@ -22,6 +22,7 @@ from miso_archive.store.address import refuse_no_archive, standing, store_of
 from miso_archive.store.store import Store
 
 _SECONDS_BETWEEN_LINES: Final = 60
+_MANY_DAYS: Final = 14
 
 Where = Annotated[ArchiveSettings | None, Parameter(name="*")]
 
@@ -55,7 +56,10 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def backfill_progress(what: str) -> Iterator[Callable[[int, int, int], None]]:
-    """Show a bar on a terminal, with the rows fetched and when it ends, likely; elsewhere say so once a minute."""
+    """Show a bar on a terminal, with the rows fetched and when it ends, likely; elsewhere say so once a minute.
+
+    Of many days it is said as soon as the first one is done.
+    """
     begun = said = monotonic()
 
     with _bar(TextColumn("{task.fields[rest]}")) as bar:
@@ -67,7 +71,8 @@ def backfill_progress(what: str) -> Iterator[Callable[[int, int, int], None]]:
             ends = datetime.now().astimezone() + timedelta(seconds=(now - begun) / done * (total - done))
             rest = f"{rows:,} rows, ends about {ends:%Y-%m-%d %H:%M %Z}"
             bar.update(task, completed=done, total=total, rest=rest)
-            if bar.disable and now - said >= _SECONDS_BETWEEN_LINES:
+            is_due = now - said >= _SECONDS_BETWEEN_LINES or (done == 1 and total >= _MANY_DAYS)
+            if bar.disable and is_due:
                 said = now
                 tell(f"{done} of {total} market days, {rest}")
 

@@ -3,7 +3,7 @@
 import os
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -11,10 +11,9 @@ from miso_archive.cli.on_archive import Where
 from miso_archive.cli.output import put_file, refuse_no_place_for_a_file
 from miso_archive.cli.streams import tell
 from miso_archive.intervals.market_days import read_day
+from miso_archive.pages import NotebookName
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
 from miso_archive.store.address import refuse_no_archive, standing, store_of
-
-Name = Literal["market_day", "shadow_prices", "reserve_and_prices", "archive_health"]
 
 
 def report(
@@ -22,7 +21,7 @@ def report(
     settings: Where = None,
     output: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     day: str | None = None,
-    notebook: Name = "market_day",
+    notebook: NotebookName = "market_day",
 ) -> int:
     """Carry out ``report``.
 

@@ -19,9 +19,6 @@ with needs("notebooks", "A page"):
 
 _NBFORMAT: Final[Any] = nbformat  # it has no types
 
-NOTEBOOKS: Final = ("market_day", "shadow_prices", "reserve_and_prices", "archive_health")
-"""The notebooks that can be made pages of."""
-
 MOST_SECONDS: Final = 600
 """For one cell."""
 
