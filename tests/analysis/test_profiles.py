@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from miso_archive.analysis.profiles import hourly_profile, monthly_profile
+from miso_archive.analysis.profiles import hourly_profile, monthly_profile, zone_hours
 from tests.frames import binding, bound, label, labels, seen
 
 
@@ -42,6 +42,44 @@ class TestHourlyProfile:
         profile = hourly_profile(binding(), seen(), start="2026-07-27", end="2026-07-30")
         assert profile["expected_intervals"].to_list() == [36] * 24
         assert profile["observed_intervals"].to_list() == [0] * 24
+
+
+class TestZoneHours:
+    def test_directions_and_zones_stand_apart(self) -> None:
+        """Two constraints of a zone and direction add up in an interval; the same zone the other way is another row."""
+        ends = labels("2026-07-27 08:05", 4)
+        here = {"zone": 3, "flow_direction": "South_North"}
+        rows = binding(
+            *(bound(ends[0], -6.0, "A", **here), bound(ends[0], -2.0, "B", **here), bound(ends[1], -4.0, "A", **here)),
+            bound(ends[0], -1.0, "C", zone=3, flow_direction="North_South"),
+            bound(ends[0], -5.0, "D"),
+        )
+        found = {
+            (row["flow_direction"], row["zone"]): row for row in zone_hours(rows, seen(*ends)).filter(hour=8).to_dicts()
+        }
+        assert list(found) == [("North_South", 3), ("South_North", 3), (None, None)]
+        assert found["South_North", 3] == {
+            "flow_direction": "South_North",
+            "zone": 3,
+            "hour": 8,
+            "observed_intervals": 4,
+            "binding_intervals": 2,
+            "binding_share": 0.5,
+            "mean_shadow_price": -3.0,
+        }
+        assert found[None, None]["mean_shadow_price"] == -1.25
+
+    def test_an_hour_never_observed_is_unknown_and_a_quiet_one_zero(self) -> None:
+        """Each group has its 24 hours."""
+        ends = labels("2026-07-27 08:05", 13)
+        found = zone_hours(binding(bound(ends[0], -6.0, zone=1)), seen(*ends))
+        assert found["hour"].to_list() == list(range(24))
+        assert found.row(9, named=True)["mean_shadow_price"] == 0.0
+        assert found.row(10, named=True)["binding_share"] is None
+
+    def test_nothing_bound(self) -> None:
+        """There is no group then."""
+        assert zone_hours(binding(), seen(*labels("2026-07-27 08:05", 2))).is_empty()
 
 
 class TestMonthlyProfile:

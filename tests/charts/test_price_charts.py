@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from miso_archive.analysis.profiles import zone_hours
 from miso_archive.analysis.reserve_and_prices import Joined, by_binding, event_study, join_by_label
-from miso_archive.charts import day_charts, price_charts
+from miso_archive.analysis.shadow_prices import compare_periods
+from miso_archive.charts import day_charts, period_charts, price_charts
 from miso_archive.charts.drawing import BINDING, NOT_COLLECTED, QUIET
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.columns import SNAPSHOTS, schema_of
@@ -162,9 +164,40 @@ def nothing_joined() -> Joined:
     return join_by_label(values(), binding(), seen(*EIGHT), of="zone")
 
 
+class TestPeriods:
+    def test_two_means_a_constraint(self) -> None:
+        """Before and after, those that changed most on top, and how well either period was observed."""
+        ends = [*labels("2026-07-26 08:05", 2), *EIGHT[:2]]
+        rows = binding(bound(ends[0], -4.0, "A"), bound(ends[2], -1.0, "A"), bound(ends[3], -8.0, "B"))
+        before, after = ("2026-07-26", "2026-07-27"), ("2026-07-27", "2026-07-28")
+        compared = compare_periods(rows, seen(*ends), before=before, after=after)
+        chart = period_charts.comparison(compared, source=SOURCE)
+        points = [(row["constraint_name"], row["period"], row["mean"]) for row in carried(chart) if "period" in row]
+        assert points == [
+            *(("B", "before", 0.0), ("A", "before", -2.0)),
+            *(("B", "this period", -4.0), ("A", "this period", -0.5)),
+        ]
+        note = "Observed of the period before 2 of 288 intervals, of this one 2 of 288."
+        assert note in json.dumps(chart.to_dict()["title"])
+
+    def test_directions_have_panels_of_their_own(self) -> None:
+        """Two heatmaps each, of price and of frequency; hours that nobody knows are left out."""
+        rows = binding(
+            bound(EIGHT[0], -4.0, zone=1, flow_direction="South_North"),
+            bound(EIGHT[1], -2.0, zone=2, flow_direction="North_South"),
+        )
+        chart = period_charts.zone_hours(zone_hours(rows, seen(*EIGHT)), source=SOURCE)
+        spec = chart.to_dict()
+        assert [len(panels["hconcat"]) for panels in spec["vconcat"]] == [2, 2]
+        cells = {(row["flow_direction"], row["zone"], row["hour"]) for row in carried(chart)}
+        assert cells == {("North_South", "2", 8), ("South_North", "1", 8)}
+
+
 EMPTY: list[Callable[[], Chart]] = [
     lambda: price_charts.separations({"spin": by_binding(nothing_joined())}, source=SOURCE),
     lambda: price_charts.groups(by_binding(nothing_joined()), "zone", title="Zones", unit="MW", source=SOURCE),
+    lambda: period_charts.comparison(None, source=SOURCE),
+    lambda: period_charts.zone_hours(zone_hours(binding(), seen(*EIGHT)), source=SOURCE),
     lambda: price_charts.against(nothing_joined(), source=SOURCE),
     lambda: price_charts.around_the_beginning(event_study(values(), binding(), seen(*EIGHT)), source=SOURCE),
     lambda: day_charts.demand(of_feed("snapshot", "figures"), DAY, source=SOURCE),
@@ -183,4 +216,4 @@ EMPTY: list[Callable[[], Chart]] = [
 def test_nothing_is_said_in_words(draw: Callable[[], Chart]) -> None:
     """No chart is empty: it says that nothing was observed, or that nothing binds."""
     [row] = carried(draw())
-    assert re.match(r"(No|Nothing) .*\.$", row["text"])
+    assert re.match(r"(No|Nothing|A period) .*\.$", row["text"])

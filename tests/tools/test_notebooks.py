@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.notebooks
 
-CHARTS = {"shadow_prices": 8, "archive_health": 4, "reserve_and_prices": 6, "market_day": 6}
+CHARTS = {"shadow_prices": 10, "archive_health": 4, "reserve_and_prices": 6, "market_day": 6}
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,51 @@ def monthly_profile(
     return _profile(observation, months, pl.col("market_day").dt.truncate("1mo"))
 
 
+def zone_hours(
+    constraints: Frame,
+    snapshots: Frame,
+    *,
+    start: MarketDay | None = None,
+    end: MarketDay | None = None,
+) -> pl.DataFrame:
+    """Return at which hours the constraints of each zone bind, and how hard, directions apart.
+
+    A limit to the North and one to the South are two things, and no sum. Arguments, hours and errors are those of
+    ``hourly_profile``.
+
+    Returns:
+        A row a ``flow_direction`` and ``zone`` that bound, as parsed (null where there is none), and ``hour``, 0 to 23:
+        ``observed_intervals`` of that hour; ``binding_intervals``; ``binding_share`` of the observed ones;
+        ``mean_shadow_price``, $/MW, the sum of an interval's prices, averaged over the observed ones. Both are
+        null for an hour never observed.
+    """
+    keys = ["flow_direction", "zone"]
+    observation = observe(constraints, snapshots, start=start, end=end, columns=tuple(keys))
+    hour = pl.col("interval_start").dt.hour().alias("hour")
+    observed = observation.intervals.group_by(hour).agg(observed_intervals=pl.len().cast(pl.Int64))
+    bound = (
+        observation.constraints.group_by(*keys, "interval_end", hour)
+        .agg(PRICE.sum())
+        .group_by(*keys, "hour")
+        .agg(binding_intervals=pl.len().cast(pl.Int64), total=PRICE.sum())
+    )
+    hours = pl.select(hour=pl.int_range(24, dtype=pl.Int8))
+    groups = observation.constraints.select(keys).unique()
+    of_hours = hours.join(observed, on="hour", how="left").with_columns(pl.col("observed_intervals").fill_null(0))
+    counted = pl.col("observed_intervals")
+    return (
+        groups.join(of_hours, how="cross")
+        .join(bound, on=[*keys, "hour"], how="left", nulls_equal=True)
+        .with_columns(pl.col("binding_intervals").fill_null(0), pl.col("total").fill_null(0.0))
+        .sort(*keys, "hour", nulls_last=True)
+        .select(
+            *(*keys, "hour", "observed_intervals", "binding_intervals"),
+            pl.when(counted > 0).then(pl.col("binding_intervals") / counted).alias("binding_share"),
+            pl.when(counted > 0).then(pl.col("total") / counted).alias("mean_shadow_price"),
+        )
+    )
+
+
 def _profile(observation: Observation, expected: pl.DataFrame, key: pl.Expr) -> pl.DataFrame:
     """Take observed intervals together under a key of theirs; ``expected`` lists all keys with their intervals."""
     name = expected.columns[0]
