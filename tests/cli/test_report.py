@@ -62,7 +62,7 @@ def test_another_notebook_of_the_whole_archive(archive: Path, tmp_path: Path) ->
 
 def test_a_bucket_is_read_by_its_name(archive: Path, bucket: Bucket, tmp_path: Path) -> None:
     """The process that runs the notebook has the bucket's keys from the environment."""
-    for path in archive.rglob("*.json.gz"):
+    for path in archive.rglob("*20010102_10*.json.gz"):  # an hour: the embedded S3 is slow
         bucket.client.put_object(Bucket=bucket.name, Key=str(path.relative_to(archive)), Body=path.read_bytes())
     page = tmp_path / "page.html"
     assert main(["report", "--s3-bucket", bucket.name, "--output", str(page)]) == 0
