@@ -14,6 +14,7 @@ import requests
 
 from miso_archive.feeds import FEEDS
 from miso_archive.simulate import SimulatedFeed
+from tests.bench import notebooks
 from tests.bench import read as bench_read
 from tests.bench import start as bench_start
 from tests.bench.earlier import NOW, BenchError
@@ -199,3 +200,27 @@ def test_a_goal_that_is_missed_counts(*, now: float, met: bool) -> None:
     costs = {"collect-local": {"before": [Cost(9, 1), Cost(9, 1), Cost(9, 50)], "now": [Cost(9, now)] * 3}}
     assert bench_start.goals_are_met(costs) is met
     assert ("**no**" in bench_start.table(costs)) is not met
+
+
+@pytest.mark.parametrize(
+    ("cost", "met"),
+    [
+        (notebooks.Cost(11.0, 9.9, 900.0), True),
+        (notebooks.Cost(11.0, 10.1, 900.0), False),
+        (notebooks.Cost(9.0, 8.0, 1001.0), False),
+    ],
+)
+def test_a_notebook_that_misses_a_goal_is_told(cost: notebooks.Cost, *, met: bool) -> None:
+    """Seconds and megabytes both count, and the table says which notebook it was."""
+    within = notebooks.Cost(1.0, 1.0, 1.0)
+    assert cost.meets_the_goals is met
+    told = notebooks.told({"market_day": within, "shadow_prices": cost}, 365, 3)
+    assert [line.split(" | ")[-1] for line in told.splitlines() if "`" in line] == ["yes |", "yes |" if met else "no |"]
+
+
+@pytest.mark.notebooks
+def test_a_notebook_is_measured_as_it_runs(tmp_path: Path) -> None:
+    """In a process of its own, whose memory is its own: more than nothing, and cells take less than the whole."""
+    measured = notebooks.cost("archive_health", tmp_path)
+    assert 0 < measured.in_cells < measured.seconds
+    assert measured.megabytes > 100

@@ -37,6 +37,7 @@ from tests.counted_archive import (
     row,
     store,
 )
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -300,6 +301,7 @@ class TestEverywhereTheSame:
             assert coverage(folder, now=self.NOW).equals(coverage(archived, now=self.NOW))
             assert missing_intervals(folder, now=self.NOW).equals(missing_intervals(archived, now=self.NOW))
 
+    @ON_REAL_SERVERS
     def test_from_a_bucket(self, archived: Path, bucket: Bucket) -> None:
         """Counts and gaps are the same from S3, raw and compacted."""
         fill(store_of(Settings(s3_bucket=bucket.name)))

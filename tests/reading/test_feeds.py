@@ -20,6 +20,7 @@ from miso_archive.store.address import store_of
 from miso_archive.store.folder import Folder
 from tests.feeds.archived import put_recorded, put_simulated
 from tests.feeds.figures import FIGURES, figures
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -91,6 +92,7 @@ def test_the_recorded_bodies_give_their_figures(tmp_path: Path) -> None:
     hold_figures(str(tmp_path), FEEDS)
 
 
+@ON_REAL_SERVERS
 def test_the_recorded_bodies_give_their_figures_from_s3(bucket: Bucket) -> None:
     """So they do in a bucket, raw and compacted."""
     put_recorded(store_of(Settings(s3_bucket=bucket.name)))

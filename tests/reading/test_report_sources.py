@@ -26,6 +26,7 @@ from miso_archive.store.response import Response
 from miso_archive.store.store import UnreadableObjectError
 from tests.counted_archive import at, ends_of, odd_minute, store
 from tests.report_files import DEADLY, bound, day_ahead, real_time
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -206,6 +207,7 @@ class TestScan:
         for scan, frame in zip((scan_constraints, scan_snapshots), before, strict=True):
             assert_frame_equal(scan(own, sources=BOTH).collect(), frame)
 
+    @ON_REAL_SERVERS
     def test_a_bucket_gives_the_same(self, archive: Path, bucket: Bucket) -> None:
         """The same rows and the same coverage from S3."""
         fill(store_of(Settings(s3_bucket=bucket.name)))

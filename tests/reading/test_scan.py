@@ -246,6 +246,7 @@ class TestPlans:
         write_days(tmp_path, *days, every=96)
         monkeypatch.setattr(one_pass, "_DAYS_LISTED_TOGETHER", 3)
         monkeypatch.setattr(one_pass, "_MOST_BODIES", 2)
+        monkeypatch.setattr(one_pass, "_UNZIPPED_TOGETHER", 1)
         decode, reads_here, decoders = Decoder.decode, threading.Event(), set[str]()
 
         def kept_back(*asked: Any) -> Decoded:  # noqa: ANN401 - as decode is asked
@@ -261,6 +262,27 @@ class TestPlans:
         frame = scan_snapshots(tmp_path).collect()
         assert len(decoders) > 1
         assert frame["interval_end"].to_list() == [end for day in days for end in ends_of(day, 96)]
+
+    def test_a_batch_ends_between_intervals(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The bodies of an interval are decoded together, and batches stay small wherever intervals begin."""
+        first, *others = ends_of(JULY_1)[:9]
+        collected(tmp_path, first, snapshot_body(first, seed=SEED))
+        for end in others:
+            for seed in (SEED, SEED + 1):
+                collected(tmp_path, end, snapshot_body(end, seed=seed) + b" " * seed)
+        monkeypatch.setattr(one_pass, "_MOST_BODIES", 2)
+        monkeypatch.setattr(one_pass, "_UNZIPPED_TOGETHER", 2)
+        decode, batches = Decoder.decode, list[list[datetime]]()
+
+        def noted(self: Decoder, objects: pl.DataFrame, bodies: list[bytes]) -> Decoded:
+            """Decode, and note which intervals are asked for."""
+            batches.append(objects["interval_end"].to_list())
+            return decode(self, objects, bodies)
+
+        monkeypatch.setattr(Decoder, "decode", noted)
+        frame = scan_snapshots(tmp_path, latest_only=False).collect()
+        assert frame["interval_end"].to_list() == [first, *(end for end in others for _ in range(2))]
+        assert sorted(batches) == [[first, others[0], others[0]], *([end, end] for end in others[1:])]
 
     def test_progress_counts_the_days(self, three_days: Path) -> None:
         """Progress ends with as many market days read as there are to read: those of the folders, and one before."""
@@ -335,6 +357,23 @@ class TestDamage:
             assert tracemalloc.get_traced_memory()[1] < 40_000_000
         finally:
             tracemalloc.stop()
+
+    def test_bombs_that_are_small_together_are_unzipped_one_by_one(self, tmp_path: Path) -> None:
+        """Ten small files that each unzip to 40 MB are never unzipped at once, and hurt no other."""
+        bomb = gzip.compress(bytes(40_000_000), 9)
+        assert len(bomb) < 65536
+        for end in ends_of(JULY_1)[10:20]:
+            written(tmp_path, end, bomb)
+        good = ends_of(JULY_1)[9]
+        written(tmp_path, good, gzip.compress(snapshot_body(good, seed=SEED), 1))
+        tracemalloc.start()
+        try:
+            with pytest.warns(SkippedObjectsWarning, match=r"^10 of the objects.*body_too_large"):
+                frame = scan_snapshots(tmp_path).collect()
+            assert tracemalloc.get_traced_memory()[1] < 200_000_000
+        finally:
+            tracemalloc.stop()
+        assert frame["interval_end"].to_list() == [good]
 
     @ENGINES
     def test_strict_names_the_object(self, tmp_path: Path, engine: Engine) -> None:

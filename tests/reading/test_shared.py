@@ -134,6 +134,7 @@ def test_days_add_up_to_the_whole(
     """Day by day, in whatever batches, compacted or not: no row is lost, none is doubled, each says the same."""
     expected = fuels(raw, latest_only=False)
     monkeypatch.setattr(one_pass, "_MOST_BODIES", most_bodies)
+    monkeypatch.setattr(one_pass, "_UNZIPPED_TOGETHER", min(most_bodies, 64))
     folder = raw
     if is_compacted:
         folder = tmp_path

@@ -23,6 +23,7 @@ from miso_archive.store.gzipped import zipped
 from miso_archive.store.layout import curated_key, snapshot_key
 from tests.s3_archives import SEED, block, fill, frames
 from tests.services.proxy import LoopbackServer, both, connection, copy
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,7 @@ def counting(services: Services, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 
 
 class TestTheSameFrames:
+    @ON_REAL_SERVERS
     @pytest.mark.parametrize(("kind", "folder"), [("address", "team/miso"), ("aws", ""), ("minio", "team/miso")])
     def test_raw_compacted_and_in_part(
         self, services: Services, bucket: Bucket, local: list[pl.DataFrame], folder: str, kind: str
@@ -126,6 +128,7 @@ class TestTheSameFrames:
         rows = [len(pl.read_parquet(bucket.body(key))) for key in bucket.keys(prefix)]
         assert sum(rows) == sum(map(len, local)) + len(local[1])
 
+    @ON_REAL_SERVERS
     @pytest.mark.parametrize("folder", ["année #1", "/x~y%20z and blank/"])
     def test_a_folder_of_any_name(
         self, services: Services, bucket: Bucket, local: list[pl.DataFrame], folder: str
@@ -138,6 +141,7 @@ class TestTheSameFrames:
         months = [curated_key(RESERVE, table, JULY) for table in ("constraints", "fetch_times", "snapshots")]
         assert bucket.keys(f"{folder.strip('/')}/curated/") == [f"{folder.strip('/')}/{month}" for month in months]
 
+    @ON_REAL_SERVERS
     def test_while_an_event_loop_runs(self, services: Services, bucket: Bucket, local: list[pl.DataFrame]) -> None:
         """In a thread whose event loop runs, as in Jupyter, reading works as ever."""
         fill(store_at(block(services.s3, bucket.name)))
@@ -159,6 +163,7 @@ class TestTheSameFrames:
         assert months_to_compact(f"s3://{bucket.name}") == []
         assert compact_month(f"s3://{bucket.name}", JULY, now=AFTER) is None
 
+    @ON_REAL_SERVERS
     def test_a_damaged_object_takes_no_other_down(self, services: Services, bucket: Bucket) -> None:
         """An empty object is left out with a warning that names it, raw and compacted."""
         fill(store_at(block(services.s3, bucket.name)))

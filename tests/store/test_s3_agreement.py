@@ -16,6 +16,7 @@ from miso_archive.store.address import store_at
 from miso_archive.store.store import ArchiveError
 from tests.s3_archives import is_moto, use_both_sides
 from tests.services.process import free_port
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +90,7 @@ class TestRefusals:
         with pytest.raises(ArchiveError, match=f"no S3 client can be made for s3://{bucket.name}: "):
             store_at(f"s3://{bucket.name}")
 
+    @ON_REAL_SERVERS
     @pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
     def test_keys_that_no_header_takes(
         self, services: Services, bucket: Bucket, front: S3Front, variable: str, monkeypatch: pytest.MonkeyPatch

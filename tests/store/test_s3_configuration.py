@@ -14,6 +14,7 @@ from miso_archive.store.address import store_at, store_of
 from miso_archive.store.store import ArchiveError, UnusableArchiveError
 from tests.s3_archives import is_moto, use_both_sides
 from tests.services.certificates import tls_of_own_ca
+from tests.services.real import ON_REAL_SERVERS
 from tests.services.s3_front import OtherRegion, S3Front
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def opened(
 
 
 class TestCertificates:
+    @ON_REAL_SERVERS
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("named_by", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "ca_bundle"])
     def test_an_authority_is_trusted(  # noqa: PLR0913, PLR0917 - fixtures
@@ -153,6 +155,7 @@ class TestCertificates:
 
 
 class TestAddresses:
+    @ON_REAL_SERVERS
     @pytest.mark.parametrize("kind", [*KINDS, "block that says so"])
     def test_a_bucket_may_be_named_in_the_host(  # noqa: PLR0913, PLR0917 - fixtures
         self,

@@ -26,6 +26,7 @@ from miso_archive.store.store import ArchiveError
 from tests.s3_archives import block, fill, frames
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy
+from tests.services.real import ON_REAL_SERVERS
 from tests.services.s3 import S3Endpoint
 from tests.services.s3_front import ScriptedS3, error_body
 
@@ -216,6 +217,7 @@ class TestErrors:
             store_at(block(nobody, "bucket")).get("key")
         assert "ter2" not in "".join(traceback.format_exception(caught.value))
 
+    @ON_REAL_SERVERS
     def test_a_connection_that_breaks_is_made_again(self, services: Services, bucket: Bucket) -> None:
         """A server that resets some connections costs time, not the reading; one that resets all is told."""
         fill(store_at(block(services.s3, bucket.name)))

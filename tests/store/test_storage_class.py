@@ -23,6 +23,7 @@ from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
 from miso_archive.store.store import ArchiveError, UnreadableObjectError
 from tests.s3_archives import block, fill, freeze
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from tests.conftest import Bucket, Services
@@ -32,6 +33,7 @@ AFTER = datetime(2026, 8, 3, 12, 0, tzinfo=EST)
 FIRST = snapshot_key(RESERVE, datetime(2026, 7, 30, 8, 10, tzinfo=EST))
 
 
+@ON_REAL_SERVERS
 @pytest.mark.parametrize(("storage_class", "kind"), [("GLACIER", "address"), ("DEEP_ARCHIVE", "block")])
 def test_one_is_unreadable_and_stops_nothing(services: Services, bucket: Bucket, storage_class: str, kind: str) -> None:
     """Reading, raw and compacted, leaves it out and names it with its class; counting and compacting count it."""
@@ -92,6 +94,7 @@ def test_a_single_object_is_refused_with_its_class(bucket: Bucket) -> None:
         store_at(f"s3://{bucket.name}").get("a/x")
 
 
+@ON_REAL_SERVERS
 @pytest.mark.parametrize("all_of_it", [False, True])
 def test_a_compacted_month_is_left_as_it_is(bucket: Bucket, *, all_of_it: bool) -> None:
     """Nothing is put in place of a month that may be whole; and least of all what is left of frozen raw objects."""

@@ -17,6 +17,7 @@ from miso_archive.intervals.labels import EST
 from miso_archive.reading.compaction import compact_month, months_to_compact
 from miso_archive.store.address import store_at
 from tests.s3_archives import block, fill, frames
+from tests.services.real import ON_REAL_SERVERS
 from tests.services.s3_front import ScriptedS3
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def answer(command: str, bucket: Bucket, reports: str, capsys: pytest.CaptureFix
     return code, "\n".join(lines), set(told)
 
 
+@ON_REAL_SERVERS
 @pytest.mark.usefixtures("_time_stands")
 def test_a_stray_stops_nothing_and_is_told_once(
     bucket: Bucket, nothing_published: str, capsys: pytest.CaptureFixture[str]
@@ -93,6 +95,7 @@ def test_a_stray_stops_nothing_and_is_told_once(
         bucket.client.delete_object(Bucket=bucket.name, Key=key)
 
 
+@ON_REAL_SERVERS
 @pytest.mark.parametrize("kind", ["address", "block"])
 def test_compaction_and_reading_go_on_among_many(
     services: Services, bucket: Bucket, caplog: pytest.LogCaptureFixture, kind: str

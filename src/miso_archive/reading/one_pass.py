@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final
 
 import polars as pl
@@ -21,7 +21,7 @@ from miso_archive.reading.listed import list_snapshots
 from miso_archive.reading.pages import PageDecoder
 from miso_archive.reading.shared import Shared, days_beside
 from miso_archive.store.fetched import Fetched
-from miso_archive.store.gzipped import unzipped
+from miso_archive.store.gzipped import unzipped, unzipped_together
 from miso_archive.store.layout import curated_key
 from miso_archive.store.listing import market_days
 from miso_archive.store.months import Compacted, compacted_months
@@ -37,6 +37,7 @@ Seen = Callable[[bytes], None]
 _DAYS_LISTED_TOGETHER: Final = 73
 # Beyond this it is asked first which days there are: each costs a listing.
 _MOST_DAYS_UNSEEN: Final = 400
+_UNZIPPED_TOGETHER: Final = 64
 _MOST_BODIES: Final = 24576
 _MOST_BYTES_TOGETHER: Final = 7 * 1024 * 1024
 
@@ -187,28 +188,44 @@ class Reading:
         self, snapshots: pl.DataFrame, seen: Seen | None, told: Collection[date]
     ) -> Iterator[tuple[pl.DataFrame, list[bytes]]]:
         """Read and unzip the objects; the bodies of one interval come in one batch."""
-        keys = snapshots["object_key"].to_list()
         intervals = snapshots["interval_end"].to_physical().to_list()
         rows: list[int] = []
         bodies: list[bytes] = []
         size = 0
-        for row, data in enumerate(self.store.read(keys)):
-            if (len(bodies) >= _MOST_BODIES or size >= _MOST_BYTES_TOGETHER) and intervals[row] != intervals[row - 1]:
+        for those, unzipped_ones in self._unzipped(snapshots, intervals, told):
+            begins_interval = intervals[those[0]] != intervals[those[0] - 1]
+            if (len(bodies) >= _MOST_BODIES or size >= _MOST_BYTES_TOGETHER) and begins_interval:
                 yield snapshots[rows], bodies
                 rows, bodies, size = [], [], 0
-            try:
-                body = unzipped(data)
-            except (zlib.error, OSError) as error:
-                day = market_day(snapshots["interval_end"][row])
-                self._skip([Unreadable(keys[row], day, f"it cannot be read: {error}")], told)
-                continue
             if seen is not None:
-                seen(body)
-            rows.append(row)
-            bodies.append(body)
-            size += len(body)
+                for body in unzipped_ones:
+                    seen(body)
+            rows += those
+            bodies += unzipped_ones
+            size += sum(map(len, unzipped_ones))
         if bodies:
             yield snapshots[rows], bodies
+
+    def _unzipped(
+        self, snapshots: pl.DataFrame, intervals: Sequence[int], told: Collection[date]
+    ) -> Iterator[tuple[Sequence[int], list[bytes]]]:
+        """Yield bodies by their rows: small ones several at a time, those of one interval among them, others alone."""
+        keys = snapshots["object_key"].to_list()
+        read = self.store.read(keys)
+        for rows in _several(intervals):
+            data = list(islice(read, len(rows)))
+            together = unzipped_together(data)
+            if together is not None:
+                yield rows, together
+                continue
+            for row, one in zip(rows, data, strict=True):
+                try:
+                    body = unzipped(one)
+                except (zlib.error, OSError) as error:
+                    day = market_day(snapshots["interval_end"][row])
+                    self._skip([Unreadable(keys[row], day, f"it cannot be read: {error}")], told)
+                    continue
+                yield [row], [body]
 
     def _checked(self, decoded: Decoded, told: Collection[date]) -> Decoded:
         self._skip(decoded.skipped, told)
@@ -219,6 +236,17 @@ class Reading:
         if skipped and self._strict:
             raise UnreadableObjectError(f"{self.store.location}/{skipped[0].object_key}: {skipped[0].reason}")
         self.skipped += skipped
+
+
+def _several(intervals: Sequence[int]) -> Iterator[range]:
+    """Yield the numbers of objects, as many at a time as are unzipped together, and all of an interval."""
+    begin = 0
+    while begin < len(intervals):
+        end = min(begin + _UNZIPPED_TOGETHER, len(intervals))
+        while end < len(intervals) and intervals[end] == intervals[end - 1]:
+            end += 1
+        yield range(begin, end)
+        begin = end
 
 
 def _decoder(feed: Feed, names: Collection[str]) -> Decoder | PageDecoder:

@@ -224,7 +224,8 @@ def _naming(bodies: Sequence[bytes], names: Sequence[bytes]) -> set[int]:
     named = [name for name in names if name in joined]
     if not named:
         return found
-    ends = [*accumulate(map(len, bodies), lambda end, length: end + 1 + length)]
+    # Where the next body begins.
+    ends = [*accumulate(len(body) + 1 for body in bodies)]
     for name in named:
         at = joined.find(name)
         while at >= 0:

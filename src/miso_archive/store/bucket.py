@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from miso_archive.store.s3_requests import Listed, ManyRequests
 
 _FETCHED_AT: Final = "fetched-at"
-_KINDS: Final = {".json": "application/json", ".gz": "application/gzip"}
+_KINDS: Final = {
+    ".json": "application/json",
+    ".gz": "application/gzip",
+    ".html": "text/html; charset=utf-8",
+    ".ipynb": "application/x-ipynb+json",
+}
 
 logger = logging.getLogger(__name__)
 

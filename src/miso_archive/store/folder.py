@@ -10,7 +10,7 @@ import orjson
 from miso_archive.contract.findings import FailureCode
 from miso_archive.store.gzipped import sha256_unzipped
 from miso_archive.store.layout import provenance_key
-from miso_archive.store.store import ArchiveError
+from miso_archive.store.store import ArchiveError, NoArchiveError
 from miso_archive.store.whole_file import publish, replace
 
 _MOST_AT_ONCE: Final = 65536
@@ -45,7 +45,7 @@ class Folder:
             raise _failed("looked at", self._root, error) from error
         if not is_there and not may_be_new:
             message = f"there is no folder {self._root}: name the one that was collected into"
-            raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
+            raise NoArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 
     def folders(self, under: str) -> list[str]:
         return sorted(self._folders(under))

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import zlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from miso_archive.contract.body import MOST_BYTES
@@ -46,3 +47,13 @@ def unzipped(data: bytes | OSError, most_bytes: int = MOST_BYTES) -> bytes:
     if len(body) <= most_bytes and not unzipping.eof:
         raise zlib.error("it ends too early")
     return body
+
+
+def unzipped_together(several: Sequence[bytes | OSError]) -> list[bytes] | None:
+    """Unzip small objects as they were read; None where one is no whole gzip file, or they are not small together."""
+    if {*map(type, several)} != {bytes} or sum(map(len, several)) >= _SMALL:  # type: ignore[arg-type] # all are bytes
+        return None
+    try:
+        return [zlib.decompress(data, _GZIP) for data in several]  # type: ignore[arg-type] # likewise
+    except zlib.error:
+        return None

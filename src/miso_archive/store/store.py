@@ -10,6 +10,10 @@ class ArchiveError(CollectionError):
     """The archive cannot be listed, read or written: the message names what failed, where, and what to do."""
 
 
+class NoArchiveError(ArchiveError):
+    """There is no such folder, or nothing of an archive in it."""
+
+
 class UnusableArchiveError(ArchiveError):
     """The archive is named wrongly, or lets nobody in this way: no body gets there until the settings are mended."""
 
