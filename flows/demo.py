@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import MINYEAR, UTC, datetime, timedelta
+from datetime import MINYEAR, UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
@@ -20,12 +20,18 @@ from urllib.parse import urlsplit
 from flows.folder_lock import FolderInUseError, folder_lock
 from miso_archive.collecting.embedded_valkey import embedded_valkey
 from miso_archive.collecting.plain import run_all
+from miso_archive.failures import CollectionError
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.feed import Feed
 from miso_archive.feeds.reserve import RESERVE
-from miso_archive.settings.options import Settings, environment_variable
+from miso_archive.intervals.market_days import market_day
+from miso_archive.pages.kept import keep_page
+from miso_archive.pages.notebook_run import OF_A_DAY, NotebookRun
+from miso_archive.pages.page import make_page
+from miso_archive.settings.options import ArchiveSettings, Settings, environment_variable
 from miso_archive.simulate import Reply, SimulatedFeed
-from miso_archive.store.layout import is_refused_body, quarantine_folder, sourcing_folder
+from miso_archive.store.folder import Folder
+from miso_archive.store.layout import is_refused_body, page_key, quarantine_folder, sourcing_folder
 from miso_archive.text import counted
 
 SEED: Final = 307
@@ -81,7 +87,7 @@ def main(folder: Path) -> int:
     try:
         with folder_lock(folder):
             return _collect_an_hour(folder)
-    except FolderInUseError as error:
+    except (FolderInUseError, CollectionError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
@@ -111,7 +117,7 @@ def _collect_an_hour(folder: Path) -> int:
             outcome = _outcome(result, feed.requests[-1].body)
             say(f"interval ending {interval:%H:%M} EST: {poll.happening:24}  {requests}  {outcome}")
             as_planned &= others.collect(interval)
-    _describe(folder)
+    _describe(folder, market_day(interval))
     return 0 if as_planned else 1
 
 
@@ -163,7 +169,7 @@ def _stand_alone(folder: Path) -> None:
     os.environ.update(
         PREFECT_HOME=str(home),
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true",
-        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="80",
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="180",
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         PREFECT_LOGGING_LEVEL="CRITICAL",
         DO_NOT_TRACK="1",
@@ -188,16 +194,25 @@ def _outcome(result: Mapping[str, Any], body: bytes) -> str:
     return f"stored ({state}) {Path(result['objects'][0]).name}"
 
 
-def _describe(folder: Path) -> None:
-    snapshots = {feed.name: sorted((folder / sourcing_folder(feed)).rglob("*.json.gz")) for feed in FEEDS.values()}
-    own = snapshots.pop(RESERVE.name)
-    refused = sum(is_refused_body(path.name) for path in (folder / quarantine_folder(RESERVE)).rglob("*"))
-    others = f"{sum(map(len, snapshots.values()))} of {counted(len(snapshots), 'other feed')}"
+def _describe(folder: Path, day: date) -> None:
+    """Say what the folder holds of the simulated day: real ones may lie beside it."""
+    of_day = {feed.name: sorted((folder / sourcing_folder(feed, day)).glob("*.json.gz")) for feed in FEEDS.values()}
+    own = of_day.pop(RESERVE.name)
+    refused = sum(is_refused_body(path.name) for path in (folder / quarantine_folder(RESERVE, day)).rglob("*"))
+    others = f"{sum(map(len, of_day.values()))} of {counted(len(of_day), 'other feed')}"
     say(f"{folder} holds {len(own)} simulated snapshots and {refused} refused, and {others}")
     say(f"look at one:       zcat {own[-1]}")
     say(f"check them all:    .venv/bin/miso-archive validate {own[0].parent}/*.json.gz")
     say("run it again:      make demo   (stores nothing new)")
     say("the live feed:     make collect DATA=live   (this one is not simulated)")
+    say(f"the day as a page: {_page_of(folder, day)}   (open it in a browser: it needs no network)")
+
+
+def _page_of(folder: Path, day: date) -> Path:
+    """Keep a page of the simulated market day, as the flow ``report`` does of a closed one, and return its file."""
+    run = NotebookRun(OF_A_DAY, day=day)
+    keep_page(Folder(folder), run, make_page(run, ArchiveSettings(local=folder)), day=day)
+    return folder / page_key(day, run.name, "html")
 
 
 if __name__ == "__main__":

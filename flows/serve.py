@@ -13,6 +13,7 @@ from prefect.schedules import Cron, Interval, Schedule
 from flows.collect import collect
 from flows.compact import compact
 from flows.gaps import gaps
+from flows.report import report
 from flows.sweep import sweep
 from miso_archive.feeds import ALL, DAILY, FEEDS, FeedChoice
 from miso_archive.feeds.feed import Feed
@@ -35,8 +36,9 @@ def deployments(
     """Return what prefect.yaml deploys, with the seconds between runs and between polls.
 
     Each feed has a deployment, a few seconds after the one before, and all of them have one together; that of ``feed``
-    is active, and those of the daily feeds are where a key is set. A feed on this machine is simulated, and MISO's
-    reports say nothing of its intervals: without reports of its own, named by MISO_REPORTS_URL, its gaps stay.
+    is active, and those of the daily feeds are where a key is set. A feed on this machine is simulated: its days are
+    not compacted, nor made pages of, but by hand; and MISO's reports say nothing of its intervals: without reports of
+    its own, named by MISO_REPORTS_URL, its gaps stay.
     """
     interval = Interval(timedelta(seconds=every), anchor_date=ON_THE_GRID, timezone=EST_NAME)
     pace: dict[str, Any] = {"environment": environment, "polls": MOST_POLLS, "poll_gap": poll_gap}
@@ -50,17 +52,23 @@ def deployments(
     for name, each in DAILY.items():
         schedule = replace(_daily(each), active=bool(has_key))
         made.append(_collecting(each.tag, environment, schedule, {"environment": environment, "feed": name}))
+    simulated = is_simulated(_set("MISO_API_URL") or _set("MISO_API_BASE"))
+    # The days of a simulated host are of 2001: all count as closed, also the one that is being collected, whose later
+    # intervals a compacted month would hide until the next compaction; and the one that closed last has no page.
+    compacting = Cron("30 1 * * *", timezone=EST_NAME, active=not simulated)
+    reporting = Cron("0 2 * * *", timezone=EST_NAME, active=not simulated)
     made += [
         _collecting(ALL, environment, replace(interval, active=feed == ALL), pace | {"feed": ALL}),
-        compact.to_deployment("compact", schedule=Cron("30 1 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
+        compact.to_deployment("compact", schedule=compacting, tags=["miso", "reserve"]),
         sweep.to_deployment("sweep", schedule=Cron("30 2 * * *", timezone=EST_NAME), tags=["miso", "reserve"]),
+        report.to_deployment("report", schedule=reporting, tags=["miso"]),
     ]
-    if _set("MISO_REPORTS_URL") or not is_simulated(_set("MISO_API_URL") or _set("MISO_API_BASE")):
+    if _set("MISO_REPORTS_URL") or not simulated:
         # A day's report is out on the next day; the hour of 13:00 is inferred, not known.
         daily = Cron("0 13 * * *", timezone=EST_NAME)
         made.append(gaps.to_deployment("gaps", schedule=daily, tags=["miso", "reserve"]))
     # The host shows the fuels of today and yesterday.
-    often = replace(Cron("50 5,11,17,23 * * *", timezone=EST_NAME), active=feed in {FUEL_MIX.name, ALL})
+    often = Cron("50 5,11,17,23 * * *", timezone=EST_NAME, active=feed in {FUEL_MIX.name, ALL})
     of_fuels: Any = gaps.to_deployment(
         "gaps-fuel-mix", schedule=often, parameters={"feed": FUEL_MIX.name}, tags=["miso", FUEL_MIX.tag]
     )

@@ -96,7 +96,7 @@ class Show:
                     description=rows_description(self.feed, snapshot, link),
                 )
         with harmless("command that shows the snapshot"):
-            endpoint = _endpoint(self.archive)
+            endpoint = endpoint_of(self.archive)
             command = show_command(
                 self.archive.location, stored.key, endpoint=endpoint, profile=self.settings.aws_profile
             )
@@ -165,7 +165,7 @@ def _count(feed: Feed, data: bytes | OSError) -> int | None:
     return None if snapshot is None else len(snapshot.rows)
 
 
-def _endpoint(archive: Store) -> str | None:
+def endpoint_of(archive: Store) -> str | None:
     """Return the S3 server of an archive when it is not AWS's, without a user or password."""
     address = urlsplit(archive.identity.removeprefix(archive.location).removeprefix(" at "))
     if not address.netloc:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Extra = Literal["s3", "collect", "kafka", "prefect", "notebooks", "dask", "simulate"]
+Extra = Literal["s3", "collect", "kafka", "prefect", "pages", "notebooks", "dask", "simulate"]
 
 
 class MissingExtraError(ImportError):

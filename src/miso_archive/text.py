@@ -71,6 +71,11 @@ def given(argument: object) -> str:
     return "a dict" if isinstance(argument, dict) else shown(argument)
 
 
+def in_markdown(text: str) -> str:
+    """Return a text as Markdown shows it letter by letter: between two dollars, Jupyter would set a formula."""
+    return re.sub(r"([\\`*_\[\]<>#$|])", r"\\\1", text)
+
+
 def counted(count: int, noun: str) -> str:
     """Count things in words: ``1 row``, ``2 rows``, ``1,000 rows``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

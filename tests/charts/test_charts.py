@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import polars as pl
 import pytest
+import vl_convert
 
 from miso_archive.analysis.episodes import episodes
 from miso_archive.analysis.shadow_prices import binding_summary, drift, price_duration_curve
@@ -61,16 +62,16 @@ def with_a_gap() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 @pytest.mark.parametrize(
-    ("days", "name"),
+    ("days", "said"),
     [
-        (["2001-01-02"], "SIMULATED data"),
-        (["2026-07-27"], "Archived data"),
-        (["2001-01-02", "2026-07-27"], "PARTLY SIMULATED data"),
+        (["2001-01-02"], "SIMULATED data, market day 2001-01-02 (EST), "),
+        (["2026-07-27"], "Archived data, market day 2026-07-27 (EST), "),
+        (["2001-01-02", "2026-07-27"], "PARTLY SIMULATED data, market days 2001-01-02 to 2026-07-27 (EST), "),
     ],
 )
-def test_origin_calls_simulated_what_nobody_can_have_collected(days: list[str], name: str) -> None:
+def test_origin_calls_simulated_what_nobody_can_have_collected(days: list[str], said: str) -> None:
     """Days before the collector existed are simulated, alone or among others; later ones are never called real."""
-    assert origin(live(*(label(f"{day} 08:10") for day in days))).startswith(f"{name}, market days {days[0]}")
+    assert origin(live(*(label(f"{day} 08:10") for day in days))).startswith(said)
 
 
 def test_origin_does_not_call_old_reports_simulated() -> None:
@@ -80,9 +81,9 @@ def test_origin_does_not_call_old_reports_simulated() -> None:
 
 
 def test_origin_states_the_observed_share() -> None:
-    """72 of a day's 288 intervals are a quarter; another revision of one of them counts once."""
+    """72 of a day's 288 intervals are a quarter; a revision, and a label off the grid in one of them, add nothing."""
     ends = labels("2001-01-02 00:05", 72)
-    assert origin(live(*ends, ends[0])).endswith("25.0% of their intervals observed")
+    assert origin(live(*ends, ends[0], ends[1] - timedelta(minutes=2))).endswith(", 25.0% of its intervals observed")
 
 
 def test_an_archive_without_snapshots_says_what_to_do() -> None:
@@ -146,9 +147,20 @@ def _scales(part: object) -> list[dict[str, Any]]:
 
 
 def test_a_legend_names_only_what_its_scale_reaches() -> None:
-    """A mark beyond the largest price would be drawn over the legend's title."""
-    assert within((1, 3, 10, 200), pl.Series([2.0, None, 50.0])) == [3, 10]
-    assert within((1, 3), pl.Series([None], dtype=pl.Float64)) == []
+    """A mark beyond the largest price would be drawn over the legend's title; one that reaches none names its end."""
+    assert within((1, 3, 10, 200), pl.Series([2.0, None, 50.0])) == [1, 3, 10]
+    assert within((1, 3), pl.Series([0.5])) == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("price", "named"), [(-0.05, ["0.05"]), (-200.0, ["0.1", "0.3", "1", "3", "10", "30", "100", "200"])]
+)
+def test_a_legend_spells_its_figures_out(price: float, named: list[str]) -> None:
+    """As drawn: a tenth is not 0, and two hundred are not 2e+2."""
+    ends = labels(f"{DAY} 08:05", 6)
+    chart = charts.calendar(binding(bound(ends[0], price), bound(ends[1], -0.05)), seen(*ends), source=SOURCE)
+    drawn = re.findall(r">([^<>]+)</text>", vl_convert.vegalite_to_svg(chart.to_dict()))
+    assert drawn[drawn.index("interval") + 1 : -1] == named
 
 
 def test_an_interactive_chart_asks_no_address() -> None:

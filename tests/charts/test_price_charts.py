@@ -95,6 +95,20 @@ class TestPrices:
         drawn = [row for row in carried(price_charts.around_the_beginning(study, source=SOURCE)) if "median" in row]
         assert [(row["minutes"], row["median"]) for row in drawn] == [(-5, 0.5), (0, 4.0), (5, 2.0)]
 
+    def test_one_episode_is_one(self) -> None:
+        """The study rests on so many, said as people say it."""
+        chart = price_charts.around_the_beginning(event_study(PARTED, BOUND, seen(*EIGHT)), source=SOURCE)
+        assert "of 1 episode whose beginning was observed." in json.dumps(chart.to_dict()["title"])
+
+    @pytest.mark.parametrize(
+        ("prices", "said"), [(values(), "No interval of this period is known both"), (PARTED, "Nothing binds")]
+    )
+    def test_prices_that_are_not_known_are_no_quiet_time(self, prices: pl.DataFrame, said: str) -> None:
+        """Where a constraint binds and no price is known, nobody is told that nothing binds."""
+        rows = BOUND if prices.is_empty() else binding()
+        [row] = carried(price_charts.against(join_by_label(prices, rows, seen(*EIGHT), of="zone"), source=SOURCE))
+        assert row["text"].startswith(said)
+
     def test_many_points_are_thinned(self) -> None:
         """Altair takes 5,000 rows; the note says which were drawn."""
         ends = labels("2026-07-01 00:05", 6000)
@@ -181,7 +195,7 @@ class TestPeriods:
         assert note in json.dumps(chart.to_dict()["title"])
 
     def test_directions_have_panels_of_their_own(self) -> None:
-        """Two heatmaps each, of price and of frequency; hours that nobody knows are left out."""
+        """Two heatmaps each, of price and of frequency; hours that nobody knows stay empty."""
         rows = binding(
             bound(EIGHT[0], -4.0, zone=1, flow_direction="South_North"),
             bound(EIGHT[1], -2.0, zone=2, flow_direction="North_South"),
@@ -191,6 +205,8 @@ class TestPeriods:
         assert [len(panels["hconcat"]) for panels in spec["vconcat"]] == [2, 2]
         cells = {(row["flow_direction"], row["zone"], row["hour"]) for row in carried(chart)}
         assert cells == {("North_South", "2", 8), ("South_North", "1", 8)}
+        hours = [panel["encoding"]["x"]["scale"]["domain"] for two in spec["vconcat"] for panel in two["hconcat"]]
+        assert hours == [list(range(24))] * 4
 
 
 EMPTY: list[Callable[[], Chart]] = [

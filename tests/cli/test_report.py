@@ -13,13 +13,14 @@ from miso_archive.cli.app import main
 from miso_archive.feeds import FEEDS
 from miso_archive.pages import page as pages
 from miso_archive.simulate.archive import write_archive
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Bucket
 
-pytestmark = [pytest.mark.notebooks, pytest.mark.slow("runs notebooks")]
+pytestmark = pytest.mark.notebooks
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +44,10 @@ def test_a_market_day_is_one_page(archive: Path, tmp_path: Path, capsys: pytest.
     assert main(["report", "--local", str(archive), "--day", "2001-01-01", "--output", str(page)]) == 0
     html = page.read_text()
     assert "<title>market day 2001-01-01</title>" in html
-    assert "Market day 2001-01-01." in html
+    assert "SIMULATED data, market day 2001-01-01 (EST), " in html
     assert "SIMULATED data" in html
     assert html.count("<iframe") == 6
+    assert html.count("vegaEmbed=") == 1
     assert "import miso_archive" not in html
     assert re.findall(r"(?:src|href)=[\"']https?:", unescape(html)) == []
     assert capsys.readouterr().out == ""
@@ -60,13 +62,14 @@ def test_another_notebook_of_the_whole_archive(archive: Path, tmp_path: Path) ->
     assert "Reserve constraints and prices" in page.read_text()
 
 
+@ON_REAL_SERVERS
 def test_a_bucket_is_read_by_its_name(archive: Path, bucket: Bucket, tmp_path: Path) -> None:
     """The process that runs the notebook has the bucket's keys from the environment."""
-    for path in archive.rglob("*20010102_10*.json.gz"):  # an hour: the embedded S3 is slow
+    for path in archive.rglob("*20010102_10*.json.gz"):
         bucket.client.put_object(Bucket=bucket.name, Key=str(path.relative_to(archive)), Body=path.read_bytes())
     page = tmp_path / "page.html"
     assert main(["report", "--s3-bucket", bucket.name, "--output", str(page)]) == 0
-    assert "Market day 2001-01-02." in page.read_text()
+    assert "market day 2001-01-02 (EST), " in page.read_text()
 
 
 @pytest.mark.parametrize(
@@ -88,12 +91,26 @@ def test_a_cell_that_fails_leaves_the_page_of_before(  # noqa: PLR0913, PLR0917 
 ) -> None:
     """The cell is named by its number, with its error; exit code 1."""
     broken(tmp_path, source)
-    monkeypatch.setattr(pages, "_PLACES", (tmp_path, tmp_path))
+    monkeypatch.setattr(pages, "PLACES", (tmp_path, tmp_path))
     monkeypatch.setattr(pages, "MOST_SECONDS", 2)
     page = tmp_path / "page.html"
     page.write_text("of before")
     assert main(["report", "--local", str(archive), "--output", str(page)]) == 1
     assert told in capsys.readouterr().err
+    assert page.read_text() == "of before"
+
+
+def test_a_process_that_does_not_start_is_told(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a Python that finds no library of its own no cell is blamed, and the page of before stays; exit code 1."""
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path))
+    page = tmp_path / "page.html"
+    page.write_text("of before")
+    assert main(["report", "--local", str(archive), "--output", str(page)]) == 1
+    told = capsys.readouterr().err
+    assert "market_day: the process that runs its cells did not start: 'Kernel died before" in told
+    assert "Traceback" not in told
     assert page.read_text() == "of before"
 
 

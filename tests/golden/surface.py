@@ -16,7 +16,7 @@ from prefect import Flow, Task
 from rich.console import Console
 
 import miso_archive as mr
-from flows import collect, compact, gaps, serve, show, sweep, up
+from flows import collect, compact, gaps, report, serve, show, sweep, up
 from miso_archive.cli import app as cli_app
 from miso_archive.cli import output
 from miso_archive.contract.findings import FailureCode, RefusalCode, WarningCode
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 110
 PROJECT: Final = Path(__file__).parents[2]
-FLOWS: Final = (collect, compact, gaps, sweep, show)
+FLOWS: Final = (collect, compact, gaps, report, sweep, show)
 
 
 def help_texts() -> str:

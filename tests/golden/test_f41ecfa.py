@@ -19,6 +19,7 @@ import pytest
 import miso_archive as mr
 from tests.golden.story import Host, command
 from tests.services.kafka import read_messages
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +139,7 @@ def test_there_is_something_to_compare() -> None:
     assert any(row[columns.index("revision")] == 2 for row in rows)
 
 
+@ON_REAL_SERVERS
 def test_it_is_read_and_counted_to_the_same_rows(place: Place) -> None:
     """As it stands, June compacted: rows of every source, coverage, missing intervals, times of the fetches."""
     assert_rows(place)
@@ -145,6 +147,7 @@ def test_it_is_read_and_counted_to_the_same_rows(place: Place) -> None:
     assert told(mr.fetch_times(place.address)) == said("fetch_times")
 
 
+@ON_REAL_SERVERS
 def test_the_raw_objects_alone_give_the_same_rows(place: Place) -> None:
     """Without what was compacted nothing is different."""
     place.remove("curated")
@@ -158,6 +161,7 @@ def test_the_month_compacted_then_answers_for_itself(place: Place) -> None:
     assert_rows(place, names=("live",))
 
 
+@ON_REAL_SERVERS
 def test_compacting_gives_the_same_rows(place: Place) -> None:
     """The other month is compacted, the first one anew into today's layout, and nothing is different."""
     for month in (date(2026, 7, 1), date(2026, 6, 1)):
@@ -168,6 +172,7 @@ def test_compacting_gives_the_same_rows(place: Place) -> None:
     assert_counts(place)
 
 
+@ON_REAL_SERVERS
 def test_it_is_replayed_healed_and_compacted_alike(place: Place) -> None:
     """Replay, backfill and compact have the results that f41ecfa's had, and leave the same rows."""
     host = Host()

@@ -33,6 +33,7 @@ from miso_archive.simulate import snapshot_body
 from miso_archive.store.folder import Folder
 from miso_archive.store.put_once import store_refused, store_snapshot
 from miso_archive.store.response import Response
+from tests.bench.notebooks import RECORD as NOTEBOOKS
 from tests.bench.read_table import RECORD as READING
 from tests.bench.read_table import documented
 from tests.bench.start import RECORD as STARTS
@@ -97,7 +98,7 @@ def _own(command: str, shared: set[str]) -> list[tuple[str, str, str]]:
         name, default = argument.name, argument.field_info.default
         if argument.show and name.startswith("--") and name not in shared:
             meaning = " ".join((argument.parameter.help or "").split())
-            rows.append((f"`{name}`", _shown(default), meaning))
+            rows.append((f"`{name}`", "required" if argument.required else _shown(default), meaning))
     return rows
 
 
@@ -238,7 +239,9 @@ class Demo:
         printed, read = (
             "".join(text.splitlines(keepends=True)[:_LINES_OF_README]) for text in (self.printed, self.read)
         )
-        return f"```console\n$ make demo\n{printed}...\n\n$ .venv/bin/miso-archive read --local data\n{read}...\n```\n"
+        last = self.printed.splitlines()[-1]
+        command = "$ .venv/bin/miso-archive read --local data"
+        return f"```console\n$ make demo\n{printed}...\n{last}\n\n{command}\n{read}...\n```\n"
 
 
 def demo(folder: Path) -> Demo:
@@ -256,7 +259,10 @@ def demo(folder: Path) -> Demo:
 
 
 def _output(command: list[str], folder: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=400)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
@@ -292,6 +298,7 @@ PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("docs/measured.md", "soak"): lambda: outcome().as_markdown(),
     ("docs/measured.md", "jitter"): lambda: f"```\n{MONTHS.read_text(encoding='utf-8')}```\n",
     ("docs/measured.md", "starts"): lambda: (PROJECT / STARTS).read_text(encoding="utf-8"),
+    ("docs/measured.md", "notebooks"): lambda: NOTEBOOKS.read_text(encoding="utf-8"),
     ("docs/measured.md", "reading"): lambda: documented((PROJECT / READING).read_text(encoding="utf-8")),
     ("docs/adding-a-feed.md", "fuel-mix-file"): file_of_the_fuel_mix,
     ("docs/adding-a-feed.md", "fuel-mix-deployment"): deployment_of_the_fuel_mix,

@@ -15,15 +15,17 @@ from nbclient import NotebookClient
 
 from miso_archive.feeds import FEEDS
 from miso_archive.pages import NOTEBOOKS as NAMES
+from miso_archive.pages.page import PICTURE
 from miso_archive.simulate.archive import write_archive
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 NOTEBOOKS: Final = Path(__file__).parents[2] / "notebooks"
-PLOT: Final = NOTEBOOKS / "shadow_prices.png"
-README_TAG: Final = "readme"
-"""Tags the one cell whose chart README shows."""
+PICTURED: Final = "market_day"
+"""The notebook whose picture README shows."""
+
+PLOT: Final = NOTEBOOKS / f"{PICTURED}.png"
 
 _DAYS: Final = 90
 _SEED: Final = 11
@@ -94,7 +96,7 @@ def main() -> None:
     for name, notebook in made.items():
         _deflate_images(notebook)
         nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")  # type: ignore[no-untyped-call]
-    (plot,) = images(made["shadow_prices"], README_TAG)
+    (plot,) = images(made[PICTURED], PICTURE)
     PLOT.write_bytes(plot)
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from miso_archive.feeds import FEEDS
 from miso_archive.pages import NOTEBOOKS as NAMES
+from miso_archive.pages.page import OF_THE_REPOSITORY, PICTURE
 from miso_archive.simulate.archive import write_archive
-from tests.tools.notebooks import NOTEBOOKS, PLOT, README_TAG, committed, deflated, executed, images
+from tests.tools.notebooks import NOTEBOOKS, PICTURED, PLOT, committed, deflated, executed, images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,8 @@ def outputs(notebook: NotebookNode) -> list[NotebookNode]:
 @pytest.mark.parametrize(
     ("name", "archive"),
     [
-        *((name, archive) for name in NAMES for archive in ("ten_days", "quiet_hour")),
+        *((name, "ten_days") for name in NAMES if name != "market_day"),
+        *((name, "quiet_hour") for name in NAMES if name != "reserve_and_prices"),
         *((name, "all_feeds") for name in ("reserve_and_prices", "market_day")),
     ],
 )
@@ -81,7 +83,7 @@ def test_a_notebook_runs_to_its_end(name: str, archive: str, request: pytest.Fix
     assert {output.output_type for output in outputs(notebook)} == {"execute_result"}
     assert len(images(notebook)) == CHARTS[name]
     said = [output.data["text/markdown"] for output in outputs(notebook) if "text/markdown" in output.data]
-    assert said[0].startswith("**SIMULATED data, market days 2001-01-")
+    assert said[0].startswith("**SIMULATED data, market day")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,18 @@ def test_an_archive_without_snapshots_is_told(name: str, archive: str, tmp_path:
     notebook = executed(name, refused_alone if archive == "refused_alone" else tmp_path)
     assert {output.output_type for output in outputs(notebook)} == {"execute_result"}
     said, *_ = [output.data["text/markdown"] for output in outputs(notebook) if "text/markdown" in output.data]
-    assert said.startswith("**The archive holds no snapshots: collect some, or `make demo` for simulated ones.**")
+    assert said.startswith("**The archive holds no snapshots of this: collect some, or make demo for simulated ones.**")
+
+
+def test_a_day_of_one_feed_is_told_of_that_feed(tmp_path: Path) -> None:
+    """Where nothing but fuels was collected their day is simulated as well, and drawn; of all else nothing is said."""
+    write_archive(tmp_path / "archive", days=1, seed=11, feeds=(FEEDS["fuel_mix"],))
+    notebook = executed("market_day", tmp_path / "archive")
+    said, moments, *_ = [o.data["text/markdown"] for o in outputs(notebook) if "text/markdown" in o.data]
+    assert said.startswith("**SIMULATED data, market day 2001-01-01 (EST), ")
+    assert "Natural Gas" in moments
+    assert "Nothing was observed of reserve constraints." in moments
+    assert len(images(notebook)) == CHARTS["market_day"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,8 +116,17 @@ class TestCommitted:
         notebook = committed(name)
         assert {output.output_type for output in outputs(notebook)} == {"execute_result"}
         assert len(images(notebook)) == CHARTS[name]
-        assert "outputs kept in the repository are of simulated data" in notebook.cells[0].source
+        assert "outputs kept in the repository are of simulated data" in notebook.cells[1].source
+        assert notebook.cells[1].metadata.tags == [OF_THE_REPOSITORY]
         assert "SIMULATED data" in outputs(notebook)[0].data["text/markdown"]
+
+    def test_sets_no_formulas(self, name: str) -> None:
+        """No dollar stands alone in text: Jupyter takes what is between two of them, $/MW as well, for a formula."""
+        cells = committed(name).cells
+        texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+        texts += [output.data.get("text/markdown", "") for output in outputs(committed(name))]
+        assert len(texts) > 3
+        assert [text for text in texts if re.search(r"(?<!\\)\$", text)] == []
 
     def test_was_run_once_from_top_to_bottom(self, name: str) -> None:
         """Its cells are numbered in their order, without one left out."""
@@ -124,7 +146,7 @@ class TestCommitted:
 def test_readme_plot_is_the_notebooks() -> None:
     """README shows that picture, and it is the output of the tagged cell."""
     assert f"]({PLOT.relative_to(NOTEBOOKS.parent)})" in (NOTEBOOKS.parent / "README.md").read_text()
-    assert images(committed("shadow_prices"), README_TAG) == [PLOT.read_bytes()]
+    assert images(committed(PICTURED), PICTURE) == [PLOT.read_bytes()]
 
 
 def test_smaller_images_are_still_the_same_images() -> None:

@@ -2,5 +2,5 @@
 
 from miso_archive.extras import needs
 
-with needs("notebooks", "A chart"):
+with needs("pages", "A chart"):
     import altair as alt  # noqa: F401 - every chart is one of Altair's

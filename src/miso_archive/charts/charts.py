@@ -17,6 +17,7 @@ from miso_archive.charts.drawing import (
     BINDING,
     BLUE,
     MOST_ROWS,
+    NO_SNAPSHOTS,
     NOT_COLLECTED,
     QUIET,
     VERMILLION,
@@ -25,6 +26,7 @@ from miso_archive.charts.drawing import (
     day_axis,
     finished,
     holds_none,
+    hour_axis,
     largest,
     magnitude_axis,
     midnight,
@@ -40,6 +42,7 @@ from miso_archive.charts.drawing import (
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, ONE_DAY
 
 __all__ = [
+    "NO_SNAPSHOTS",
     "calendar",
     "duration_curve",
     "names_seen",
@@ -111,8 +114,8 @@ def calendar(constraints: Frame, snapshots: Frame, *, source: str) -> Chart:
         .mark_rect()
         .encode(
             alt.Color("magnitude:Q", title=["largest magnitude", f"in the {span}, $/MW"])
-            .scale(type="symlog", scheme=shades("oranges"))
-            .legend(values=within(_MARKS, blocks["magnitude"]))
+            .scale(type="symlog", scheme=shades("oranges"), domainMin=0)
+            .legend(values=within(_MARKS, blocks["magnitude"]), labelExpr="format(datum.value, '~g')")
         )
     )
     layers = alt.layer(rest, bound).resolve_scale(color="independent").properties(width=WIDTH, height=280)
@@ -139,7 +142,7 @@ def profile(constraints: Frame, snapshots: Frame, *, source: str) -> Chart:
         for first, end in zip(starts, after, strict=True)
         if max(first, observation.start) < end
     ).with_columns(state=pl.when(pl.col("binding_share").is_null()).then(pl.lit(NOT_COLLECTED)))
-    axis = alt.X("hour:O", title="hour beginning (EST)").axis(labelAngle=0)
+    axis = hour_axis()
     all_hours = (
         alt.Chart(hours)
         .mark_bar(color=BLUE)

@@ -100,9 +100,8 @@ def demand(figures: Frame, day: date, *, source: str) -> Chart:
         )
     )
     forecast = rows.filter(pl.col("figure") == "forecast_peak_demand").tail(1)
-    words = forecast.select(
-        "value", text=pl.lit("forecast peak, MW: ") + pl.col("value").cast(pl.Int64).cast(pl.String)
-    )
+    said = [f"forecast peak, {peak:,.0f} MW" for peak in forecast["value"]]
+    words = forecast.select("value", text=pl.Series(said, dtype=pl.String))
     mark = alt.Chart(words).encode(alt.Y("value:Q"))
     rule = mark.mark_rule(color=VERMILLION, strokeDash=[6, 4])
     text = mark.mark_text(align="left", dx=6, dy=-7, color=VERMILLION).encode(alt.Text("text:N"), x=alt.value(0))

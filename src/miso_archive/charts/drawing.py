@@ -1,7 +1,7 @@
 """What all charts share: where the data comes from, colours, EST on the axes, gaps drawn as gaps. Pure."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, Literal, TypeAlias
 
 import altair as alt
@@ -41,8 +41,11 @@ STATE_COLOURS: Final = {
 
 WIDTH: Final = 640
 
-NO_SNAPSHOTS: Final = "The archive holds no snapshots: collect some, or `make demo` for simulated ones"
-"""The origin of an archive in which there is nothing to draw."""
+_WIDTH_OF_WORDS: Final = 800
+"""Where a chart has nothing but a title and words: the longest title has room."""
+
+NO_SNAPSHOTS: Final = "The archive holds no snapshots of this: collect some, or make demo for simulated ones"
+"""The origin of a chart for which there is nothing in the archive."""
 
 
 def origin(snapshots: Frame) -> str:
@@ -51,10 +54,10 @@ def origin(snapshots: Frame) -> str:
     Only what is certain is claimed. Rows of the live feed before ``COLLECTOR_BEGAN`` can only be simulated. Later
     ones are called archived, never real: a simulated archive may have any dates, and its provenance alone tells.
 
-    Of an archive without snapshots there is none, and what to do is said: ``NO_SNAPSHOTS``.
+    Of no snapshots there is none, and what to do is said: ``NO_SNAPSHOTS``.
 
     Args:
-        snapshots: A row a snapshot, quiet ones included.
+        snapshots: A row a snapshot, quiet ones included; of several feeds the share is what any of them observed.
     """
     rows = snapshots.lazy().filter("is_latest").select("market_day", "interval_end", "source").collect()
     if rows.is_empty():
@@ -62,7 +65,11 @@ def origin(snapshots: Frame) -> str:
     simulated = (rows["market_day"] < COLLECTOR_BEGAN) & (rows["source"] == LIVE)
     name = "SIMULATED data" if simulated.all() else "PARTLY SIMULATED data" if simulated.any() else "Archived data"
     first, last = rows.select(first=pl.col("market_day").min(), last=pl.col("market_day").max()).row(0)
-    share = rows["interval_end"].n_unique() / (INTERVALS_A_DAY * ((last - first).days + 1))
+    # A label off the grid, as Snapshot's may be, belongs to the interval in which it lies.
+    observed = (rows["interval_end"] - timedelta(microseconds=1)).dt.truncate("5m").n_unique()
+    share = observed / (INTERVALS_A_DAY * ((last - first).days + 1))
+    if first == last:
+        return f"{name}, market day {first} (EST), {share:.1%} of its intervals observed"
     return f"{name}, market days {first} to {last} (EST), {share:.1%} of their intervals observed"
 
 
@@ -99,6 +106,12 @@ def day_axis(column: str, title: str, days: pl.Series, *, most: int = 7) -> alt.
     scale = alt.Scale(type="utc", domain=[_moment(first), _moment(last + ONE_DAY)])
     axis = alt.Axis(values=[_moment(first + number * ONE_DAY) for number in named], format="%Y-%m-%d", labelFlush=False)
     return alt.X(f"{column}:T", title=title, scale=scale, axis=axis)
+
+
+def hour_axis(every: int = 1) -> alt.X:
+    """Return the axis of a column ``hour``: all hours of a day, also those of which nothing is known."""
+    named = alt.Axis(labelAngle=0, values=list(range(0, 24, every)))
+    return alt.X("hour:O", title="hour beginning (EST)", axis=named, scale=alt.Scale(domain=list(range(24))))
 
 
 def first_and_last(days: pl.Series) -> tuple[date, date]:
@@ -153,11 +166,9 @@ def shades(name: Literal["oranges", "blues"]) -> alt.SchemeParams:
 
 
 def within(marks: Sequence[float], figures: pl.Series) -> list[float]:
-    """Return those of a legend's marks that its scale reaches: it draws the others over its title."""
-    least, most = figures.min(), figures.max()
-    if not isinstance(least, (int, float)) or not isinstance(most, (int, float)):
-        return []
-    return [mark for mark in marks if least <= mark <= most]
+    """Return those of a legend's marks that its scale, from 0, reaches: it draws the others over its title."""
+    most = largest(figures, 0.0)
+    return [mark for mark in marks if mark <= most] or [most]
 
 
 def nothing(title: str, source: str, text: str = "Nothing binds in this period.") -> Chart:
@@ -165,7 +176,7 @@ def nothing(title: str, source: str, text: str = "Nothing binds in this period."
     if source == NO_SNAPSHOTS:
         text = "Nothing to draw."
     words = alt.Chart(pl.DataFrame({"text": [text]})).mark_text(fontSize=14).encode(alt.Text("text:N"))
-    return finished(words.properties(width=WIDTH, height=60), title, source)
+    return finished(words.properties(width=_WIDTH_OF_WORDS, height=60), title, source)
 
 
 def finished(chart: Chart, title: str, *lines: str) -> Chart:

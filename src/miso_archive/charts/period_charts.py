@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from miso_archive.charts.drawing import BLUE, VERMILLION, WIDTH, Chart, finished, nothing, shades
+from miso_archive.charts.drawing import BLUE, VERMILLION, WIDTH, Chart, finished, hour_axis, nothing, shades
 
 _BEFORE, _AFTER = "before", "this period"
 
@@ -72,7 +72,7 @@ def zone_hours(table: pl.DataFrame, *, source: str) -> Chart:
     panels = []
     for direction in rows["flow_direction"].unique().sort():
         cells = alt.Chart(rows.filter(flow_direction=direction)).encode(
-            alt.X("hour:O", title="hour beginning (EST)").axis(labelAngle=0, values=list(range(0, 24, 3))),
+            hour_axis(every=3),
             alt.Y("zone:O", title=[direction, "reserve zone"]),
             tooltip=[
                 "flow_direction:N",

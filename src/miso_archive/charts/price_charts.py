@@ -22,6 +22,7 @@ from miso_archive.charts.drawing import (
     largest,
     nothing,
 )
+from miso_archive.text import counted
 
 _OTHERWISE = "otherwise"
 _COLOURS = {BINDING: STATE_COLOURS[BINDING], _OTHERWISE: "#9aa5ad"}
@@ -75,6 +76,8 @@ def against(joined: Joined, *, source: str) -> Chart:
     """
     title = "Separation of a zone against the shadow prices that bind there"
     bound = joined.rows.filter(pl.col("magnitude") > 0).select("zone", "interval_end", "magnitude", "value")
+    if joined.rows.is_empty():
+        return nothing(title, source, _FOUND_NOTHING)
     if bound.is_empty():
         return nothing(title, source)
     step = max(1, -(-bound.height // MOST_ROWS))
@@ -121,7 +124,8 @@ def around_the_beginning(study: pl.DataFrame, *, source: str) -> Chart:
     rule = alt.Chart(pl.DataFrame({"minutes": [0]})).mark_rule(color=VERMILLION, strokeDash=[6, 4])
     layers = alt.layer(band, line, rule.encode(alt.X("minutes:Q"))).properties(width=WIDTH, height=240)
     least, most = seen.select(least=pl.col("events").min(), most=pl.col("events").max()).row(0)
-    note = f"Line: median; band: quartiles; of {least} to {most} episodes whose beginning was observed."
+    rest_on = counted(most, "episode") if least == most else f"{least} to {counted(most, 'episode')}"
+    note = f"Line: median; band: quartiles; of {rest_on} whose beginning was observed."
     return finished(layers, title, source, note)
 
 

@@ -9,9 +9,9 @@ from cyclopts import Parameter
 
 from miso_archive.cli.on_archive import Where
 from miso_archive.cli.output import put_file, refuse_no_place_for_a_file
-from miso_archive.cli.streams import tell
 from miso_archive.intervals.market_days import read_day
 from miso_archive.pages import NotebookName
+from miso_archive.pages.notebook_run import OF_A_DAY, NotebookRun
 from miso_archive.settings.options import ArchiveSettings, UsageError, given_in
 from miso_archive.store.address import refuse_no_archive, standing, store_of
 
@@ -21,7 +21,7 @@ def report(
     settings: Where = None,
     output: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     day: str | None = None,
-    notebook: NotebookName = "market_day",
+    notebook: NotebookName = OF_A_DAY,
 ) -> int:
     """Carry out ``report``.
 
@@ -31,21 +31,13 @@ def report(
         day: The market day, YYYY-MM-DD, of `market_day`; the last one in the archive unless given.
         notebook: Which notebook.
     """
-    from miso_archive.pages.page import FailedCellError, make_page  # noqa: PLC0415 - its help needs nothing of it
+    from miso_archive.pages.page import make_page  # noqa: PLC0415 - its help needs nothing of it
 
     market_day = _market_day(day, notebook)
     refuse_no_place_for_a_file(output)
     resolved = ArchiveSettings.resolve(given_in(settings), os.environ)
-    if resolved.s3_block is not None:
-        raise UsageError("--s3-block: a notebook reads a folder or a bucket: give --local or --s3-bucket")
     refuse_no_archive(standing(store_of(resolved)))
-    profile = {} if resolved.aws_profile is None else {"AWS_PROFILE": resolved.aws_profile}
-    try:
-        page = make_page(notebook, _address(resolved), day=market_day, environment=profile)
-    except FailedCellError as error:
-        tell(str(error))
-        return 1
-    put_file(output, page.html)
+    put_file(output, make_page(NotebookRun(notebook, day=market_day), resolved).html)
     return 0
 
 
@@ -55,10 +47,6 @@ def _market_day(day: str | None, notebook: str) -> date | None:
     found = read_day(day)
     if found is None:
         raise UsageError(f"--day is a market day, YYYY-MM-DD, not {day!r}")
-    if notebook != "market_day":
+    if notebook != OF_A_DAY:
         raise UsageError(f"--day: {notebook} is of the whole archive: leave it out")
     return found
-
-
-def _address(settings: ArchiveSettings) -> str:
-    return f"s3://{settings.s3_bucket}" if settings.local is None else str(settings.local.expanduser().absolute())

@@ -170,6 +170,10 @@ class FailureCode(_Code):
         "valkey_not_started",
         "The embedded Valkey of `--local` does not start. Its log lies beside it.",
     )
+    NOTEBOOK_FAILED = (
+        "notebook_failed",
+        "A cell failed, and the message has its number; or its process did not start. The page of before stays.",
+    )
     WRONG_PARAMETERS = (
         "wrong_parameters",
         "In Prefect: parameters, the worker's environment or what is installed there make no run. Nothing is fetched.",

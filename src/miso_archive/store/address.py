@@ -12,23 +12,27 @@ from miso_archive.settings.options import ArchiveSettings
 from miso_archive.store.block import saved_bucket
 from miso_archive.store.folder import Folder
 from miso_archive.store.layout import ROOMS
-from miso_archive.store.store import ArchiveError, Store
+from miso_archive.store.store import ArchiveError, NoArchiveError, Store
 from miso_archive.text import given, shown
 
 if TYPE_CHECKING:
     from prefect_aws import S3Bucket
 
 ArchiveAddress: TypeAlias = "str | os.PathLike[str] | S3Bucket | Store"
-"""A folder, ``s3://bucket`` or ``s3://bucket/folder``, ``file:///folder``, an S3Bucket block, or what is open."""
+"""A folder, ``s3://bucket`` or ``s3://bucket/folder``, ``file:///folder``, an S3Bucket block, or what is open.
+
+``s3-block://name`` is a saved S3Bucket block by its name, for who can hand on text alone.
+"""
 
 _KINDS: Final = "a folder, s3://bucket[/folder] or an S3Bucket block"
+_OF_A_BLOCK: Final = "s3-block"
 
 
 def store_at(archive: ArchiveAddress) -> Store:
     """Return the store of an archive, which need not be there yet.
 
     Raises:
-        ArchiveError: The address names no bucket, or no S3 client can be made.
+        ArchiveError: The address names no bucket, no S3 client can be made, or the block cannot be loaded.
         ValueError: The address is of a kind that is not known.
     """
     if isinstance(archive, (str, os.PathLike)):
@@ -57,6 +61,16 @@ def store_of(settings: ArchiveSettings) -> Store:
     return _bucket_of_block(saved_bucket(settings.s3_block))
 
 
+def address_of(settings: ArchiveSettings) -> str:
+    """Return the address by which another process opens the archive that settings name, without secrets.
+
+    The AWS profile is no part of it: that process has it as AWS_PROFILE.
+    """
+    if settings.local is not None:
+        return str(settings.local.expanduser().absolute())
+    return f"s3://{settings.s3_bucket}" if settings.s3_block is None else f"{_OF_A_BLOCK}://{settings.s3_block}"
+
+
 def standing(store: Store, *, may_be_new: bool = False) -> Store:
     """Return a store that may be read: its folder is there. S3 is not asked: what fails there says so itself.
 
@@ -81,10 +95,10 @@ def open_to_read(archive: ArchiveAddress) -> Store:
 
 
 def refuse_no_archive(store: Store) -> None:
-    """Raise ArchiveError where nothing of an archive is in a folder. S3 is not asked: a scan of it is lazy."""
+    """Raise NoArchiveError where nothing of an archive is in a folder. S3 is not asked: a scan of it is lazy."""
     if isinstance(store, Folder) and not _holds_anything(store):
         message = f"{store.location} is no archive: nothing was collected into it"
-        raise ArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
+        raise NoArchiveError(FailureCode.ARCHIVE_UNREADABLE, message)
 
 
 def _holds_anything(store: Folder) -> bool:
@@ -93,9 +107,11 @@ def _holds_anything(store: Folder) -> bool:
 
 
 def _at_address(address: str) -> Store:
-    scheme, separator, _ = address.partition("://")
+    scheme, separator, rest = address.partition("://")
     if not separator:
         return Folder(Path(address))
+    if scheme == _OF_A_BLOCK:
+        return _bucket_of_block(saved_bucket(rest))
     parts = urlsplit(address)
     if scheme == "file":
         if parts.netloc not in {"", "localhost"} or not parts.path or parts.query or parts.fragment:

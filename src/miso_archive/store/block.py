@@ -28,7 +28,7 @@ def saved_bucket(name: str) -> "S3Bucket":
         with needs("prefect", "An S3Bucket block"):
             from prefect_aws import S3Bucket  # noqa: PLC0415 - Prefect fails here where it refuses its own settings
 
-        return cast("S3Bucket", S3Bucket.load(name))
+        return cast("S3Bucket", _load_now(S3Bucket, name))
 
     return _loaded("S3Bucket", name, load)
 
@@ -44,12 +44,17 @@ def saved_secret(name: str) -> str:
         with needs("prefect", "A Secret block"):
             from prefect.blocks.system import Secret  # noqa: PLC0415 - likewise
 
-        held = cast("Secret[Any]", Secret.load(name)).get()
+        held = cast("Secret[Any]", _load_now(Secret, name)).get()
         if not isinstance(held, str) or not stripped(held):
             raise TypeError("it holds no text")
         return stripped(held)
 
     return _loaded("Secret", name, load)
+
+
+def _load_now(kind: Any, name: str) -> object:  # noqa: ANN401 - its load is not typed with _sync
+    """Load a block: without _sync Prefect returns a coroutine where an event loop runs, as in a notebook."""
+    return kind.load(name, _sync=True)
 
 
 def _loaded(kind: str, name: str, load: Callable[[], T]) -> T:

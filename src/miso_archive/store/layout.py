@@ -187,6 +187,11 @@ def month_named(name: str) -> date | None:
     return None if found is None else day_named(f"{found[1]}-01")
 
 
+def page_key(day: date, name: str, ending: str) -> str:
+    """Return the key of a notebook that was run on a market day, or of the page of it: by its ending, without a dot."""
+    return f"pages/{day}/{name}.{ending}"
+
+
 def unannounced_folder(feed: Feed, environment: str) -> str:
     """Return the folder of the marks of what an environment has stored and not announced."""
     return f"unannounced/{feed.dataset}/{environment}"
