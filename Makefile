@@ -5,7 +5,7 @@ LOWEST := .venv-lowest
 BASE := .venv-base
 LOWEST_TESTS := $(addprefix tests/,contract/test_examine.py contract/test_findings.py contract/test_quiet.py intervals \
 	settings/test_options.py settings/test_kafka_address.py store/test_listing.py store/test_archive.py \
-	store/test_s3_configuration.py store/test_storage_class.py reading/test_decode.py reading/test_scan.py \
+	store/test_s3_configuration.py reading/test_decode.py reading/test_scan.py \
 	reading/test_scans_meet.py reading/compaction/test_same_rows.py reports analysis/test_shadow_prices.py \
 	feeds/test_contracts.py reading/test_feeds.py::test_the_recorded_bodies_give_their_figures \
 	collecting/test_announce.py::TestMessage collecting/test_registry.py)
@@ -19,6 +19,9 @@ BENCH_DAYS ?= 365
 BENCH_ROUNDS ?= 5
 # More options of the soak: --undisturbed shows that it fails when nothing strikes.
 SOAK ?=
+# Empty where the coverage is not to be held: tracing is a tenth of the tests' time.
+COVERAGE ?= --cov --cov-report=term
+TESTS ?= not services
 # The installer, pinned.
 UV_VERSION := 0.13.9
 
@@ -65,21 +68,22 @@ notebook: setup ## Open the notebooks in JupyterLab, on ./data (the demo's, unle
 notebooks: setup ## Run the notebooks on simulated data; write their outputs and README's plot anew
 	@$(BIN)/python -m tests.tools.notebooks
 
-# Two workers here and for the second tier: the tests wait more than they compute.
+# Two workers here and for the second tier: the tests wait more than they compute. By file, since many of them share what
+# takes seconds to make, and in their order: else short files of long tests come last, and one worker waits.
 test: setup check ## Check types and style, run the tests on embedded services, hold the coverage
-	$(BIN)/python -m pytest -n 2 -m "not services" --cov --cov-report=term --durations=15
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$(TESTS)" $(COVERAGE) --durations=15
 
 quick: setup ## Run, within two minutes, the tests that take neither Prefect's engine, servers, notebooks nor patience
 	$(BIN)/python -m pytest -q -n auto -m "not (services or engine or servers or notebooks or slow)"
 
 test-services: setup ## Run the second tier on real servers (tests/services/install-services.sh installs them)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group services
-	$(BIN)/python -m tests.services $(BIN)/python -m pytest -n 2 --dist loadgroup -m services --durations=15
+	$(BIN)/python -m tests.services $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m services --durations=15
 
 test-lowest: setup ## Run what reads, checks and archives on the lowest versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[prefect,kafka,simulate]' --group dev
-	$(LOWEST)/bin/python -m pytest -m "not services" $(LOWEST_TESTS)
+	$(LOWEST)/bin/python -m pytest -m "not (services or servers or slow)" $(LOWEST_TESTS)
 
 base: setup ## Install the wheel alone into an empty environment, read a folder with it; list its packages and their size
 	rm -rf $(BASE)
@@ -104,10 +108,11 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Measure starts beside an earlier commit (installed into .bench once), a run's own work, and the reader
+bench: setup ## Measure starts beside an earlier commit (installed into .bench once), a run's own work, the reader, the notebooks
 	@$(BIN)/python -m tests.bench.start --rounds $(BENCH_ROUNDS) || failed=1; \
 	$(BIN)/python -m tests.bench || failed=1; \
-	$(BIN)/python -m tests.bench.read --days $(BENCH_DAYS) --rounds $(BENCH_ROUNDS) || failed=1; exit $${failed:-0}
+	$(BIN)/python -m tests.bench.read --days $(BENCH_DAYS) --rounds $(BENCH_ROUNDS) || failed=1; \
+	$(BIN)/python -m tests.bench.notebooks --days $(BENCH_DAYS) || failed=1; exit $${failed:-0}
 
 jitter: setup ## Show, on a virtual clock, how many intervals a month's polling keeps
 	@$(BIN)/python -m tests.tools.jitter

@@ -19,7 +19,7 @@ from prefect.states import Cancelled, Cancelling, Crashed
 AUTOMATIONS: Final = Path(__file__).with_name("automations.yaml")
 
 _UNDER_WAY: Final = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-_CANCEL_SECONDS: Final = 10.0
+_CANCEL_SECONDS: Final = 20.0
 
 
 def begin() -> None:

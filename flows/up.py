@@ -22,7 +22,7 @@ import requests
 from cyclopts import App
 
 from flows.folder_lock import FolderInUseError, folder_lock
-from flows.processes import MARK, STOP_SECONDS, Child, PartError, child_process, end_what_is_left
+from flows.processes import MARK, Child, PartError, child_process, end_what_is_left
 from flows.simulated_time import SimulatedTime
 from miso_archive.collecting.embedded_valkey import embedded_valkey
 from miso_archive.failures import CollectionError
@@ -37,6 +37,7 @@ from miso_archive.store.folder import Folder
 from miso_archive.store.store import ArchiveError
 
 _START_SECONDS: Final = 120.0
+_TELL_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 0.1
 _LAST_PORT: Final = 65535
@@ -193,7 +194,7 @@ class _Up:
         if server.process.poll() is None:
             telling = child_process(what, ("flows.server_side", what), environment, server.log)
             with suppress(OSError), telling as child, suppress(subprocess.TimeoutExpired):
-                child.process.wait(STOP_SECONDS)
+                child.process.wait(_TELL_SECONDS)
 
     def _run_at_once(self, api_url: str, children: list[Child]) -> None:
         """Begin with a run, as somebody may by hand: the schedule's first is up to five minutes away.

@@ -16,6 +16,7 @@ import redis as redis_client
 from miso_archive.collecting import plain
 from miso_archive.settings.options import Settings, environment_variable
 from miso_archive.simulate import SimulatedFeed
+from tests.distribution import LONGEST, ByFile
 from tests.services.kafka import mock_cluster
 from tests.services.process import from_environment
 from tests.services.s3 import S3Endpoint, moto_server
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from xdist.remote import Producer
+
 
 _LONG_FOR_A_NAME: Final = 16
 _UNTRACED: Final = tuple(
@@ -32,6 +35,16 @@ _UNTRACED: Final = tuple(
     for where in (
         *("hostile/", "golden/", "feeds/test_contracts.py", "feeds/test_odd_bodies.py", "reading/test_decode"),
         *("reading/test_feeds.py", "reading/test_texts.py", "simulate/test_archive", "store/test_bucket_reading.py"),
+    )
+)
+# Slow ones that wait, or start others, and are alone in going over their lines.
+_TRACED: Final = tuple(
+    f"tests/{where}"
+    for where in (
+        "cli/test_output.py",
+        "collecting/test_announce.py",
+        "healing/test_backfill.py",
+        "healing/test_rolling.py",
     )
 )
 
@@ -50,11 +63,18 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("untimed")
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
+    """Give a worker whole files, where the tests are distributed by file."""
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes Prefect's engine, or servers, by the fixture that starts it: `make quick` leaves it out."""
+    """Put the longest first; mark what takes Prefect's engine, or servers, by the fixture that starts it."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     for item in items:
         # What goes through many bodies, over lines that others cover: to trace it takes half as long again.
-        if item.get_closest_marker("slow") or item.nodeid.startswith(_UNTRACED):
+        is_slow = item.get_closest_marker("slow") and not item.nodeid.startswith(_TRACED)
+        if is_slow or item.nodeid.startswith(_UNTRACED):
             item.add_marker(pytest.mark.no_cover)
         for fixture, mark in (("prefect_server", pytest.mark.engine), ("services", pytest.mark.servers)):
             if isinstance(item, pytest.Function) and fixture in item.fixturenames:

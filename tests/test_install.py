@@ -17,6 +17,7 @@ from miso_archive.extras import Extra, MissingExtraError, needs
 from miso_archive.simulate.archive import write_archive
 from tests.installed import EXTRAS, PROJECT, brought, command, plain, python
 from tests.report_files import bound, real_time
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
@@ -105,6 +106,7 @@ class TestCollect:
         assert json.loads(done.stdout)["collected"] == 1
         assert len(list(tmp_path.glob("sourcing/*/*/*.json.gz"))) == 1
 
+    @ON_REAL_SERVERS
     def test_collects_into_a_bucket(self, feed: SimulatedFeed, bucket: Bucket, redis_url: str) -> None:
         """With s3 besides, into a bucket; and s3 alone reads it."""
         assert not brought("collect", "s3") & {"prefect", "prefect-aws", "confluent-kafka"}
@@ -117,6 +119,7 @@ class TestCollect:
 
 
 class TestMissing:
+    @ON_REAL_SERVERS
     @pytest.mark.parametrize(
         ("installed", "words", "told"),
         [
@@ -147,7 +150,7 @@ class TestMissing:
     @pytest.mark.parametrize(
         ("code", "told"),
         [
-            ("import miso_archive.charts.charts", "A chart needs the extra notebooks"),
+            ("import miso_archive.charts.charts", "A chart needs the extra pages"),
             ("import miso_archive as mr; mr.scan_constraints('s3://day/folder')", "s3://day needs the extra s3"),
         ],
     )
@@ -168,10 +171,10 @@ class TestMissing:
                 "An embedded Valkey needs the extra collect",
             ),
             (
-                "notebooks",
+                "pages",
                 "vl-convert-python",
                 "import miso_archive.charts.rendering",
-                "A chart needs the extra notebooks",
+                "A chart needs the extra pages",
             ),
         ],
     )

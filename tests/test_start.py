@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.services.real import ON_REAL_SERVERS
+
 if TYPE_CHECKING:
     from miso_archive.simulate import SimulatedFeed
     from tests.conftest import Bucket
@@ -39,6 +41,7 @@ def test_a_run_starts_without_what_it_may_not_need() -> None:
     assert imported("import flows.collect", "redis", *seldom) == {"redis"}
 
 
+@ON_REAL_SERVERS
 def test_a_run_that_stores_needs_no_frames(
     prefect_server: dict[str, str], feed: SimulatedFeed, redis_url: str, tmp_path: Path
 ) -> None:

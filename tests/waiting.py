@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def until(done: Callable[[], bool], *, timeout: float = 30.0, pause: float = 0.1) -> bool:
+def until(done: Callable[[], bool], *, timeout: float = 120.0, pause: float = 0.1) -> bool:
     """Ask again and again, `pause` seconds apart, until it is done; return whether it was within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     between = Event()

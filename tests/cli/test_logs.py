@@ -13,6 +13,7 @@ import pytest
 
 from miso_archive.cli.app import main
 from miso_archive.simulate import Reply
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +81,7 @@ HOMES = {
 }
 
 
+@ON_REAL_SERVERS
 @pytest.mark.parametrize("home", HOMES)
 def test_a_home_that_cannot_be_written_leaves_json(feed: SimulatedFeed, redis_url: str, home: str) -> None:
     """Whatever Prefect has to say of its environment where a block is named, standard error is a JSON object a line."""

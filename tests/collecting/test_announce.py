@@ -19,6 +19,7 @@ from miso_archive.settings.kafka_address import KafkaAddress, parse_kafka_addres
 from tests.services.kafka import SaslFront, mock_cluster, read_messages, sasl_front
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy, LoopbackServer, both, connection, copy
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     import asyncio
@@ -135,6 +136,7 @@ class TestBrokerDown:
         assert error.message.startswith(f"Kafka at {address} has not confirmed the message to somewhere: ")
         assert "Connection refused" in error.message
 
+    @ON_REAL_SERVERS
     @pytest.mark.parametrize("mode", ["refuse", "blackhole", "cut"])
     def test_a_rerun_announces_once_the_broker_is_back(
         self, announcer: Callable[..., Announcer], kafka_topic: str, mode: str
@@ -153,6 +155,7 @@ class TestBrokerDown:
             announcer(address).announce(ANNOUNCEMENT)
         assert len(read(kafka_topic, expected=1)) == 1
 
+    @ON_REAL_SERVERS
     def test_a_broker_may_go_and_come_back(self, announcer: Callable[..., Announcer], kafka_topic: str) -> None:
         """The same producer fails while the broker is away, and delivers what comes after, without what failed."""
         bootstrap, _, topic = kafka_topic.partition("/")

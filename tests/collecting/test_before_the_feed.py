@@ -18,6 +18,7 @@ from miso_archive.failures import RetryPolicy
 from miso_archive.store import environments
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,6 +125,7 @@ def test_what_cannot_be_used_is_told_before_the_feed_is_asked(
     assert simulated.requests == []
 
 
+@ON_REAL_SERVERS
 def test_every_command_on_an_archive_says_the_same(
     case: Case, redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from miso_archive.cli.app import main
 from tests.forked import exit_code
 from tests.killed_run import run_and_die
 from tests.services.kafka import read_messages
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ def die(step: str, moment: str, **settings: str) -> None:
     assert exit_code(run_and_die, step, moment, settings) == -signal.SIGKILL
 
 
+@ON_REAL_SERVERS
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("step", STEPS)
 def test_a_killed_run_is_made_good_by_the_next(  # noqa: PLR0913, PLR0917 - the parts of the whole

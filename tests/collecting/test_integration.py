@@ -24,6 +24,7 @@ from miso_archive.version import __version__
 from tests.forked import collect_at_once
 from tests.services.kafka import read_messages
 from tests.services.process import free_port
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -322,6 +323,7 @@ class TestIntegration:
         assert collector.bucket.name in error["message"]
         collector.bucket.client.create_bucket(Bucket=collector.bucket.name)
 
+    @ON_REAL_SERVERS
     def test_eight_runs_at_once_make_one_object(self, collector: Collector) -> None:
         """Eight processes that collect the same interval at once leave one object, and none fails."""
         results = collect_at_once(collector.arguments, 8)

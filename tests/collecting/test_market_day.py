@@ -25,6 +25,7 @@ from tests.collecting.recorded_host import as_json
 from tests.feeds.pages import ASM, LMP, page, price
 from tests.services.kafka import read_messages
 from tests.services.process import free_port
+from tests.services.real import ON_REAL_SERVERS
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -386,6 +387,7 @@ class TestAround:
             assert len(client.keys("hash:dev:miso_da_exante_asm_mcp:*")) == 3
         assert len(host.requests_for(ASM)) == 6
 
+    @ON_REAL_SERVERS
     def test_what_kafka_missed_is_announced_by_the_next_run(
         self, host: SimulatedFeed, tmp_path: Path, kafka_topic: str, capsys: pytest.CaptureFixture[str]
     ) -> None:

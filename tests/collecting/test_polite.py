@@ -22,6 +22,7 @@ from miso_archive.simulate import Reply
 from miso_archive.store.folder import folder_identity
 from miso_archive.store.layout import snapshot_key
 from tests.scheduled import schedule
+from tests.services.real import ON_REAL_SERVERS
 from tests.turned import TurnedClock, TurnedFeed
 
 if TYPE_CHECKING:
@@ -216,6 +217,7 @@ class TestFlow:
             client.delete_deployment(deployment)
             return ended
 
+    @ON_REAL_SERVERS
     def test_runs_that_follow_each_other(self, clock: TurnedClock, turned_feed: TurnedFeed, tmp_path: Path) -> None:
         """In the slots of when each was due, however late it begins, retries included, by the parameters given."""
         parameters = {"local": str(tmp_path), "api_url": turned_feed.url}

@@ -20,6 +20,7 @@ from miso_archive.simulate import Reply
 from miso_archive.simulate.bodies import body_of
 from miso_archive.simulate.wire import ReplyServer
 from miso_archive.store.layout import snapshot_key
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -121,6 +122,7 @@ def test_a_single_request_of_each_is_made_at_once(host: Host, options: list[str]
     assert [host.seconds(name) for name in FEEDS] == [[0]] * len(FEEDS)
 
 
+@ON_REAL_SERVERS
 def test_processes_that_follow_each_other(host: Host, options: list[str], tmp_path: Path) -> None:
     """An hour of runs, begun sooner or later, some answers failing: a minute between requests, no interval skipped."""
     host.busy = {DUE + timedelta(minutes=5 * number, seconds=20) for number in range(1, 12, 2)}

@@ -21,6 +21,7 @@ from miso_archive.feeds.reserve import RESERVE
 from miso_archive.intervals.labels import EST
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy, LoopbackServer
+from tests.services.real import ON_REAL_SERVERS
 from tests.services.valkey import embedded_valkey
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ class TestUnreachable:
         assert error.message.startswith(f"Failed to connect to Redis at 127.0.0.1:{port}: ")
         assert "Connection refused" in error.message
 
+    @ON_REAL_SERVERS
     def test_a_silent_server_fails_within_seconds(self, proxy: FaultProxy) -> None:
         """A server that takes connections and answers nothing is given up within seconds."""
         proxy.mode = "blackhole"

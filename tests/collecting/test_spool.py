@@ -34,6 +34,7 @@ from miso_archive.store.response import Response
 from tests.forked import exit_code
 from tests.services.kafka import read_messages
 from tests.services.proxy import FaultProxy
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,6 +118,7 @@ def site(  # noqa: PLR0913, PLR0917 - the parts of the whole
 
 
 class TestThroughTheCommandLine:
+    @ON_REAL_SERVERS
     def test_two_hours_without_s3_lose_nothing(
         self,
         site: Site,
@@ -312,6 +314,7 @@ class TestThroughTheCommandLine:
         assert site.waiting()[:3] == waiting
         assert "archive_unavailable: try 1; kept in " in capsys.readouterr().err
 
+    @ON_REAL_SERVERS
     def test_a_kafka_that_fails_is_tried_once_for_all_that_waited(
         self, site: Site, kafka_topic: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -493,6 +496,7 @@ def collect_and_die(owner: str, step: str, options: list[str]) -> None:
     main(options)
 
 
+@ON_REAL_SERVERS
 @pytest.mark.parametrize(
     ("owner", "step"),
     [("archive", "store_snapshot"), ("spool", "remove"), ("outbox", "unmark"), ("registry", "register")],

@@ -24,6 +24,7 @@ from miso_archive.simulate import Reply
 from tests.collecting.recorded_host import RECORDED, RecordedHost, as_json, result_of_one
 from tests.feeds.figures import FIGURES, figures
 from tests.services.kafka import mock_cluster, read_messages
+from tests.services.real import ON_REAL_SERVERS
 from tests.services.valkey import embedded_valkey
 from tests.waiting import until
 
@@ -156,6 +157,7 @@ def test_all_feeds_in_one_run_come_to_the_figures_that_were_published(
     hold_all(capsys, tmp_path / "data", host, registry)
 
 
+@ON_REAL_SERVERS
 def test_all_feeds_in_one_run_come_to_them_in_s3(
     bucket: Bucket, host: RecordedHost, redis_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ from tests.flows.test_collect import (
 )
 from tests.services.kafka import mock_cluster, read_messages
 from tests.services.process import free_port
+from tests.services.real import ON_REAL_SERVERS
 from tests.services.valkey import embedded_valkey
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def test_all_feeds_are_collected_in_one_run(
     assert figures(tmp_path) == FIGURES
 
 
+@ON_REAL_SERVERS
 def test_all_feeds_are_collected_into_s3(
     host: RecordedHost, bucket: Bucket, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

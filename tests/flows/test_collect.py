@@ -35,6 +35,7 @@ from tests.services.kafka import mock_cluster, read_messages
 from tests.services.kafka_front import INIT_PRODUCER_ID, RefusingFront
 from tests.services.process import free_port
 from tests.services.proxy import FaultProxy
+from tests.services.real import ON_REAL_SERVERS
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def test_a_refused_body_fails_the_run_and_says_why(feed: SimulatedFeed, tmp_path
     assert len(list(tmp_path.glob("quarantine/*/*/*.body.gz"))) == 1
 
 
+@ON_REAL_SERVERS
 def test_what_alerts_go_by_is_told_once_a_run(feed: SimulatedFeed, tmp_path: Path) -> None:
     """A refused body, a drifted one and a stored one are an event each, however often the run polls them."""
     refused = Reply(body=b'{"error":"no data"}')
@@ -197,6 +199,7 @@ def test_what_alerts_go_by_is_told_once_a_run(feed: SimulatedFeed, tmp_path: Pat
     assert {event.resource.id for event in told} == {"miso-reserve.dev"}
 
 
+@ON_REAL_SERVERS
 def test_transient_answers_are_retried_by_the_task(feed: SimulatedFeed, tmp_path: Path) -> None:
     """503 and 429 with Retry-After are retried by the fetch task, which waits at least as long as it was asked."""
     feed.script(Reply(status=503), Reply(status=429, headers={"Retry-After": "3"}))
@@ -254,6 +257,7 @@ def test_a_library_that_is_not_installed_fails_the_run_with_the_extra_to_install
     assert feed.hits == 0
 
 
+@ON_REAL_SERVERS
 def test_a_retry_in_a_new_process_takes_the_body_it_has(
     feed: SimulatedFeed, tmp_path: Path, prefect_server: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +291,7 @@ def s3_denied(bucket: Bucket, services: Services, monkeypatch: pytest.MonkeyPatc
     _get_client_cached.cache_clear()
 
 
+@ON_REAL_SERVERS
 def test_the_next_run_stores_what_s3_did_not_take(
     feed: SimulatedFeed, bucket: Bucket, s3_denied: FaultProxy, tmp_path: Path
 ) -> None:
@@ -305,6 +310,7 @@ def test_the_next_run_stores_what_s3_did_not_take(
     assert not waiting.exists()
 
 
+@ON_REAL_SERVERS
 def test_a_retry_of_the_run_itself_archives_what_s3_did_not_take(
     feed: SimulatedFeed, bucket: Bucket, s3_denied: FaultProxy, tmp_path: Path, prefect_server: dict[str, str]
 ) -> None:
@@ -418,6 +424,7 @@ def test_an_archive_of_a_profile_is_told_with_it(feed: SimulatedFeed, bucket: Bu
     assert command in str(artifacts_of(state)["latest-snapshot-dev"].data)
 
 
+@ON_REAL_SERVERS
 def test_a_run_that_stores_nothing_shows_no_coverage(
     feed: SimulatedFeed, tmp_path: Path, redis: redis_client.Redis
 ) -> None:

@@ -33,6 +33,7 @@ from tests.feeds.archived import put
 from tests.flows.test_collect import task_runs_of
 from tests.healing.test_backfill import files_in
 from tests.s3_archives import block
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,6 +131,7 @@ def test_dask_compacts_the_same(tmp_path: Path) -> None:
     assert by_dask == in_threads
 
 
+@ON_REAL_SERVERS
 def test_a_bucket_is_compacted_by_a_block_or_a_profile(bucket: Bucket, services: Services, profile: str) -> None:
     """With what a saved block, or a profile, says of S3 alone the flow compacts a bucket."""
     for key, data in snapshots().items():
@@ -185,6 +187,7 @@ def test_every_month_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     assert "wrong_parameters" not in told
 
 
+@ON_REAL_SERVERS
 def test_a_bucket_is_compacted_by_its_name(bucket: Bucket) -> None:
     """The flow compacts a bucket as well, with what the environment says of S3."""
     for key, data in snapshots().items():

@@ -157,6 +157,7 @@ def test_gaps_of_the_fuel_mix_are_healed_four_times_a_day(deployments: dict[str,
     ("name", "cron", "entrypoint"),
     [
         ("compact", "30 1 * * *", "flows/compact.py:compact"),
+        ("report", "0 2 * * *", "flows/report.py:report"),
         ("sweep", "30 2 * * *", "flows/sweep.py:sweep"),
         ("gaps", "0 13 * * *", "flows/gaps.py:gaps"),
     ],
@@ -164,7 +165,7 @@ def test_gaps_of_the_fuel_mix_are_healed_four_times_a_day(deployments: dict[str,
 def test_what_runs_once_a_day(
     deployments: dict[str, DeploymentResponse], name: str, cron: str, entrypoint: str
 ) -> None:
-    """Compacting runs at 01:30 EST, once the market day is closed, sweeping at 02:30, and healing gaps at 13:00."""
+    """Compacting runs at 01:30 EST, once the market day is closed, its page at 02:00, healing gaps at 13:00."""
     (schedule,) = deployments[name].schedules
     assert schedule.active
     assert isinstance(schedule.schedule, CronSchedule)
@@ -218,6 +219,21 @@ def test_a_simulated_feed_may_be_served_faster(monkeypatch: pytest.MonkeyPatch, 
     (schedule,) = [created.schedule for created in collecting.schedules or ()]
     assert isinstance(schedule, IntervalSchedule)
     assert schedule.interval == timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("base", "simulated"), [("http://127.0.0.1:8000/api", True), (None, False), ("https://mirror.example/api", False)]
+)
+def test_a_simulated_day_is_compacted_and_shown_by_hand(
+    monkeypatch: pytest.MonkeyPatch, base: str | None, *, simulated: bool
+) -> None:
+    """Days of 2001 all count as closed: a compaction by night would hide what is collected of this one after it."""
+    if base is not None:
+        monkeypatch.setenv("MISO_API_BASE", base)
+    served: list[Any] = served_deployments(300, 60, "dev", "all")
+    active = {one.name: one.schedules[0].active for one in served}
+    assert (active["compact"], active["report"]) == (not simulated, not simulated)
+    assert (active["all"], active["sweep"]) == (True, True)
 
 
 def promised(deployment: DeploymentResponse | RunnerDeployment) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from tests.flows.test_daily import KEY, hold_the_key_nowhere
 from tests.healing.test_backfill import PAGE, Site, files_in, serving
 from tests.report_files import bound, real_time
 from tests.s3_archives import block
+from tests.services.real import ON_REAL_SERVERS
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -285,6 +286,7 @@ def test_the_pause_is_as_given(tmp_path: Path, site: Site) -> None:
     assert heal(tmp_path, site, pause=7.0).slept == [7.0] * 5
 
 
+@ON_REAL_SERVERS
 def test_a_bucket_is_healed_by_a_block_or_a_profile(
     bucket: Bucket, services: Services, profile: str, site: Site
 ) -> None:

@@ -31,6 +31,7 @@ from miso_archive.store.response import Response
 from miso_archive.store.store import UnreadableObjectError
 from tests.hostile.exchanges import EXCHANGES, Scripted, answer, bomb
 from tests.hostile.payloads import LARGE, PAYLOADS, Payload
+from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from miso_archive.contract.verdict import Snapshot
@@ -192,6 +193,7 @@ REPRESENTATIVE = (
 
 
 class TestRun:
+    @ON_REAL_SERVERS
     @pytest.mark.usefixtures("fast_retries")
     @pytest.mark.parametrize("name", REPRESENTATIVE, ids=lambda name: name[:60])
     def test_a_run_archives_or_quarantines(

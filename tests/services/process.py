@@ -69,7 +69,7 @@ def running(  # noqa: PLR0913 - each names one thing a server is started with
     log: Path,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    timeout: float = 30.0,
+    timeout: float = 120.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends, entered once `ready()` is true.
 

@@ -211,7 +211,7 @@ class _Ceph:
         """Run a server until the stack is closed."""
         command = [program(name), "--conf", str(self.directory / "ceph.conf"), "-f", *arguments]
         log = self.directory / f"{name}.log"
-        stack.enter_context(running(command, ready=ready, log=log, cwd=self.directory, env=self._env, timeout=60))
+        stack.enter_context(running(command, ready=ready, log=log, cwd=self.directory, env=self._env, timeout=180))
 
 
 @contextmanager

@@ -75,15 +75,10 @@ def test_every_kind_that_was_promised_is_there() -> None:
     assert recorded.of_all_feeds
 
 
-def test_nothing_is_lost_among_faults() -> None:
-    """Among faults, each kind of which strikes, nothing is lost, nothing doubled, and nothing left unannounced."""
-    assert soaked(runs=SMALL, faults=len(KINDS), quarantined=6) == KINDS
-
-
 @pytest.mark.services
-def test_nothing_is_lost_in_hundreds_of_runs() -> None:
-    """Hundreds of runs on Ceph's S3 meet every kind of fault, and nothing is lost, doubled or left unannounced."""
-    assert soaked(runs=250, faults=200, quarantined=10, seed=2) == KINDS
+def test_nothing_is_lost_among_faults() -> None:
+    """On Ceph's S3, among faults, each kind of which strikes, nothing is lost, doubled or left unannounced."""
+    assert soaked(runs=SMALL, faults=len(KINDS), quarantined=6) == KINDS
 
 
 def test_a_soak_in_which_nothing_strikes_fails() -> None:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-_PATIENCE: Final = 60_000.0
+_PATIENCE: Final = 180_000.0
 
 
 @contextmanager
 def chromium() -> Iterator[Page]:
-    """A page, 1280 by 1000, whose elements have a minute to appear: the machine may be busy."""
+    """A page, 1280 by 1000, whose elements have three minutes to appear: the machine may be busy."""
     options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program("chromium"), headless=True, args=options)

@@ -47,7 +47,7 @@ class PrefectSystem:
     def command(self, *arguments: str) -> str:
         """What a ``prefect`` command that succeeds prints."""
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-        done = subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
         return done.stdout
 
     def schedule(self, *, due: datetime | None = None, **parameters: Any) -> UUID:  # noqa: ANN401 - the flow's parameters
@@ -63,19 +63,24 @@ class PrefectSystem:
         with self.client() as client:
             return client.read_flow_run(run_id)
 
-    def schedule_since(self, first: datetime, last: datetime, **parameters: Any) -> list[UUID]:  # noqa: ANN401 - likewise
-        """Put the deployment on a schedule of five minutes; the ids of its runs of a past time, oldest first."""
+    @contextmanager
+    def schedule_since(self, first: datetime, last: datetime, **parameters: Any) -> Iterator[list[UUID]]:  # noqa: ANN401 - likewise
+        """Put the deployment on a schedule of five minutes, for a while; the ids of its past runs, oldest first."""
         with self.client() as client:
             deployment = client.read_deployment_by_name(DEPLOYMENT).id
             made = schedule(client, deployment, first=first, last=last, **{"polls": 1, **parameters})
-            return [run.id for run in made]
+            try:
+                yield [run.id for run in made]
+            finally:
+                for left in client.read_deployment_schedules(deployment):
+                    client.delete_deployment_schedule(deployment, left.id)
 
     def logs(self, run_id: UUID) -> list[Log]:
         """What a run has logged, oldest first."""
         with self.client() as client:
             return client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
 
-    def ended(self, *run_ids: UUID, timeout: float = 120.0) -> list[FlowRun]:
+    def ended(self, *run_ids: UUID, timeout: float = 300.0) -> list[FlowRun]:
         """The runs, once all have ended."""
         runs: list[FlowRun] = []
 
@@ -95,7 +100,7 @@ class PrefectSystem:
     def worker(self, log: Path) -> Iterator[None]:
         """A process worker of the pool, in a session of its own."""
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-        with running(command, ready=self._has_worker, log=log, env=self.environment, timeout=60):
+        with running(command, ready=self._has_worker, log=log, env=self.environment, timeout=300):
             yield
 
     def _has_worker(self) -> bool:
@@ -127,9 +132,9 @@ def prefect_system(folder: Path) -> Iterator[PrefectSystem]:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
 
     def serves() -> bool:
-        return requests.get(f"{url}/api/health", timeout=1).ok and requests.get(url, timeout=1).ok
+        return requests.get(f"{url}/api/health", timeout=5).ok and requests.get(url, timeout=5).ok
 
-    with running(command, ready=serves, log=folder / "server.log", env=environment, timeout=120):
+    with running(command, ready=serves, log=folder / "server.log", env=environment, timeout=300):
         system = PrefectSystem(url, environment)
         with system.client() as client:
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))

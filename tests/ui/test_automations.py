@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.ui.system import PrefectSystem
 
 # A whole Prefect, and the ten seconds and more that a proactive trigger takes.
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
+pytestmark = pytest.mark.services
 
 _RUN = "import sys; from flows.collect import collect; collect(local=sys.argv[1], api_url=sys.argv[2])"
 
@@ -60,7 +60,7 @@ def test_a_silent_feed_is_told_though_the_others_speak(system: PrefectSystem) ->
         store(system, FEEDS["transmission"])
         return "miso sister feeds nothing stored" in fired(system)
 
-    assert until(is_told, timeout=60, pause=2)
+    assert until(is_told, timeout=300, pause=2)
     told = [event for event in system.events("prefect.automation.triggered") if "sister" in (event.resource.name or "")]
     triggering = {related.id.removeprefix("prefect.event.") for event in told for related in event.related}
     assert triggering & {str(event.id) for event in system.events("miso-fuel-mix.snapshot.stored")}
@@ -74,14 +74,14 @@ def test_drift_and_silence_are_told(system: PrefectSystem, tmp_path: Path) -> No
             body = snapshot_body(feed.interval_end, seed=307)
             feed.script(Reply(body=body.replace(b'"Price"', b'"Zone":"3","Price"')))
             command = [sys.executable, "-c", _RUN, str(tmp_path / "archive"), feed.url]
-            subprocess.run(command, env=system.environment, check=True, capture_output=True, timeout=120)
+            subprocess.run(command, env=system.environment, check=True, timeout=300)
             feed.advance()
 
     def stored() -> list[datetime]:
         told = system.events("miso-reserve.snapshot.stored")
         return [event.occurred for event in told if event.resource.id == "miso-reserve.dev"]
 
-    assert until(lambda: len(stored()) == 2, timeout=60)
+    assert until(lambda: len(stored()) == 2, timeout=300)
     last = max(stored())
 
     def is_told() -> bool:
@@ -90,7 +90,7 @@ def test_drift_and_silence_are_told(system: PrefectSystem, tmp_path: Path) -> No
         silences = [one.occurred for one in firings if one.resource.name == "miso-reserve nothing stored"]
         return any(silence >= last + timedelta(seconds=10) for silence in silences)
 
-    assert until(is_told, timeout=60)
+    assert until(is_told, timeout=300)
     drifts = [event for event in system.events("miso-reserve.feed.drifted") if event.resource.id == "miso-reserve.dev"]
     assert len(drifts) == 2
     assert fired(system).count("miso-reserve feed drifts") == 1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.ui.system import PrefectSystem
 
 # A whole Prefect and a worker, which starts a run twice.
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
+pytestmark = pytest.mark.services
 
 
 def test_a_killed_run_is_retried_with_its_body(system: PrefectSystem, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_killed_run_is_retried_with_its_body(system: PrefectSystem, tmp_path: 
             working = replace(system, environment=system.environment | environment)
             with working.worker(tmp_path / "worker.log"):
                 run = system.schedule(local=str(archive), api_url=feed.url)
-                assert until(lambda: len(objects(archive)) == 1, timeout=120)
+                assert until(lambda: len(objects(archive)) == 1, timeout=300)
                 kill(run)
                 system.ended(run)
                 assert (system.run(run).state_name, feed.hits) == ("Crashed", 1)
@@ -46,7 +46,7 @@ def test_a_killed_run_is_retried_with_its_body(system: PrefectSystem, tmp_path: 
                 kafka.mode = "pass"
                 with system.client() as client:
                     client.set_flow_run_state(run, Scheduled(name="AwaitingRetry"), force=True)
-                assert until(lambda: system.run(run).state_name == "Completed", timeout=120, pause=0.5)
+                assert until(lambda: system.run(run).state_name == "Completed", timeout=300, pause=0.5)
         [message] = read_messages(broker, "killed", expected=1)
         assert [json.loads(message.value() or b"")["key"]] == objects(archive)
         assert (system.run(run).run_count, feed.hits) == (2, 1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Request
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("ui")]
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,16 @@ def test_every_chart_is_drawn_without_a_network(written: Path, has_scripts: bool
         expect(frames).to_have_count(6)
         for number in range(6):
             drawn = (
-                page.frame_locator("iframe").nth(number).locator(".vega-embed .marks" if has_scripts else "body > svg")
+                page.frame_locator("iframe").nth(number).locator(".vega-embed .marks" if has_scripts else "#picture")
             )
-            expect(drawn).to_have_count(1, timeout=60_000)
+            expect(drawn).to_have_count(1, timeout=180_000)
             box = drawn.bounding_box()
             assert box is not None
             assert box["width"] > 600
             assert box["height"] > 150
+        if has_scripts:
+            heat = page.frame_locator("iframe").nth(3)
+            heat.locator(".vega-embed .marks").hover(position={"x": 300, "y": 90})
+            expect(heat.locator("#vg-tooltip-element")).to_contain_text("$/MW")
         browser.close()
     assert asked == []

@@ -72,7 +72,7 @@ def walk(page: Page, tmp_path: Path, base_url: str, s3: S3Endpoint, redis_url: s
     }
 
     def serves() -> bool:
-        return requests.get(f"{url}/api/health", timeout=1).ok and requests.get(url, timeout=1).ok
+        return requests.get(f"{url}/api/health", timeout=5).ok and requests.get(url, timeout=5).ok
 
     def polls() -> bool:
         workers = requests.post(f"{url}/api/work_pools/miso-reserve/workers/filter", json={}, timeout=5)
@@ -81,12 +81,12 @@ def walk(page: Page, tmp_path: Path, base_url: str, s3: S3Endpoint, redis_url: s
     def shell(script: str) -> list[str]:
         return ["bash", "-ec", script]
 
-    with running(shell(server), ready=serves, log=tmp_path / "server.log", env=environment, timeout=120):
-        subprocess.run(shell(told), env=environment, check=True, timeout=120)
-        with running(shell(worker), ready=polls, log=tmp_path / "worker.log", env=environment, timeout=60):
+    with running(shell(server), ready=serves, log=tmp_path / "server.log", env=environment, timeout=300):
+        subprocess.run(shell(told), env=environment, check=True, timeout=300)
+        with running(shell(worker), ready=polls, log=tmp_path / "worker.log", env=environment, timeout=300):
             # The second terminal still has what it exported.
             exported = [line for line in told.splitlines() if line.startswith("export ")]
-            done = subprocess.run(shell("\n".join([*exported, run])), env=environment, check=False, timeout=120)
+            done = subprocess.run(shell("\n".join([*exported, run])), env=environment, check=False, timeout=300)
             assert done.returncode == 0
             # Where the schedule's first run has stored the snapshot, the day's coverage comes at that run's end.
             page.goto(f"{url}/artifacts")

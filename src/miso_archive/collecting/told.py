@@ -202,7 +202,9 @@ def object_link(location: str, key: str) -> str:
 
 def snapshot_markdown(feed: Feed, snapshot: Snapshot, link: str, command: str) -> str:
     """Tell of the newest snapshot and how to look at it: a browser opens neither ``file://`` nor ``s3://``."""
-    return "\n".join([f"## {_title(snapshot)}: {counted_rows(feed, snapshot)}", "", f"`{link}`", "", *_block(command)])
+    return "\n".join(
+        [f"## {_title(snapshot)}: {counted_rows(feed, snapshot)}", "", f"`{link}`", "", *as_block(command)]
+    )
 
 
 def _title(snapshot: Snapshot) -> str:
@@ -220,9 +222,17 @@ def show_command(location: str, key: str, *, endpoint: str | None = None, profil
     """
     if location.startswith("file://"):
         return shlex.join(["zcat", f"{unquote(urlsplit(location).path).rstrip('/')}/{key}"])
+    return f"{copy_command(object_link(location, key), '-', endpoint=endpoint, profile=profile)} | zcat"
+
+
+def copy_command(link: str, to: str, *, endpoint: str | None = None, profile: str | None = None) -> str:
+    """Return a command for a shell that copies an object of S3, by its address, to a file.
+
+    ``endpoint`` and ``profile`` are those of ``show_command``.
+    """
     options = [f"--endpoint-url={endpoint}"] if endpoint else []
     options += [f"--profile={profile}"] if profile else []
-    return f"{shlex.join(['aws', 's3', 'cp', *options, object_link(location, key), '-'])} | zcat"
+    return shlex.join(["aws", "s3", "cp", *options, link, to])
 
 
 def coverage_markdown(
@@ -304,7 +314,7 @@ def _resource(feed: Feed, environment: str) -> dict[str, str]:
     }
 
 
-def _block(command: str) -> list[str]:
+def as_block(command: str) -> list[str]:
     """Show a command as a block of markdown that a browser can copy, whatever is in it."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
     return [f"{fence}sh", command, fence]
