@@ -135,6 +135,14 @@ def names(folder: Path, table: str, where: str = "TRUE", *, column: str = "name"
         return sorted(str(name) for (name,) in connection.execute(query))
 
 
+def late_runs(folder: Path, clock: SimulatedTime) -> list[tuple[datetime, datetime]]:
+    """When each run was due that ended after the next was, and when it ended, on the simulated clock."""
+    times = "expected_start_time || '+00:00|' || end_time || '+00:00'"
+    ended = names(folder, "flow_run", "end_time IS NOT NULL", column=times)
+    runs = [[clock.at(datetime.fromisoformat(time)) for time in run.split("|")] for run in ended]
+    return [(due, end) for due, end in runs if end - due > INTERVAL]
+
+
 @pytest.mark.services
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into the environment of processes")
 def test_moved_killed_and_started_again_it_has_all_but_the_time_it_was_down(tmp_path: Path) -> None:
@@ -185,7 +193,9 @@ def test_moved_killed_and_started_again_it_has_all_but_the_time_it_was_down(tmp_
     between = pl.col("interval_end").is_between(times.min(), times.max())
     gap = missing_intervals(folder).filter(between)["interval_end"]
     outside = [end for end in gap.to_list() if not clock.at(down) - 2 * INTERVAL < end.astimezone(EST) < first_after]
-    assert outside == []
+    # At ten times the speed a run has four seconds to spare: where the machine had none, its runs ended late.
+    late = late_runs(folder, clock)
+    assert [end for end in outside if not any(due <= end <= ended for due, ended in late)] == []
     [day] = coverage(folder).to_dicts()
     assert day["collected"] == len(times)
     assert day["revised"] == day["refused"] == day["unreadable"] == 0
