@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from miso_archive.analysis.market_day import gaps_of, labels_of, notable_moments, of_day
+from miso_archive.analysis.market_day import gaps_of, labels_of, notable_moments, of_day, on_the_clock
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.columns import schema_of
 from tests.frames import FIVE_MINUTES, binding, bound, label, labels, seen
@@ -106,6 +106,23 @@ class TestInWords:
             figures=rows("snapshot", "figures", (TEN[1], {"figure": "current_demand", "value": 80_000.0}))
         )
         assert demand == "Demand was highest at 80,000 MW, at 10:10 EST."
+
+    @pytest.mark.parametrize(
+        ("at", "told"),
+        [
+            (timedelta(0), "24:00 EST"),
+            (timedelta(minutes=-5), "23:55 EST"),
+            (timedelta(days=-1, seconds=30), "00:00 EST"),
+        ],
+        ids=["the last", "the one before", "off the grid"],
+    )
+    def test_the_last_interval_ends_at_24_o_clock(self, at: timedelta, told: str) -> None:
+        """It is the market day's own; 00:00 would be read as its beginning, where a label off the grid may stand."""
+        end = labels_of(DAY)[-1] + at
+        highest = rows("snapshot", "figures", (end, {"market_day": DAY, "figure": "current_demand", "value": 80_000.0}))
+        [demand, *_] = said(figures=highest)
+        assert demand == f"Demand was highest at 80,000 MW, at {told}."
+        assert highest.select(on_the_clock(pl.col("interval_end"))).item() == told
 
     def test_fuels_by_their_means(self) -> None:
         """The three that produced most, and what wind did; fuels are not enumerated."""

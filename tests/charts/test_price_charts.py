@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+import vl_convert
 
 from miso_archive.analysis.profiles import zone_hours
 from miso_archive.analysis.reserve_and_prices import Joined, by_binding, event_study, join_by_label
@@ -17,6 +18,8 @@ from miso_archive.charts import day_charts, period_charts, price_charts
 from miso_archive.charts.drawing import BINDING, NOT_COLLECTED, QUIET
 from miso_archive.feeds import FEEDS
 from miso_archive.feeds.columns import SNAPSHOTS, schema_of
+from miso_archive.feeds.snapshot import SNAPSHOT
+from miso_archive.intervals.labels import EST
 from tests.frames import FIVE_MINUTES, binding, bound, labels, seen
 
 if TYPE_CHECKING:
@@ -80,6 +83,13 @@ class TestPrices:
         chart = price_charts.separations({"spin": table}, source=SOURCE)
         assert "no zone is dearer" in json.dumps(chart.to_dict())
 
+    def test_names_on_an_axis_stand_apart(self) -> None:
+        """The last one is drawn within the axis: named by tens, 190 and 200 would read as one figure."""
+        hard = binding(bound(EIGHT[2], -200.0, zone=1))
+        joined = join_by_label(PARTED, hard, seen(*EIGHT), of="zone")
+        drawn = vl_convert.vegalite_to_svg(price_charts.against(joined, source=SOURCE).to_dict())
+        assert re.findall(r">(\d+)</text>", drawn)[:11] == [str(magnitude) for magnitude in range(0, 201, 20)]
+
     def test_points_are_those_that_bind(self) -> None:
         """An interval and zone each, with magnitude and separation."""
         joined = join_by_label(PARTED, BOUND, seen(*EIGHT), of="zone")
@@ -139,6 +149,33 @@ class TestDay:
             "Wind": (30.0, 50.0),
             "Battery Storage": (0.0, -5.0),
         }
+
+    def test_a_fuel_has_its_colour_on_every_day(self) -> None:
+        """Whichever produced most, and whatever else did; a name that nobody has seen has one that no other has."""
+
+        def colours(**mix: float) -> dict[str, str]:
+            given = ((0, {"fuel": fuel.replace("_", " "), "output": output}) for fuel, output in mix.items())
+            drawn = day_charts.fuels_stacked(of_feed("fuel_mix", "fuels", *given), DAY, source=SOURCE).to_dict()
+            [scale] = [layer["encoding"]["color"]["scale"] for layer in drawn["layer"] if "color" in layer["encoding"]]
+            return dict(zip(scale["domain"], scale["range"], strict=True))
+
+        first = colours(Natural_Gas=3.0, Wind=2.0, Coal=1.0)
+        second = colours(Tides=4.0, Wind=3.0, Coal=2.0, Natural_Gas=1.0, Waves=0.5, Geysers=0.2)
+        assert (list(first), list(second)) == (
+            ["Natural Gas", "Wind", "Coal"],
+            ["Tides", "Wind", "Coal", "Natural Gas", "Waves", "Geysers"],
+        )
+        assert first.items() <= second.items()
+        assert len(set(second.values())) == 6
+        assert len(set(colours(**{f"F{number}": 1.0 + number for number in range(10)}).values())) == 10
+
+    def test_the_last_interval_of_a_day_is_that_of_24_o_clock(self) -> None:
+        """On the axis as drawn, and beside its value: 00:00 would be taken for the beginning of the day."""
+        last = times(datetime(2026, 7, 28, tzinfo=EST)) | {"is_latest": True, "figure": "current_demand", "value": 9.0}
+        chart = day_charts.demand(pl.DataFrame([last], schema_of(SNAPSHOT, "figures")), DAY, source=SOURCE)
+        assert [row["label"] for row in carried(chart) if row.get("value") == 9.0] == ["24:00 EST"]
+        drawn = re.findall(r">(\d\d:\d\d)</text>", vl_convert.vegalite_to_svg(chart.to_dict()))
+        assert drawn == [*(f"{hour:02}:00" for hour in range(0, 25, 3))]
 
     def test_a_strip_tells_binding_from_quiet_from_unknown(self) -> None:
         """An interval each, with the largest magnitude where anything binds."""

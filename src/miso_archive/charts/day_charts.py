@@ -4,13 +4,14 @@ As in ``charts``: each says where its data comes from. An interval of which noth
 and no line is drawn across it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Final
 
 import altair as alt
 import polars as pl
 
-from miso_archive.analysis.market_day import gaps_of, labels_of, of_day
+from miso_archive.analysis.market_day import gaps_of, labels_of, of_day, on_the_clock
 from miso_archive.analysis.observation import Frame
 from miso_archive.charts.drawing import (
     BINDING,
@@ -31,8 +32,19 @@ from miso_archive.charts.drawing import (
 from miso_archive.intervals.labels import INTERVAL
 from miso_archive.intervals.market_days import INTERVALS_A_DAY, ONE_DAY
 
-_MOST_GROUPS = MOST_ROWS // INTERVALS_A_DAY
-_FUELS = ("#595959", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#0072B2", "#999999", "#D55E00")
+_MOST_GROUPS: Final = MOST_ROWS // INTERVALS_A_DAY
+# So that a fuel looks the same on each day, whichever produced most; a name that is not here gets a colour, too.
+_FUEL_COLOURS: Final = {
+    "Battery Storage": "#D55E00",
+    "Coal": "#595959",
+    "Imports": "#0072B2",
+    "Natural Gas": "#E69F00",
+    "Nuclear": "#CC79A7",
+    "Other": "#999999",
+    "Solar": "#F0E442",
+    "Wind": "#009E73",
+}
+_FREE_COLOURS: Final = ("#56B4E9", "#000000")
 
 
 def lines(  # noqa: PLR0913 - what is drawn, and how it is called
@@ -122,16 +134,16 @@ def fuels_stacked(fuels: Frame, day: date, *, source: str) -> Chart:
     if known.is_empty():
         return nothing(title, source, f"Nothing was observed on {day}.")
     means = known.group_by("fuel").agg(pl.col("output").mean())
-    order = means.sort("output", "fuel", descending=[True, False])["fuel"].head(_MOST_GROUPS)
+    order = means.sort("output", "fuel", descending=[True, False])["fuel"].head(_MOST_GROUPS).to_list()
     boxes = (
-        alt.Chart(_stacked(known.filter(pl.col("fuel").is_in(order.implode())), order.to_list()))
+        alt.Chart(_stacked(known.filter(pl.col("fuel").is_in(order)), order))
         .mark_rect(strokeWidth=0)
         .encode(
             _hours(day, "starts"),
             alt.X2("ends:T"),
             alt.Y("from:Q", title="MW"),
             alt.Y2("to:Q"),
-            alt.Color("fuel:N", sort=order.to_list()).scale(domain=order.to_list(), range=list(_FUELS)),
+            alt.Color("fuel:N", sort=order).scale(domain=order, range=_colours_of(order)),
             tooltip=["label:N", "fuel:N", alt.Tooltip("output:Q", format=",.0f")],
         )
     )
@@ -155,7 +167,7 @@ def heat(  # noqa: PLR0913 - as lines
         pl.col(value).alias("value"),
         starts=wall(pl.col("interval_end") - INTERVAL),
         ends=wall(pl.col("interval_end")),
-        label=pl.col("interval_end").dt.to_string("%H:%M EST"),
+        label=on_the_clock(pl.col("interval_end")),
     )
     boxes = (
         alt.Chart(drawn)
@@ -210,6 +222,14 @@ def strips(constraints: Mapping[str, Frame], snapshots: Mapping[str, Frame], day
     return finished(layers.properties(width=WIDTH, height=alt.Step(30)), title, source)
 
 
+def _colours_of(fuels: Sequence[str]) -> list[str]:
+    """Return the colour of each of these fuels."""
+    known = {fuel: _FUEL_COLOURS[fuel] for fuel in fuels if fuel in _FUEL_COLOURS}
+    free = [colour for colour in (*_FREE_COLOURS, *_FUEL_COLOURS.values()) if colour not in known.values()]
+    new = sorted(set(fuels) - known.keys())
+    return [known[fuel] if fuel in known else free[new.index(fuel) % len(free)] for fuel in fuels]
+
+
 def _stacked(fuels: pl.DataFrame, order: list[str]) -> pl.DataFrame:
     """Return from where to where each fuel reaches in its interval: what is produced upward, what is taken downward."""
     ranks = dict(zip(order, range(len(order)), strict=True))
@@ -224,7 +244,7 @@ def _stacked(fuels: pl.DataFrame, order: list[str]) -> pl.DataFrame:
         output.cum_sum().over(side).alias("to"),
         starts=wall(pl.col("interval_end") - INTERVAL),
         ends=wall(pl.col("interval_end")),
-        label=pl.col("interval_end").dt.to_string("%H:%M EST"),
+        label=on_the_clock(pl.col("interval_end")),
     )
 
 
@@ -246,7 +266,7 @@ def _states(kind: str, rows: pl.DataFrame, snapshots: pl.DataFrame, day: date) -
         state=state,
         starts=wall(pl.col("interval_end") - INTERVAL),
         ends=wall(pl.col("interval_end")),
-        label=pl.col("interval_end").dt.to_string("%H:%M EST"),
+        label=on_the_clock(pl.col("interval_end")),
     )
 
 
@@ -260,7 +280,7 @@ def _with_breaks(rows: pl.DataFrame, day: date, of: str, value: str) -> pl.DataF
             of,
             "value",
             time=wall(pl.col("interval_end")),
-            label=pl.col("interval_end").dt.to_string("%H:%M EST"),
+            label=on_the_clock(pl.col("interval_end")),
         )
     )
 
@@ -269,7 +289,8 @@ def _hours(day: date, column: str = "time") -> alt.X:
     """Return the axis of a market day, by the hour."""
     named = [_moment(day, hour) for hour in range(0, 24, 3)] + [_moment(day + ONE_DAY, 0)]
     scale = alt.Scale(type="utc", domain=[named[0], named[-1]], nice=False)
-    return alt.X(f"{column}:T", title=f"{day}, EST", scale=scale, axis=alt.Axis(values=named, format="%H:%M"))
+    axis = alt.Axis(values=named, format="%H:%M", labelExpr="datum.index == 1 ? '24:00' : datum.label")
+    return alt.X(f"{column}:T", title=f"{day}, EST", scale=scale, axis=axis)
 
 
 def _moment(day: date, hour: int) -> alt.DateTime:

@@ -41,7 +41,7 @@ def comparison(compared: pl.DataFrame | None, *, source: str, most: int = 12) ->
         .mark_point(filled=True, size=70, opacity=1)
         .encode(
             names,
-            alt.X("mean:Q", title="mean over observed intervals, $/MW"),
+            alt.X("mean:Q", title="mean over observed intervals, $/MW").axis(tickCount=8),
             alt.Color("period:N", title=None).scale(domain=[_BEFORE, _AFTER], range=[VERMILLION, BLUE]),
             tooltip=[
                 "constraint_name",

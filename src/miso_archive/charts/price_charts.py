@@ -88,7 +88,7 @@ def against(joined: Joined, *, source: str) -> Chart:
         alt.Chart(drawn)
         .mark_circle(size=14, opacity=0.45, color=BLUE)
         .encode(
-            alt.X("magnitude:Q", title="sum of the magnitudes of shadow prices in the zone, $/MW"),
+            alt.X("magnitude:Q", title="sum of the magnitudes of shadow prices in the zone, $/MW").axis(tickCount=8),
             alt.Y("value:Q", title="above the cheapest zone, $/MW"),
             tooltip=["interval_end:N", "zone:N", "magnitude:Q", "value:Q"],
         )

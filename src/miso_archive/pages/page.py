@@ -59,8 +59,8 @@ _PAGE: Final = """<!DOCTYPE html>
 <style>
 body {{ font: 15px/1.5 sans-serif; color: #222; max-width: 1000px; margin: 2em auto; padding: 0 1em; }}
 h1, h2 {{ line-height: 1.2; }}
-table {{ border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto; }}
-th, td {{ border: 1px solid #ddd; padding: 0.2em 0.6em; text-align: left; }}
+table {{ border-collapse: collapse; font-size: 12px; display: block; overflow-x: auto; }}
+th, td {{ border: 1px solid #ddd; padding: 0.2em 0.5em; text-align: left; }}
 iframe, img {{ max-width: 100%; }}
 .anchor-link {{ display: none; }}
 </style>
