@@ -98,7 +98,7 @@ def zone_hours(
     hour = pl.col("interval_start").dt.hour().alias("hour")
     observed = observation.intervals.group_by(hour).agg(observed_intervals=pl.len().cast(pl.Int64))
     bound = (
-        observation.constraints.group_by(*keys, "interval_end", hour)
+        observation.constraints.group_by(*keys, "interval_end", hour, maintain_order=True)
         .agg(PRICE.sum())
         .group_by(*keys, "hour")
         .agg(binding_intervals=pl.len().cast(pl.Int64), total=PRICE.sum())
