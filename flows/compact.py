@@ -8,7 +8,7 @@ from typing import Any
 from prefect import flow, runtime, task, unmapped
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import as_completed, wait
+from prefect.futures import as_completed
 
 from flows.described import in_sentences
 from flows.failures import FORESEEN, failed, results_of, tell_in_one_line
@@ -88,8 +88,7 @@ def compact(  # noqa: PLR0913 - one parameter an option, as people set them in t
     feeds, firsts = [feed for feed, _ in months], [month for _, month in months]
     futures = compact_one.map(unmapped(settings), feeds, firsts)
     _show_progress(futures)
-    wait(list(futures))
-    done, errors = results_of(futures.result(raise_on_failure=False))
+    done, errors = results_of(futures)
     # A month that failed fails the run, after all others are done; the state names it.
     return failed(*errors) if errors else [month for month in done if month is not None]
 

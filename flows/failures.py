@@ -4,10 +4,10 @@ A failure that is foreseen says all there is to know in its message; a traceback
 """
 
 import logging
-from collections.abc import Sequence
 from typing import Any, Final
 
 from prefect.exceptions import FailedRun, ParameterBindError, ParameterTypeError, SignatureMismatchError
+from prefect.futures import PrefectFutureList, wait
 from prefect.states import Failed
 
 from miso_archive.contract.findings import FailureCode
@@ -35,12 +35,14 @@ def failed(*errors: Exception) -> Any:  # noqa: ANN401 - a state, in place of wh
     return Failed(message="; ".join(map(told, errors)))
 
 
-def results_of(outcomes: Sequence[Any]) -> tuple[list[Any], list[Exception]]:
-    """Part what tasks returned from the foreseen failures among it.
+def results_of(futures: PrefectFutureList[Any]) -> tuple[list[Any], list[Exception]]:
+    """Wait until all tasks have ended, and part what they returned from the foreseen failures among it.
 
     Raises:
         Exception: A task failed in a way that nobody foresaw.
     """
+    wait(list(futures))
+    outcomes = futures.result(raise_on_failure=False)
     errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     for error in errors:
         if not isinstance(error, FORESEEN):

@@ -9,7 +9,6 @@ from typing import Any
 from prefect import flow, runtime, task, unmapped
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import wait
 
 from flows.described import in_sentences
 from flows.failures import FORESEEN, failed, results_of, tell_in_one_line
@@ -96,8 +95,7 @@ def report(
         return failed(error)  # type: ignore[no-any-return]
     about = day or last
     futures = run_one.map(unmapped(settings), runs_of(about), unmapped(about))
-    wait(list(futures))
-    done, errors = results_of(futures.result(raise_on_failure=False))
+    done, errors = results_of(futures)
     # One that failed fails the run, after all others are done; the state names it.
     return failed(*errors) if errors else done
 

@@ -96,15 +96,18 @@ def task_runs_of(state: State[Any], *expected: str) -> dict[str, TaskRun]:
     return runs
 
 
-def artifacts_of(state: State[Any]) -> dict[str, Artifact]:
-    """The artifacts that a flow run published, by key; a persisted result is one without."""
+def published(state: State[Any]) -> list[Artifact]:
+    """All artifacts of a flow run, oldest first; a persisted result is one without a key."""
     run_id = state.state_details.flow_run_id
     assert run_id is not None
+    of_the_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
     with get_client(sync_client=True) as client:
-        found = client.read_artifacts(
-            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
-        )
-    return {artifact.key: artifact for artifact in found if artifact.key}
+        return sorted(client.read_artifacts(artifact_filter=of_the_run), key=lambda one: str(one.created))
+
+
+def artifacts_of(state: State[Any]) -> dict[str, Artifact]:
+    """The artifacts that a flow run published, by key."""
+    return {artifact.key: artifact for artifact in published(state) if artifact.key}
 
 
 def logs_of(state: State[Any]) -> list[str]:
@@ -488,11 +491,7 @@ def test_no_secret_reaches_prefect(feed: SimulatedFeed, tmp_path: Path, monkeypa
     monkeypatch.setenv("KAFKA_CONNECTION_STRING", login)
     state = run(feed, local=tmp_path)
     assert state.is_failed()
-    run_id = flow_run_of(state).id
-    with get_client(sync_client=True) as client:
-        artifacts = client.read_artifacts(
-            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
-        )
+    artifacts = published(state)
     assert artifacts
     told = [str(found) for found in (flow_run_of(state), task_runs_of(state), logs_of(state), artifacts)]
     assert [text for text in told if "very-secret" in text] == []

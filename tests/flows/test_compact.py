@@ -5,17 +5,9 @@ from __future__ import annotations
 import gzip
 import shutil
 from datetime import UTC, date, datetime, timedelta
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import (
-    ArtifactFilter,
-    ArtifactFilterKey,
-    FlowRunFilter,
-    FlowRunFilterId,
-)
 
 import miso_archive as mr
 from flows.compact import compact, compact_one
@@ -30,15 +22,14 @@ from miso_archive.store.folder import Folder
 from miso_archive.store.layout import snapshot_key
 from miso_archive.store.store import ArchiveError
 from tests.feeds.archived import put
-from tests.flows.test_collect import task_runs_of
+from tests.flows.test_collect import published, task_runs_of
+from tests.flows.troubles import failing_at_first
 from tests.healing.test_backfill import files_in
 from tests.s3_archives import block
 from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from prefect.client.schemas.objects import State
 
     from tests.conftest import Bucket, Services
 
@@ -61,12 +52,6 @@ def write(folder: Path) -> None:
         path.write_bytes(data)
 
 
-def run_id_of(state: State[Any]) -> Any:  # noqa: ANN401 - Prefect's
-    """The id of the flow run that ended in a state."""
-    assert state.state_details.flow_run_id is not None
-    return state.state_details.flow_run_id
-
-
 def test_each_month_is_a_task_and_the_frames_stay_the_same(tmp_path: Path) -> None:
     """Both months are compacted by tasks named after them, the progress ends at 100, and reading gives the same."""
     write(tmp_path)
@@ -76,11 +61,7 @@ def test_each_month_is_a_task_and_the_frames_stay_the_same(tmp_path: Path) -> No
         ("2026-01", 13, True),
         ("2026-02", 27, True),
     ]
-    with get_client(sync_client=True) as client:
-        (artifact,) = client.read_artifacts(
-            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["compaction"])),
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id_of(state)])),
-        )
+    (artifact,) = (artifact for artifact in published(state) if artifact.key == "compaction")
     tasks = {"compact 2026-01", "compact 2026-02"}
     assert set(task_runs_of(state, *tasks)) == tasks
     assert artifact.data == 100
@@ -120,11 +101,7 @@ def test_dask_compacts_the_same(tmp_path: Path) -> None:
         shutil.copytree(tmp_path / "raw", folder)
         state = compact.with_options(task_runner=task_runner({VARIABLE: runner}))(local=folder, return_state=True)
         assert [month["written"] for month in state.result()] == [True, True]
-        with get_client(sync_client=True) as client:
-            artifacts = client.read_artifacts(
-                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id_of(state)]))
-            )
-        assert [artifact.data for artifact in artifacts if artifact.key == "compaction"] == [100]
+        assert [artifact.data for artifact in published(state) if artifact.key == "compaction"] == [100]
         archives.append({key: (folder / key).read_bytes() for key in files_in(folder)})
     in_threads, by_dask = archives
     assert len(in_threads) == len(snapshots()) + 6
@@ -149,19 +126,13 @@ def test_only_the_months_asked_for_are_compacted(tmp_path: Path) -> None:
     assert [month["month"] for month in compact(local=tmp_path, start=date(2026, 2, 1))] == ["2026-02"]
 
 
-def test_a_month_that_fails_for_a_moment_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_month_that_fails_for_a_moment_is_tried_again(
+    tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An archive that does not answer twice fails nothing: the month's task is tried again, some seconds later."""
     write(tmp_path)
-    troubles = [ArchiveError(FailureCode.ARCHIVE_UNREADABLE, "for a moment")] * 2
-    slept: list[float] = []
-
-    def troubled(*arguments: Any, feed: str) -> Any:  # noqa: ANN401 - as the function it stands for
-        if troubles:
-            raise troubles.pop()
-        return compact_month(*arguments, feed=feed)
-
-    monkeypatch.setattr("flows.compact.compact_month", troubled)
-    monkeypatch.setattr("prefect.task_engine.time", SimpleNamespace(sleep=slept.append))
+    trouble = ArchiveError(FailureCode.ARCHIVE_UNREADABLE, "for a moment")
+    monkeypatch.setattr("flows.compact.compact_month", failing_at_first(compact_month, trouble, trouble))
     assert len(compact(local=tmp_path, end=date(2026, 2, 1))) == 1
     assert [round(seconds) for seconds in slept] == [10, 60]
 

@@ -30,6 +30,7 @@ from miso_archive.settings.options import UsageError
 from miso_archive.simulate import Reply, SimulatedFeed
 from miso_archive.simulate.archive import write_archive
 from miso_archive.store.layout import snapshot_key
+from tests.flows.test_collect import published
 from tests.flows.test_daily import KEY, hold_the_key_nowhere
 from tests.healing.test_backfill import PAGE, Site, files_in, serving
 from tests.report_files import bound, real_time
@@ -101,9 +102,7 @@ class Healed:
 
     def tables(self, key: str = "coverage") -> list[Artifact]:
         """The tables that it published, oldest first."""
-        with get_client(sync_client=True) as client:
-            found = client.read_artifacts(flow_run_filter=self.of_the_run)
-        return sorted((one for one in found if one.key == key), key=lambda one: one.created or datetime.min)  # noqa: DTZ901
+        return [one for one in published(self.state) if one.key == key]
 
     def task_runs(self) -> list[TaskRun]:
         """Its tasks' runs."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import pickle
 from datetime import date, timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
 import miso_archive as mr
 from flows import report as reporting
@@ -20,17 +17,16 @@ from flows.task_runner import VARIABLE, task_runner
 from miso_archive.contract.findings import FailureCode
 from miso_archive.feeds import FEEDS
 from miso_archive.pages import page as pages
-from miso_archive.pages.kept import KeptPage, keep_page
+from miso_archive.pages.kept import keep_page
 from miso_archive.simulate.archive import write_archive
 from miso_archive.store.store import ArchiveError
-from tests.flows.test_collect import flow_run_of, task_runs_of
+from tests.flows.test_collect import artifacts_of, flow_run_of, task_runs_of
+from tests.flows.troubles import failing_at_first
 from tests.s3_archives import block
 from tests.services.real import ON_REAL_SERVERS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from prefect.client.schemas.objects import Artifact, State
 
     from tests.conftest import Bucket, Services
 
@@ -84,14 +80,6 @@ def pages_in(archive: Path) -> dict[str, str]:
     """All that lies below an archive's pages, by its key."""
     found = sorted(path for path in (archive / "pages").rglob("*") if path.is_file())
     return {str(path.relative_to(archive)): path.read_text() for path in found}
-
-
-def artifacts_of(state: State[Any]) -> dict[str, Artifact]:
-    """What a run published, by key."""
-    of_the_run = ArtifactFilterFlowRunId(any_=[flow_run_of(state).id])
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=of_the_run))
-    return {artifact.key: artifact for artifact in found if artifact.key}
 
 
 @pytest.mark.services
@@ -173,20 +161,12 @@ def test_a_broken_cell_fails_the_run_and_leaves_the_page_of_before(archive: Path
 
 
 def test_an_archive_that_is_away_for_a_moment_is_tried_again(
-    archive: Path, notebooks: Path, monkeypatch: pytest.MonkeyPatch
+    archive: Path, notebooks: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice, after ten seconds and a minute, whether it is to be read by the notebook or to take its page."""
     put(notebooks, "market_day", AWAY_ONCE.format(mark=str(notebooks / "was away")))
-    troubles = [ArchiveError(FailureCode.ARCHIVE_UNAVAILABLE, "for a moment", transient=True)]
-    slept: list[float] = []
-
-    def troubled(*arguments: Any, day: date) -> KeptPage:  # noqa: ANN401 - as the function it stands for
-        if troubles:
-            raise troubles.pop()
-        return keep_page(*arguments, day=day)
-
-    monkeypatch.setattr("flows.report.keep_page", troubled)
-    monkeypatch.setattr("prefect.task_engine.time", SimpleNamespace(sleep=slept.append))
+    trouble = ArchiveError(FailureCode.ARCHIVE_UNAVAILABLE, "for a moment", transient=True)
+    monkeypatch.setattr("flows.report.keep_page", failing_at_first(keep_page, trouble))
     assert len(report(local=archive, day=DAY)) == 1
     assert [round(seconds) for seconds in slept] == [10, 60]
     assert len(pages_in(archive)) == 2

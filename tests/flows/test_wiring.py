@@ -5,13 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis as redis_client
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.events.filters import EventFilter, EventRelatedFilter
 
 from flows.collect import collect
@@ -24,7 +22,8 @@ from miso_archive.feeds import FEEDS
 from miso_archive.settings.options import Settings
 from miso_archive.simulate import Reply
 from miso_archive.store.put_once import store_snapshot
-from tests.flows.test_collect import events_of, flow_run_of, logs_of, result_of, run, task_runs_of
+from tests.flows.test_collect import events_of, flow_run_of, logs_of, published, result_of, run, task_runs_of
+from tests.flows.troubles import failing_at_first
 from tests.services.kafka import read_messages
 from tests.services.process import free_port
 from tests.services.valkey import embedded_valkey
@@ -72,27 +71,13 @@ def test_a_run_that_dies_behind_its_object_loses_no_announcement(
 
 
 def test_what_must_not_be_lost_is_tried_again_by_its_task(
-    feed: SimulatedFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    feed: SimulatedFeed, tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Archiving, quarantining and registering are tried as often as the library's policy says, with its delays."""
     tries = {"store": ARCHIVE_RETRIES.tries, "quarantine": 2, "register": 3}
-    failures = dict.fromkeys(tries, 0)
-    slept: list[float] = []
-
-    def failing(step: str) -> None:
-        real = getattr(Parts, step)
-
-        def fails_at_first(*arguments: object) -> object:
-            if failures[step] < tries[step] - 1:
-                failures[step] += 1
-                raise CollectionError(FailureCode.ARCHIVE_UNAVAILABLE, f"{step}, for a moment", transient=True)
-            return real(*arguments)
-
-        monkeypatch.setattr(Parts, step, fails_at_first)
-
-    for step in tries:
-        failing(step)
-    monkeypatch.setattr("prefect.task_engine.time", SimpleNamespace(sleep=slept.append))
+    for step, times in tries.items():
+        trouble = CollectionError(FailureCode.ARCHIVE_UNAVAILABLE, f"{step}, for a moment", transient=True)
+        monkeypatch.setattr(Parts, step, failing_at_first(getattr(Parts, step), *[trouble] * (times - 1)))
     feed.script(Reply(body=b'{"error":"no data"}'))
     refused, stored = run(feed, local=tmp_path), run(feed, local=tmp_path)
     assert [error["code"] for error in result_of(refused)["errors"]] == ["error_payload"]
@@ -101,7 +86,7 @@ def test_what_must_not_be_lost_is_tried_again_by_its_task(
     counts = {name: task_runs_of(state, name)[name].run_count for state, names in ended.items() for name in names}
     assert counts["archive snapshot"] == tries["store"]
     assert (counts["quarantine body"], counts["register in Redis"]) == (2, 3)
-    assert len(slept) == sum(failures.values())
+    assert len(slept) == sum(times - 1 for times in tries.values())
     assert max(slept) > 1  # the delays double
 
 
@@ -178,10 +163,9 @@ def test_no_secret_of_a_run_that_succeeds_is_published(
     assert [event.event for event in events_of(state, expected=1)] == ["miso-reserve.snapshot.stored"]
     run_id = flow_run_of(state).id
     with get_client(sync_client=True) as client:
-        of_the_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
-        artifacts = client.read_artifacts(artifact_filter=of_the_run)
         related = EventFilter(related=EventRelatedFilter(id=[f"prefect.flow-run.{run_id}"]))
         told += [event.model_dump_json() for event in client.read_events(related, limit=50).events]
+    artifacts = published(state)
     assert len([artifact for artifact in artifacts if artifact.key]) == 3
     told += [artifact.model_dump_json() for artifact in artifacts]
     told += [flow_run_of(state).model_dump_json(), *logs_of(state), caplog.text]

@@ -6,13 +6,10 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
-
 from flows.collect import collect
 from flows.compact import compact
 from flows.gaps import gaps
-from tests.flows.test_collect import events_of, flow_run_of, task_runs_of
+from tests.flows.test_collect import events_of, flow_run_of, published, task_runs_of
 from tests.golden.steady import steady
 from tests.golden.story import DAY, DRIFTED, REFUSED, Host, one_day_of_reports
 
@@ -51,10 +48,7 @@ def _told(state: State[Any]) -> Iterator[str]:
 
 def _artifacts(state: State[Any]) -> list[Artifact]:
     """Return what a run published, of the same key in its order; a persisted result has no key."""
-    of_the_run = ArtifactFilterFlowRunId(any_=[flow_run_of(state).id])
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=of_the_run))
-    return sorted((one for one in found if one.key), key=lambda one: (str(one.key), str(one.created)))
+    return sorted((one for one in published(state) if one.key), key=lambda one: str(one.key))
 
 
 def _events(state: State[Any], expected: int) -> Iterator[str]:

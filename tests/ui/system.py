@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import requests
 from prefect.client.orchestration import SyncPrefectClient
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 POOL = "miso-reserve"
 DEPLOYMENT = "collect/reserve-prod"
 
+PATIENCE: Final = 300.0
+"""Seconds for what takes a few where the machine has nothing else to do."""
+
 
 @dataclass(frozen=True)
 class PrefectSystem:
@@ -47,7 +50,9 @@ class PrefectSystem:
     def command(self, *arguments: str) -> str:
         """What a ``prefect`` command that succeeds prints."""
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-        done = subprocess.run(command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
+        done = subprocess.run(
+            command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True, timeout=PATIENCE
+        )
         return done.stdout
 
     def schedule(self, *, due: datetime | None = None, **parameters: Any) -> UUID:  # noqa: ANN401 - the flow's parameters
@@ -80,7 +85,7 @@ class PrefectSystem:
         with self.client() as client:
             return client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
 
-    def ended(self, *run_ids: UUID, timeout: float = 300.0) -> list[FlowRun]:
+    def ended(self, *run_ids: UUID, timeout: float = PATIENCE) -> list[FlowRun]:
         """The runs, once all have ended."""
         runs: list[FlowRun] = []
 
@@ -100,7 +105,7 @@ class PrefectSystem:
     def worker(self, log: Path) -> Iterator[None]:
         """A process worker of the pool, in a session of its own."""
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
-        with running(command, ready=self._has_worker, log=log, env=self.environment, timeout=300):
+        with running(command, ready=self._has_worker, log=log, env=self.environment, timeout=PATIENCE):
             yield
 
     def _has_worker(self) -> bool:
@@ -134,7 +139,7 @@ def prefect_system(folder: Path) -> Iterator[PrefectSystem]:
     def serves() -> bool:
         return requests.get(f"{url}/api/health", timeout=5).ok and requests.get(url, timeout=5).ok
 
-    with running(command, ready=serves, log=folder / "server.log", env=environment, timeout=300):
+    with running(command, ready=serves, log=folder / "server.log", env=environment, timeout=PATIENCE):
         system = PrefectSystem(url, environment)
         with system.client() as client:
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))

@@ -17,6 +17,7 @@ from miso_archive.feeds import FEEDS
 from miso_archive.simulate import Reply, SimulatedFeed
 from miso_archive.simulate.market import snapshot_body
 from miso_archive.store.put_once import Stored
+from tests.ui.system import PATIENCE
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def test_a_silent_feed_is_told_though_the_others_speak(system: PrefectSystem) ->
         store(system, FEEDS["transmission"])
         return "miso sister feeds nothing stored" in fired(system)
 
-    assert until(is_told, timeout=300, pause=2)
+    assert until(is_told, timeout=PATIENCE, pause=2)
     told = [event for event in system.events("prefect.automation.triggered") if "sister" in (event.resource.name or "")]
     triggering = {related.id.removeprefix("prefect.event.") for event in told for related in event.related}
     assert triggering & {str(event.id) for event in system.events("miso-fuel-mix.snapshot.stored")}
@@ -74,14 +75,14 @@ def test_drift_and_silence_are_told(system: PrefectSystem, tmp_path: Path) -> No
             body = snapshot_body(feed.interval_end, seed=307)
             feed.script(Reply(body=body.replace(b'"Price"', b'"Zone":"3","Price"')))
             command = [sys.executable, "-c", _RUN, str(tmp_path / "archive"), feed.url]
-            subprocess.run(command, env=system.environment, check=True, timeout=300)
+            subprocess.run(command, env=system.environment, check=True, timeout=PATIENCE)
             feed.advance()
 
     def stored() -> list[datetime]:
         told = system.events("miso-reserve.snapshot.stored")
         return [event.occurred for event in told if event.resource.id == "miso-reserve.dev"]
 
-    assert until(lambda: len(stored()) == 2, timeout=300)
+    assert until(lambda: len(stored()) == 2, timeout=PATIENCE)
     last = max(stored())
 
     def is_told() -> bool:
@@ -90,7 +91,7 @@ def test_drift_and_silence_are_told(system: PrefectSystem, tmp_path: Path) -> No
         silences = [one.occurred for one in firings if one.resource.name == "miso-reserve nothing stored"]
         return any(silence >= last + timedelta(seconds=10) for silence in silences)
 
-    assert until(is_told, timeout=300)
+    assert until(is_told, timeout=PATIENCE)
     drifts = [event for event in system.events("miso-reserve.feed.drifted") if event.resource.id == "miso-reserve.dev"]
     assert len(drifts) == 2
     assert fired(system).count("miso-reserve feed drifts") == 1

