@@ -192,40 +192,40 @@ class Reading:
         rows: list[int] = []
         bodies: list[bytes] = []
         size = 0
-        for those, unzipped_ones in self._unzipped(snapshots, intervals, told):
-            begins_interval = intervals[those[0]] != intervals[those[0] - 1]
-            if (len(bodies) >= _MOST_BODIES or size >= _MOST_BYTES_TOGETHER) and begins_interval:
-                yield snapshots[rows], bodies
-                rows, bodies, size = [], [], 0
+        for end, those, unzipped_ones in self._unzipped(snapshots, intervals, told):
             if seen is not None:
                 for body in unzipped_ones:
                     seen(body)
             rows += those
             bodies += unzipped_ones
             size += sum(map(len, unzipped_ones))
-        if bodies:
-            yield snapshots[rows], bodies
+            is_last = end == len(intervals)
+            is_full = len(bodies) >= _MOST_BODIES or size >= _MOST_BYTES_TOGETHER
+            # Before the next is unzipped: a batch may be one that is large.
+            if bodies and (is_last or (is_full and intervals[end] != intervals[end - 1])):
+                yield snapshots[rows], bodies
+                rows, bodies, size = [], [], 0
 
     def _unzipped(
         self, snapshots: pl.DataFrame, intervals: Sequence[int], told: Collection[date]
-    ) -> Iterator[tuple[Sequence[int], list[bytes]]]:
-        """Yield bodies by their rows: small ones several at a time, those of one interval among them, others alone."""
+    ) -> Iterator[tuple[int, Sequence[int], list[bytes]]]:
+        """Yield bodies by their rows, and the row after them: small ones several at a time, others alone."""
         keys = snapshots["object_key"].to_list()
         read = self.store.read(keys)
         for rows in _several(intervals):
             data = list(islice(read, len(rows)))
             together = unzipped_together(data)
             if together is not None:
-                yield rows, together
+                yield rows.stop, rows, together
                 continue
             for row, one in zip(rows, data, strict=True):
                 try:
-                    body = unzipped(one)
+                    bodies = [unzipped(one)]
                 except (zlib.error, OSError) as error:
                     day = market_day(snapshots["interval_end"][row])
                     self._skip([Unreadable(keys[row], day, f"it cannot be read: {error}")], told)
-                    continue
-                yield [row], [body]
+                    bodies = []
+                yield row + 1, [row] * len(bodies), bodies
 
     def _checked(self, decoded: Decoded, told: Collection[date]) -> Decoded:
         self._skip(decoded.skipped, told)
