@@ -30,7 +30,7 @@ from miso_archive.settings.options import UsageError
 from miso_archive.simulate import Reply, SimulatedFeed
 from miso_archive.simulate.archive import write_archive
 from miso_archive.store.layout import snapshot_key
-from tests.flows.test_collect import published
+from tests.flows.test_collect import flow_run_of, published
 from tests.flows.test_daily import KEY, hold_the_key_nowhere
 from tests.healing.test_backfill import PAGE, Site, files_in, serving
 from tests.report_files import bound, real_time
@@ -95,19 +95,15 @@ class Healed:
     def outcomes(self) -> dict[str, str]:
         return {day: became["outcome"] for day, became in self.result.items()}
 
-    @property
-    def of_the_run(self) -> FlowRunFilter:
-        assert self.state.state_details.flow_run_id is not None
-        return FlowRunFilter(id=FlowRunFilterId(any_=[self.state.state_details.flow_run_id]))
-
     def tables(self, key: str = "coverage") -> list[Artifact]:
         """The tables that it published, oldest first."""
         return [one for one in published(self.state) if one.key == key]
 
     def task_runs(self) -> list[TaskRun]:
         """Its tasks' runs."""
+        of_the_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_of(self.state).id]))
         with get_client(sync_client=True) as client:
-            return list(client.read_task_runs(flow_run_filter=self.of_the_run))
+            return list(client.read_task_runs(flow_run_filter=of_the_run))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from miso_archive.analysis.market_day import gaps_of, labels_of, of_day, on_the_
 from miso_archive.analysis.observation import Frame
 from miso_archive.charts.drawing import (
     BINDING,
+    BLUE,
     LINES,
     MOST_ROWS,
     NOT_COLLECTED,
@@ -35,16 +36,23 @@ from miso_archive.intervals.market_days import INTERVALS_A_DAY, ONE_DAY
 _MOST_GROUPS: Final = MOST_ROWS // INTERVALS_A_DAY
 # So that a fuel looks the same on each day, whichever produced most; a name that is not here gets a colour, too.
 _FUEL_COLOURS: Final = {
-    "Battery Storage": "#D55E00",
+    "Battery Storage": VERMILLION,
     "Coal": "#595959",
-    "Imports": "#0072B2",
+    "Imports": BLUE,
     "Natural Gas": "#E69F00",
     "Nuclear": "#CC79A7",
     "Other": "#999999",
     "Solar": "#F0E442",
     "Wind": "#009E73",
 }
-_FREE_COLOURS: Final = ("#56B4E9", "#000000")
+_FREE_COLOURS: Final = tuple(colour for colour in LINES if colour not in _FUEL_COLOURS.values())
+
+_SPAN: Final = {
+    "starts": wall(pl.col("interval_end") - INTERVAL),
+    "ends": wall(pl.col("interval_end")),
+    "label": on_the_clock(pl.col("interval_end")),
+}
+"""The columns of an interval: from where to where it is drawn, and how it is called."""
 
 
 def lines(  # noqa: PLR0913 - what is drawn, and how it is called
@@ -165,9 +173,7 @@ def heat(  # noqa: PLR0913 - as lines
     drawn = known.filter(pl.col(of).cast(pl.String).is_in(names)).select(
         pl.col(of).cast(pl.String),
         pl.col(value).alias("value"),
-        starts=wall(pl.col("interval_end") - INTERVAL),
-        ends=wall(pl.col("interval_end")),
-        label=on_the_clock(pl.col("interval_end")),
+        **_SPAN,
     )
     boxes = (
         alt.Chart(drawn)
@@ -242,9 +248,7 @@ def _stacked(fuels: pl.DataFrame, order: list[str]) -> pl.DataFrame:
         "output",
         (output.cum_sum() - output).over(side).alias("from"),
         output.cum_sum().over(side).alias("to"),
-        starts=wall(pl.col("interval_end") - INTERVAL),
-        ends=wall(pl.col("interval_end")),
-        label=on_the_clock(pl.col("interval_end")),
+        **_SPAN,
     )
 
 
@@ -264,9 +268,7 @@ def _states(kind: str, rows: pl.DataFrame, snapshots: pl.DataFrame, day: date) -
         pl.lit(kind).alias("kind"),
         "magnitude",
         state=state,
-        starts=wall(pl.col("interval_end") - INTERVAL),
-        ends=wall(pl.col("interval_end")),
-        label=on_the_clock(pl.col("interval_end")),
+        **_SPAN,
     )
 
 

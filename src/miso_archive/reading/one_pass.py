@@ -220,12 +220,13 @@ class Reading:
                 continue
             for row, one in zip(rows, data, strict=True):
                 try:
-                    bodies = [unzipped(one)]
+                    body = unzipped(one)
                 except (zlib.error, OSError) as error:
                     day = market_day(snapshots["interval_end"][row])
                     self._skip([Unreadable(keys[row], day, f"it cannot be read: {error}")], told)
-                    bodies = []
-                yield row + 1, [row] * len(bodies), bodies
+                    yield row + 1, [], []
+                else:
+                    yield row + 1, [row], [body]
 
     def _checked(self, decoded: Decoded, told: Collection[date]) -> Decoded:
         self._skip(decoded.skipped, told)
