@@ -148,9 +148,14 @@ def _one_after_another(settings: BackfillSettings, feed: Feed, days: list[date],
 
 
 def _latest(futures: dict[date, Any]) -> list[BackfilledDay]:
-    """Return what became of the latest days whose tasks have ended, as many as tell whether there is anything more."""
-    latest = list(futures.items())[-MOST_NOT_PUBLISHED:]
-    return [_became(day, future) for day, future in latest if future.state.is_final()]
+    """Return what became of the latest days, as many as tell whether there is anything more; the last may be under way.
+
+    Where MISO takes longer to answer than the pause is long, one always is.
+    """
+    known = list(futures.items())
+    while known and not known[-1][1].state.is_final():
+        known.pop()
+    return [_became(day, future) for day, future in known[-MOST_NOT_PUBLISHED:] if future.state.is_final()]
 
 
 def _links(future: Any) -> BackfillResult:  # noqa: ANN401 - the future of any task runner

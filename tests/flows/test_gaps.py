@@ -23,6 +23,7 @@ from flows.task_runner import VARIABLE, task_runner
 from miso_archive.collecting import keyed
 from miso_archive.feeds import DAILY, FEEDS
 from miso_archive.feeds.reserve import RESERVE
+from miso_archive.healing.newest_first import MOST_NOT_PUBLISHED
 from miso_archive.intervals.market_days import day_begins
 from miso_archive.reading.coverage import coverage
 from miso_archive.reading.scan import scan
@@ -39,7 +40,7 @@ from tests.services.real import ON_REAL_SERVERS
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from prefect.client.schemas.objects import Artifact, State, TaskRun
 
@@ -256,6 +257,29 @@ def test_days_of_which_nothing_is_published_end_it(tmp_path: Path, site: Site) -
     assert set(run.outcomes.values()) == {"not_published"}
     assert 14 <= len(run.outcomes) <= 16
     assert len(run.asked) == len(run.outcomes)
+
+
+@dataclass
+class Late(Site):
+    """A site that answers, after the first fourteen, only once the flow goes back no further."""
+
+    is_over: Callable[[], bool] = bool
+
+    def answer(self, path: str, headers: Mapping[str, str]) -> Reply:
+        reply = super().answer(path, headers)
+        assert len(self.asked) <= MOST_NOT_PUBLISHED or until(self.is_over, pause=0.01)
+        return reply
+
+
+def test_an_answer_that_is_awaited_does_not_keep_it_going(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where MISO answers later than the next day is asked for, fourteen in a row that ended are the end as well."""
+    site = Late()
+    site.is_over = lambda: "nothing is published" in caplog.text or len(site.asked) >= 18
+    with serving(site):
+        run = heal(tmp_path, site, days=30, end=date(2000, 12, 1))
+    assert run.state.is_completed()
+    assert set(run.outcomes.values()) == {"not_published"}
+    assert MOST_NOT_PUBLISHED < len(run.outcomes) < 18  # where all four of the runner's threads would wait
 
 
 @pytest.mark.parametrize("feed", ["transmission", "subregional"])

@@ -84,9 +84,9 @@ class Site:
 
 
 @contextmanager
-def serving() -> Iterator[Site]:
+def serving(site: Site | None = None) -> Iterator[Site]:
     """A site that answers."""
-    site = Site()
+    site = site or Site()
     server = ReplyServer("127.0.0.1", 0, site.answer)
     server.start()
     site.url = f"http://127.0.0.1:{server.server_port}/marketreports/"
