@@ -85,7 +85,9 @@ def sides(prices: Frame, *, south: tuple[str, ...] = SOUTH) -> pl.LazyFrame:
     rows = latest(prices, "prices", ("market_day", "interval_start", "interval_end", "location", "lmp"))
     side = pl.when(pl.col("location").is_in(south)).then(pl.lit("south")).otherwise(pl.lit("north"))
     hubs = rows.filter(pl.col("location").str.ends_with(_HUB), pl.col("lmp").is_not_null()).with_columns(side=side)
-    return hubs.group_by("market_day", "interval_start", "interval_end", "side").agg(value=pl.col("lmp").mean())
+    keys = ("market_day", "interval_start", "interval_end", "side")
+    # Of sorted lists: polars sums a group in any order, and the last digit depends on it.
+    return hubs.group_by(keys).agg("lmp").select(*keys, value=pl.col("lmp").list.sort().list.mean())
 
 
 def join_by_label(  # noqa: PLR0913 - all but the frames by keyword
